@@ -1,0 +1,54 @@
+"""Every figure the notebooks draw. Functions take plain arrays and an optional `ax`, and return the axes they drew on.
+
+Call `plots.style()` once at the top of a notebook. No function calls `plt.show()`: Jupyter shows a figure at the end of
+its cell, and a script saves `axes.figure`.
+"""
+
+from course_lib.plots.audio_features import audio_features, log_mel_statistics
+from course_lib.plots.balance import class_balance
+from course_lib.plots.calibration import calibration_table, expected_calibration_error, reliability_diagram
+from course_lib.plots.confusion import confusion_matrix
+from course_lib.plots.course_map import course_map
+from course_lib.plots.distribution import feature_distributions
+from course_lib.plots.duration import durations, shape_table
+from course_lib.plots.hygiene import hygiene_counts, hygiene_report
+from course_lib.plots.learning import learning_curves
+from course_lib.plots.mistakes import Mistakes, confident_mistakes
+from course_lib.plots.per_class import per_class_scores, score_table
+from course_lib.plots.recorded import error_bars
+from course_lib.plots.roc import auc_table, roc_curves
+from course_lib.plots.spectrum import average_spectrum, spectrogram, spectrograms, spectrum_table
+from course_lib.plots.style import colours, style
+from course_lib.plots.waveform import waveform, waveforms
+
+__all__ = [
+    "Mistakes",
+    "auc_table",
+    "audio_features",
+    "average_spectrum",
+    "calibration_table",
+    "class_balance",
+    "colours",
+    "confident_mistakes",
+    "confusion_matrix",
+    "course_map",
+    "durations",
+    "error_bars",
+    "expected_calibration_error",
+    "feature_distributions",
+    "hygiene_counts",
+    "hygiene_report",
+    "learning_curves",
+    "log_mel_statistics",
+    "per_class_scores",
+    "reliability_diagram",
+    "roc_curves",
+    "score_table",
+    "shape_table",
+    "spectrogram",
+    "spectrograms",
+    "spectrum_table",
+    "style",
+    "waveform",
+    "waveforms",
+]
