@@ -1,0 +1,30 @@
+"""Training: one loop, cross-validation, checkpoints, tracking and recorded results. No model or data set by name."""
+
+from course_lib.training import results
+from course_lib.training.checkpoint import CheckpointError, load_weights
+from course_lib.training.cross_validation import CrossValidation, cross_validate
+from course_lib.training.device import device_label, resolve_device
+from course_lib.training.fit import fit
+from course_lib.training.history import History
+from course_lib.training.predict import predict
+from course_lib.training.schedules import cosine_with_warmup
+from course_lib.training.steps import accuracy
+from course_lib.training.tracking import TensorBoardTracker, Tracker, WandbTracker
+
+__all__ = [
+    "CheckpointError",
+    "CrossValidation",
+    "History",
+    "TensorBoardTracker",
+    "Tracker",
+    "WandbTracker",
+    "accuracy",
+    "cosine_with_warmup",
+    "cross_validate",
+    "device_label",
+    "fit",
+    "load_weights",
+    "predict",
+    "resolve_device",
+    "results",
+]

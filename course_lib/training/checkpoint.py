@@ -1,0 +1,128 @@
+"""Checkpoints: nested state in one safetensors file, written atomically, read without running any code.
+
+Tensors lie in the file as safetensors keeps them; everything else (numbers, strings, the shape of the nesting) is JSON
+in its header, so that one rename replaces the whole and nothing is ever unpickled. A checksum over both finds damage
+that leaves the layout intact.
+"""
+
+import json
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from course_lib.training.files import replacing
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that is damaged, cut short, of another kind of file, or of another model or run."""
+
+
+def save(path: Path | str, tree: Mapping) -> None:
+    """Write `tree` to `path`, replacing it atomically.
+
+    tree: dicts (keys: strings or integers), lists and tuples of tensors, NumPy arrays, numbers, strings, booleans and
+    None. Raises TypeError naming the place of anything else.
+    """
+    tensors: dict[str, Tensor] = {}
+    text = json.dumps(_pack(tree, "", tensors))
+    metadata = {"format": "course_lib.training.checkpoint", "tree": text, "crc32": str(_checksum(text, tensors))}
+    with replacing(Path(path)) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
+
+
+def load(path: Path | str) -> dict:
+    """The tree that `save` wrote, tensors on the CPU.
+
+    Raises FileNotFoundError, or CheckpointError saying what is wrong.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  not a dict
+        text, expected = metadata["tree"], int(metadata["crc32"])
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise CheckpointError(
+            f"{path} is damaged, cut short or not a checkpoint ({error!r}); delete it to start the run anew"
+        ) from error
+    if _checksum(text, tensors) != expected:
+        raise CheckpointError(f"{path} is damaged: its checksum does not match; delete it to start the run anew")
+    return _unpack(json.loads(text), tensors)
+
+
+def load_weights(model: nn.Module, path: Path | str) -> dict:
+    """Put the weights of a checkpoint (`best.safetensors` or `last.safetensors`) into `model`; returns the whole tree.
+
+    Raises CheckpointError where names or shapes do not fit.
+    """
+    tree = load(path)
+    try:
+        model.load_state_dict(tree["weights"])
+    except (KeyError, RuntimeError) as error:
+        raise CheckpointError(f"{path} does not fit this {type(model).__name__}: {error}") from error
+    return tree
+
+
+def weights_of(model: nn.Module) -> dict[str, Tensor]:
+    """A copy of the model's parameters and buffers on the CPU.  Raises TypeError for extra state that is no tensor."""
+    weights = {}
+    for name, value in model.state_dict().items():
+        if not isinstance(value, Tensor):
+            raise TypeError(f"model: expected tensors in its state_dict, got {type(value).__name__} at {name!r}")
+        weights[name] = value.detach().to("cpu", copy=True).contiguous()
+    return weights
+
+
+def _pack(value, place: str, tensors: dict[str, Tensor]):
+    """`value` as JSON can hold it; each tensor goes into `tensors` and leaves {"$tensor": its place} behind."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Tensor):
+        tensors[place] = value.detach().to("cpu", copy=True).contiguous()  # a copy: tied weights share memory
+        return {"$tensor": place}
+    if isinstance(value, np.ndarray):
+        tensors[place] = torch.from_numpy(np.array(value))
+        return {"$array": place}
+    if isinstance(value, list):
+        return [_pack(item, f"{place}/{i}", tensors) for i, item in enumerate(value)]
+    if isinstance(value, tuple):
+        return {"$tuple": [_pack(item, f"{place}/{i}", tensors) for i, item in enumerate(value)]}
+    if isinstance(value, Mapping) and all(isinstance(key, str | int) for key in value):
+        items = [(key, _pack(item, f"{place}/{key}" if place else str(key), tensors)) for key, item in value.items()]
+        plain = all(isinstance(key, str) and not key.startswith("$") for key in value)
+        return dict(items) if plain else {"$items": [list(item) for item in items]}
+    raise TypeError(f"a checkpoint cannot hold {type(value).__name__} at {place or 'the top'}")
+
+
+def _unpack(value, tensors: dict[str, Tensor]):
+    if isinstance(value, list):
+        return [_unpack(item, tensors) for item in value]
+    if not isinstance(value, dict):
+        return value
+    match value:
+        case {"$tensor": place}:
+            return tensors[place]
+        case {"$array": place}:
+            return tensors[place].numpy()
+        case {"$tuple": items}:
+            return tuple(_unpack(item, tensors) for item in items)
+        case {"$items": items}:
+            return {key: _unpack(item, tensors) for key, item in items}
+    return {key: _unpack(item, tensors) for key, item in value.items()}
+
+
+def _checksum(text: str, tensors: dict[str, Tensor]) -> int:
+    total = zlib.crc32(text.encode())
+    for name in sorted(tensors):
+        total = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy(), total)
+    return total

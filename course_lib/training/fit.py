@@ -1,0 +1,216 @@
+"""One training loop for the whole course."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from tqdm import tqdm
+
+from course_lib.training import distributed
+from course_lib.training.device import amp_dtype, mode, resolve_device, to_device
+from course_lib.training.history import History
+from course_lib.training.progress import Means, Run
+from course_lib.training.rng import derived_seed, generators_of, isolated
+from course_lib.training.steps import Step, checked, supervised_step
+from course_lib.training.tracking import Tracker
+
+
+def fit(
+    model: nn.Module,
+    train_loader: Iterable,
+    *,
+    epochs: int,
+    validation: Iterable | None = None,
+    loss: Callable | None = None,
+    metrics: Mapping[str, Callable] | None = None,
+    training_step: Step | None = None,
+    validation_step: Step | None = None,
+    train_transform: Callable | None = None,
+    optimizer: Optimizer | Callable[[list], Optimizer] | None = None,
+    schedule: Callable[[Optimizer, int], LRScheduler] | LRScheduler | None = None,
+    clip_norm: float | None = None,
+    device: str | torch.device = "auto",
+    amp: bool | str = False,
+    monitor: str | None = None,
+    monitor_mode: str | None = None,
+    early_stopping: int | None = None,
+    restore_best: bool = False,
+    callback: Callable[[int, nn.Module, History], Mapping | None] | None = None,
+    every_n_epochs: int = 1,
+    tracker: Tracker | None = None,
+    checkpoint_dir: Path | str | None = None,
+    checkpoint_every: int | None = None,
+    resume: bool = True,
+    generator: torch.Generator | None = None,
+    progress: bool = True,
+) -> History:
+    """Train `model` in place for `epochs` passes over `train_loader`; returns its History, one row an epoch.
+
+    What a batch does
+      train_loader, validation: loaders, or any iterables that can be passed over once an epoch, of (inputs, targets) or
+        of whatever the step understands.
+      loss: `loss(outputs, targets)` -> scalar, or a dict of scalars with a "loss"; None: cross-entropy.
+      metrics: name -> `metric(outputs, targets)` -> scalar; None: accuracy, where targets are classes. Rows hold means
+        over samples, so a measure that is no mean over samples (F1, AUC) belongs into `callback`.
+      training_step(model, batch): the loss, or a dict of scalars with a "loss", in place of loss and metrics.
+        validation_step: the same for validation, without gradients; None: the training step.
+      train_transform(*batch, generator=generator): the batch to train on, such as an augmented one, before it moves
+        to the device.
+    How the weights move
+      optimizer: an optimiser, or a function of the list of trainable parameters; None: AdamW with rate 1e-3.
+      schedule: `schedule(optimizer, total_steps)`, such as `cosine_with_warmup`, or a scheduler; moves with every step.
+      clip_norm: largest norm of all gradients together.
+      amp: False, True, "bf16" or "fp16": autocast; gradients are scaled for fp16 on CUDA.
+    What is kept
+      monitor: the row entry that tells the best epoch, smaller or larger being better as its name or `monitor_mode`
+        ("min", "max") says; its weights are `history.best_weights`. None: "validation_loss" where there is validation,
+        else no epoch is best.
+      early_stopping: end after this many epochs without a better one.  restore_best: leave the model with the best
+        weights, not the last.
+      callback(epoch, model, history): called after every `every_n_epochs`-th epoch, the model in evaluation mode; a
+        dict that it returns joins the row, where `monitor` finds it.
+      tracker: is sent every row.
+      checkpoint_dir: `last.safetensors` (after every epoch and every `checkpoint_every` steps) and `best.safetensors`
+        go there; with `resume`, a run that was stopped goes on from the last, as if it had never been stopped, provided
+        that all randomness comes from PyTorch's, NumPy's or Python's global generators, from `generator`, or from
+        generators of the loaders, their samplers and data sets.
+    Chance
+      generator: seeds PyTorch's default generators during the run and leaves them as they were; None: they are used as
+        they are. Loaders shuffle with their own generator or, lacking one, with the default.
+
+    Afterwards every submodule is in the mode, training or evaluation, in which it came. Under torch.distributed.run the
+    batches are dealt out among the processes, and only rank 0 writes; gradients equal those of one process where the
+    loss is a mean over samples and the model has no batch statistics.
+    Raises ValueError (a bad argument, an empty loader, an unknown monitor), FloatingPointError naming epoch and step
+    (loss not finite), CheckpointError (a checkpoint that is damaged or of another run).
+    """
+    _check_counts(epochs=epochs, early_stopping=early_stopping)
+    _check_counts(every_n_epochs=every_n_epochs, checkpoint_every=checkpoint_every)
+    world = distributed.join(resolve_device(device))
+    device = world.device
+    if monitor is None and validation is not None:
+        monitor = "validation_loss"
+    if monitor is None and (early_stopping or restore_best):
+        raise ValueError("monitor: early_stopping and restore_best need validation, or the name of a measure")
+    history = History(monitor, monitor_mode, early_stopping)
+
+    step = training_step or supervised_step(loss, metrics)
+    model.to(device)
+    optimizer = _optimizer(optimizer, model)
+    total_steps = _total_steps(train_loader, epochs)
+    scheduler = _scheduler(schedule, optimizer, total_steps)
+    dtype = amp_dtype(amp, device)
+    scaler = torch.amp.GradScaler(enabled=device.type == "cuda" and dtype is torch.float16)
+
+    def autocast():
+        return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
+
+    def validated() -> dict[str, float]:
+        means = Means()
+        with mode(model, False), torch.no_grad():
+            for batch, samples, _ in distributed.deal(validation, world):
+                with autocast():
+                    values = checked((validation_step or step)(model, to_device(batch, device)))
+                means.add(values, samples)
+        return means.over(world, "validation")
+
+    with ExitStack() as stack:
+        seed = None if generator is None else derived_seed(generator)
+        stack.enter_context(isolated(None if seed is None else seed + world.rank, device))
+        stack.enter_context(mode(model, True))
+        generators = generators_of(generator, train_loader, validation)
+        folder = None if checkpoint_dir is None else Path(checkpoint_dir)
+        run = Run(model, optimizer, scheduler, scaler, history, world, generators, folder)
+        if resume:
+            run.resume()
+        network = distributed.wrap(model, world)
+        silent = not (progress and world.is_main)
+        bar = stack.enter_context(tqdm(total=total_steps, initial=run.step, unit="step", disable=silent))
+
+        while run.epoch <= epochs and not history.stopped_early:
+            started = time.perf_counter() - run.seconds
+            bar.set_description(f"epoch {run.epoch}/{epochs}")
+            model.train()
+            for batch, samples, weight in run.batches(train_loader):
+                if train_transform is not None:
+                    parts = batch if isinstance(batch, list | tuple) else (batch,)
+                    batch = train_transform(*parts, generator=generator)
+                with autocast():
+                    values = checked(step(network, to_device(batch, device)))
+                if not math.isfinite(value := values["loss"].item()):
+                    raise FloatingPointError(
+                        f"the loss is {value} at epoch {run.epoch}, step {run.batch + 1}: look for NaN in the batch, "
+                        "lower the learning rate, or clip gradients (clip_norm=1.0)"
+                    )
+                optimizer.zero_grad(set_to_none=True)
+                scaler.scale(values["loss"] * weight).backward()
+                if clip_norm is not None:
+                    scaler.unscale_(optimizer)
+                    nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+                scaler.step(optimizer)
+                scaler.update()
+                run.count(values, samples, optimizer.param_groups[0]["lr"])
+                if scheduler is not None:
+                    scheduler.step()
+                bar.update()
+                if checkpoint_every and run.step % checkpoint_every == 0:
+                    run.save(time.perf_counter() - started)
+
+            row = {"epoch": run.epoch} | run.means.over(world, "train")
+            if validation is not None:
+                row |= validated()
+            row |= {"learning_rate": run.learning_rate, "seconds": time.perf_counter() - started}
+            called = callback is not None and run.epoch % every_n_epochs == 0
+            if called and world.is_main:
+                with mode(model, False):
+                    row |= callback(run.epoch, model, history) or {}
+            row = distributed.broadcast(row)
+            if history.monitor and history.monitor not in row and (callback is None or called):
+                raise ValueError(f"monitor: expected one of {sorted(row)}, got {history.monitor!r}")
+            run.end_epoch(row)
+            shown = {name: value for name, value in row.items() if name.endswith(("loss", "accuracy"))}
+            bar.set_postfix({name: f"{value:.3g}" for name, value in shown.items()})
+            if tracker is not None and world.is_main:
+                tracker.log({name: value for name, value in row.items() if name != "epoch"}, step=row["epoch"])
+            run.save()
+
+    if restore_best and history.best_weights is not None:
+        model.load_state_dict(history.best_weights)
+    return history
+
+
+def _optimizer(optimizer, model: nn.Module) -> Optimizer:
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not parameters:
+        raise ValueError(f"model: expected trainable parameters, got none in {type(model).__name__}")
+    if optimizer is None:
+        return torch.optim.AdamW(parameters, lr=1e-3)
+    return optimizer if isinstance(optimizer, Optimizer) else optimizer(parameters)
+
+
+def _total_steps(train_loader, epochs: int) -> int | None:
+    """Steps of the whole run; None where the loader does not know its length."""
+    try:
+        return epochs * len(train_loader)
+    except TypeError:
+        return None
+
+
+def _scheduler(schedule, optimizer: Optimizer, total_steps: int | None) -> LRScheduler | None:
+    if schedule is None or isinstance(schedule, LRScheduler):
+        return schedule
+    if total_steps is None:
+        raise ValueError("schedule: needs the number of steps, but train_loader has no length; give a scheduler")
+    return schedule(optimizer, max(1, total_steps))
+
+
+def _check_counts(**counts: int | None) -> None:
+    for name, value in counts.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise ValueError(f"{name}: expected an integer of at least 1, got {value!r}")

@@ -1,0 +1,89 @@
+"""What one batch does: the supervised step, its metrics, and the check of what a step returns."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+Step = Callable[[nn.Module, object], Tensor | Mapping[str, Tensor]]
+
+
+def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Share of largest outputs that are the target.  outputs (B, C, ...); targets (B, ...) or, soft, (B, C, ...)."""
+    hard = targets.argmax(1) if targets.shape == outputs.shape else targets
+    return (outputs.argmax(1) == hard).float().mean()
+
+
+def supervised_step(loss: Callable | None = None, metrics: Mapping[str, Callable] | None = None) -> Step:
+    """A step for batches (inputs, targets): the loss of `model(inputs)` against the targets, and the metrics beside it.
+
+    loss: `loss(outputs, targets)` -> scalar, or a dict of scalars with a "loss"; None: cross-entropy.
+    metrics: name -> `metric(outputs, targets)` -> scalar, a mean over the batch; None: accuracy, for targets that are
+    classes.
+    """
+    criterion = nn.functional.cross_entropy if loss is None else loss
+    classifies = loss is None or isinstance(loss, nn.CrossEntropyLoss)
+
+    def step(model: nn.Module, batch) -> dict[str, Tensor]:
+        if not isinstance(batch, list | tuple) or len(batch) != 2:
+            raise ValueError(
+                f"expected batches (inputs, targets), got {describe(batch)}: give a training_step for other batches"
+            )
+        inputs, targets = batch
+        outputs = model(inputs)
+        value = criterion(outputs, targets)
+        values = dict(value) if isinstance(value, Mapping) else {"loss": value}
+        chosen = metrics
+        if chosen is None:
+            chosen = {"accuracy": accuracy} if _are_classes(outputs, targets, classifies) else {}
+        with torch.no_grad():
+            values.update({name: metric(outputs, targets) for name, metric in chosen.items()})
+        return values
+
+    return step
+
+
+def checked(values: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a step returned as a dict with a scalar "loss".  Raises TypeError or ValueError saying what is missing."""
+    if isinstance(values, Tensor):
+        values = {"loss": values}
+    if not isinstance(values, Mapping) or not isinstance(values.get("loss"), Tensor):
+        raise TypeError(f"expected a step to return the loss, or a dict with a tensor 'loss', got {describe(values)}")
+    for name, value in values.items():
+        if isinstance(value, Tensor) and value.numel() != 1:
+            raise ValueError(f"expected scalars from a step, got {name!r} of shape {tuple(value.shape)}")
+    return dict(values)
+
+
+def batch_size(batch) -> int:
+    """The number of samples: the length of the first tensor in `batch`.  Raises TypeError where there is none."""
+    first = _first_tensor(batch)
+    if first is None:
+        raise TypeError(f"expected tensors in the batch, got {describe(batch)}")
+    return 1 if first.ndim == 0 else len(first)
+
+
+def describe(value) -> str:
+    """What `value` is, in a few words, for an error message."""
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    if isinstance(value, Mapping):
+        return f"a dict with keys {sorted(map(str, value))}"
+    if isinstance(value, list | tuple):
+        return f"a {type(value).__name__} of {len(value)}"
+    return type(value).__name__
+
+
+def _first_tensor(batch) -> Tensor | None:
+    if isinstance(batch, Tensor):
+        return batch
+    parts = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, list | tuple) else ()
+    return next((tensor for tensor in map(_first_tensor, parts) if tensor is not None), None)
+
+
+def _are_classes(outputs, targets, classifies: bool) -> bool:
+    if not isinstance(outputs, Tensor) or not isinstance(targets, Tensor) or outputs.ndim < 2 or outputs.size(1) < 2:
+        return False
+    if targets.is_floating_point():
+        return classifies and targets.shape == outputs.shape
+    return targets.shape == outputs.shape[:1] + outputs.shape[2:]

@@ -1,0 +1,107 @@
+"""Watching runs: one small interface, two usual tools behind it. Neither is needed; nothing is sent by default."""
+
+import io
+import os
+from pathlib import Path
+from typing import Protocol
+
+from PIL import Image
+
+from course_lib.paths import PROJECT_ROOT
+
+
+class Tracker(Protocol):
+    """What `fit` and `cross_validate` speak to. Any object with these three methods will do."""
+
+    def log(self, metrics: dict[str, float], step: int) -> None:
+        """Enter named numbers at a step (in `fit`, the epoch)."""
+
+    def figure(self, name: str, figure) -> None:
+        """Enter a Matplotlib figure."""
+
+    def close(self) -> None:
+        """End the run; whoever made the tracker calls it."""
+
+
+class WandbTracker:
+    """Weights & Biases, offline unless the environment variable WANDB_MODE says otherwise: no account, no network.
+
+    project, group, name, config: as in `wandb.init`; runs of one group are shown together.  directory: where the run's
+    files go, by default `runs/` in the checkout. The run is opened with the first entry, so that processes which never
+    log open none.  Raises ModuleNotFoundError where wandb is not installed.
+    """
+
+    def __init__(
+        self,
+        project: str = "signals-from-scratch",
+        *,
+        group: str | None = None,
+        name: str | None = None,
+        config: dict | None = None,
+        directory: Path | str | None = None,
+    ):
+        import wandb  # not at the top: whoever does not use it need not have it
+
+        self._wandb = wandb
+        self._options = {"project": project, "group": group, "name": name, "config": config}
+        self._directory = Path(directory or PROJECT_ROOT / "runs")
+        self._run = None
+
+    def log(self, metrics: dict[str, float], step: int) -> None:
+        self._opened().log(dict(metrics), step=step)
+
+    def figure(self, name: str, figure) -> None:
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png")
+        self._opened().log({name: self._wandb.Image(Image.open(buffer))})
+
+    def close(self) -> None:
+        if self._run is not None:
+            self._run.finish()
+            self._run = None
+
+    def _opened(self):
+        if self._run is None:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            settings = self._wandb.Settings(silent=True, console="off", disable_git=True, save_code=False)
+            self._run = self._wandb.init(
+                **self._options,
+                dir=self._directory,
+                mode=os.environ.get("WANDB_MODE", "offline"),
+                reinit="create_new",
+                settings=settings,
+            )
+        return self._run
+
+
+class TensorBoardTracker:
+    """TensorBoard event files in the folder `name` under `directory`, by default `runs/tensorboard` in the checkout.
+
+    Look at them with `tensorboard --logdir runs`.  Raises ModuleNotFoundError where tensorboard is not installed.
+    """
+
+    def __init__(self, name: str, *, directory: Path | str | None = None):
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._new_writer = SummaryWriter
+        self._folder = Path(directory or PROJECT_ROOT / "runs" / "tensorboard") / name
+        self._writer = None
+        self._step = 0
+
+    def log(self, metrics: dict[str, float], step: int) -> None:
+        self._step = step
+        for name, value in metrics.items():
+            self._opened().add_scalar(name, value, step)
+
+    def figure(self, name: str, figure) -> None:
+        self._opened().add_figure(name, figure, self._step)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _opened(self):
+        if self._writer is None:
+            self._writer = self._new_writer(str(self._folder))
+        return self._writer
