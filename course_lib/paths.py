@@ -10,7 +10,7 @@ RESULTS = FIGURES / "results"
 
 
 def data_roots() -> list[Path]:
-    """Folders in which data sets are looked for, in order: $COURSE_DATA where it is set, then the checkout's `data/`."""
+    """Folders in which data sets are looked for, in order: $COURSE_DATA where it is set, then `data/` here."""
     roots = [PROJECT_ROOT / "data"]
     if os.environ.get("COURSE_DATA"):
         roots.insert(0, Path(os.environ["COURSE_DATA"]).expanduser())
