@@ -1,0 +1,192 @@
+"""Convolutions over time, in one to three dimensions: PyTorch's kernels and weight layouts under the window arithmetic.
+
+The time axis comes first and channels last: (B, T, C), (B, T, H, C), (B, T, H, W, C).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_lib.layers.windows import WindowedLayer, Windows, pad_axis
+from course_lib.sequence import ChannelSpec, check_channels
+
+_LONG = 64  # steps
+
+
+def as_tuple(name: str, value, count: int) -> tuple:
+    """`value` for each of `count` axes. Raises ValueError where a sequence of another length came."""
+    values = tuple(value) if isinstance(value, list | tuple) else (value,) * count
+    if len(values) != count:
+        raise ValueError(f"{name}: expected one value or {count}, got {value!r}")
+    return values
+
+
+def check_groups(in_channels: int, out_channels: int, groups: int) -> None:
+    """ValueError unless both numbers of channels are positive multiples of `groups`."""
+    for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
+        if groups < 1 or channels < 1 or channels % groups:
+            raise ValueError(f"{name}: expected a positive multiple of groups={groups}, got {channels}")
+
+
+def kernel_parameters(weight_shape: tuple[int, ...], fan_in: int, out_channels: int, bias: bool):
+    """Weight and bias drawn as PyTorch's convolutions draw them: uniform within ±1/√fan_in."""
+    bound = 1 / math.sqrt(fan_in)
+    weight = nn.Parameter(torch.empty(weight_shape).uniform_(-bound, bound))
+    return weight, nn.Parameter(torch.empty(out_channels).uniform_(-bound, bound)) if bias else None
+
+
+class Convolution(WindowedLayer):
+    """What the convolutions share. `windows`: one for each axis, time first; `weight` (out, in / groups, *kernel)."""
+
+    def __init__(self, in_channels, out_channels, windows: list[Windows], groups, bias, activation):
+        super().__init__(windows[0])
+        check_groups(in_channels, out_channels, groups)
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.spatial = tuple(windows[1:])
+        kernel = tuple(w.kernel_size for w in windows)
+        fan_in = in_channels // groups * math.prod(kernel)
+        shape = (out_channels, in_channels // groups, *kernel)
+        self.weight, self.bias = kernel_parameters(shape, fan_in, out_channels, bias)
+        self.activation = activation
+        self._arguments = {
+            "stride": tuple(w.stride for w in windows),
+            "dilation": tuple(w.dilation for w in windows),
+            "groups": groups,
+        }
+
+    def output_spec(self, spec):
+        sizes = spec.shape[:-1] if len(spec.shape) == 1 + len(self.spatial) else (0,) * len(self.spatial)
+        check_channels(self, spec, (*sizes, self.in_channels), self.weight.dtype)
+        sizes = tuple(w.output_length(size) for w, size in zip(self.spatial, sizes, strict=True))
+        return ChannelSpec((*sizes, self.out_channels), spec.dtype)
+
+    @property
+    def input_spec(self):
+        return None if self.spatial else ChannelSpec((self.in_channels,), self.weight.dtype)
+
+    def _windowed(self, values, mask):
+        for axis, windows in enumerate(self.spatial, start=2):
+            values = pad_axis(values, axis, windows.pads(values.shape[axis]))
+        y = self._convolve(values)
+        return y if self.activation is None else self.activation(y)
+
+    def _convolve(self, values: Tensor) -> Tensor:
+        """(B, T', *space, in) -> (B, N, *space', out), of padded values."""
+        convolve = F.conv2d if len(self.spatial) == 1 else F.conv3d
+        return convolve(values.movedim(-1, 1), self.weight, self.bias, **self._arguments).movedim(1, -1)
+
+    def extra_repr(self):
+        windows = (self.windows, *self.spatial)
+        return f"{self.in_channels}, {self.out_channels}, {', '.join(map(str, windows))}, groups={self.groups}"
+
+
+class Conv1D(Convolution):
+    """Convolution along time, (B, T, in_channels) -> (B, N, out_channels). Loads the state dict of `nn.Conv1d`.
+
+    kernel_size, stride, dilation: in time steps; the kernel sees taps `dilation` apart. padding: a mode of
+    `course_lib.layers.windows`, which tells N, latency and mask. activation: a function applied to the result.
+    Raises ValueError where channels are no multiple of `groups`, or the padding mode is unknown.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: str = "causal",
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = True,
+        activation: Callable[[Tensor], Tensor] | None = None,
+    ):
+        windows = Windows(kernel_size, stride, dilation, padding)
+        super().__init__(in_channels, out_channels, [windows], groups, bias, activation)
+
+    def _convolve(self, values):
+        # On a CPU, (B, T', C) seen as an image (B, C, 1, T') is in the layout "channels last" that the two-dimensional
+        # kernel takes as it is, where the one-dimensional one copies the values to (B, C, T') and back. But it first
+        # rearranges the weights, which does not pay for a short block of a stream.
+        if values.shape[1] < _LONG or values.device.type != "cpu":
+            return F.conv1d(values.transpose(1, 2), self.weight, self.bias, **self._arguments).transpose(1, 2)
+        image, weight = values.unsqueeze(1).permute(0, 3, 1, 2), self.weight.unsqueeze(2)
+        stride, dilation = (1, self.windows.stride), (1, self.windows.dilation)
+        return F.conv2d(image, weight, self.bias, stride, 0, dilation, self.groups).permute(0, 2, 3, 1).squeeze(1)
+
+
+class DepthwiseConv1D(Conv1D):
+    """Each channel convolved by itself with `depth_multiplier` kernels: (B, T, C) -> (B, N, C · depth_multiplier).
+
+    Output channel c · depth_multiplier + i comes from input channel c.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: str = "causal",
+        dilation: int = 1,
+        depth_multiplier: int = 1,
+        bias: bool = True,
+        activation: Callable[[Tensor], Tensor] | None = None,
+    ):
+        out_channels = in_channels * depth_multiplier
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, in_channels, bias, activation
+        )
+
+
+class _SpatialConvolution(Convolution):
+    """Time and further axes: every argument about an axis takes one value for all or one for each, time first."""
+
+    dimensions: int
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, ...],
+        stride: int | tuple[int, ...] = 1,
+        time_padding: str = "causal",
+        dilation: int | tuple[int, ...] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        spatial_padding: str | tuple[str, ...] = "same",
+        activation: Callable[[Tensor], Tensor] | None = None,
+    ):
+        windows = axis_windows(self.dimensions, kernel_size, stride, dilation, time_padding, spatial_padding)
+        super().__init__(in_channels, out_channels, windows, groups, bias, activation)
+
+
+class Conv2D(_SpatialConvolution):
+    """Convolution along time and one more axis, (B, T, H, in_channels) -> (B, N, H', out_channels).
+
+    kernel_size, stride, dilation: one number, or one for time and one for H. time_padding, spatial_padding: modes of
+    `course_lib.layers.windows`; only time has latency and a mask. Loads the state dict of `nn.Conv2d`.
+    """
+
+    dimensions = 2
+
+
+class Conv3D(_SpatialConvolution):
+    """Convolution along time and two more axes, (B, T, H, W, in_channels) -> (B, N, H', W', out_channels).
+
+    As `Conv2D`, with one number, or one for each of time, H and W. Loads the state dict of `nn.Conv3d`.
+    """
+
+    dimensions = 3
+
+
+def axis_windows(dimensions, kernel_size, stride, dilation, time_padding, spatial_padding) -> list[Windows]:
+    """The windows of each of `dimensions` axes, time first."""
+    kernels = as_tuple("kernel_size", kernel_size, dimensions)
+    strides = as_tuple("stride", stride, dimensions)
+    dilations = as_tuple("dilation", dilation, dimensions)
+    paddings = (time_padding, *as_tuple("spatial_padding", spatial_padding, dimensions - 1))
+    return [Windows(*axis) for axis in zip(kernels, strides, dilations, paddings, strict=True)]

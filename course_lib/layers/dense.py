@@ -1,0 +1,215 @@
+"""Linear maps of one time step: `Dense` on the last axis, `EinsumDense` on any channel axes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedParameter, is_lazy
+
+from course_lib.sequence import ChannelSpec, StatelessLayer, check_dtype
+
+
+class LazyWeight(nn.Module):
+    """A module whose `weight` may wait for the first data to learn its shape, as in `nn.LazyLinear`.
+
+    Until `_materialise` has run, `weight` is an uninitialised parameter: it moves, is cast, saves and loads (loading
+    gives it its shape), but cannot be counted. A subclass creates it, and `bias`, and fills both in `_reset`.
+    """
+
+    def _materialise(self, shape: tuple[int, ...], fan_in: int) -> None:
+        """Give `weight` its shape, and weight and bias uniform values in ±1/√fan_in, as `nn.Linear` does."""
+        bound = 1 / math.sqrt(max(fan_in, 1))
+        with torch.no_grad():
+            self.weight.materialize(shape)
+            nn.init.uniform_(self.weight, -bound, bound)
+            if self.bias is not None:
+                nn.init.uniform_(self.bias, -bound, bound)
+
+    def _load_from_state_dict(self, state_dict, prefix, *args):
+        saved = state_dict.get(prefix + "weight")
+        if saved is not None and is_lazy(self.weight) and not is_lazy(saved):
+            with torch.no_grad():
+                self.weight.materialize(saved.shape)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _save_to_state_dict(self, destination, prefix, keep_vars):
+        for name, parameter in self._parameters.items():
+            if parameter is not None:  # an uninitialised weight has no data to detach
+                destination[prefix + name] = parameter if keep_vars or is_lazy(parameter) else parameter.detach()
+
+
+class Dense(LazyWeight, StatelessLayer):
+    """activation(x Wᵀ + b) at every time step: (B, T, ..., in_features) -> (B, T, ..., features).
+
+    features: size of what comes out.  in_features: size of what goes in; None takes it from the first data, or the
+    first `initial_state(spec)`, that the layer sees; make the optimiser after that, as with `nn.LazyLinear`.
+    bias: whether to add b.  activation: a function of a tensor, or None.
+    `weight` (features, in_features), `bias` (features,) and their initial values are those of `nn.Linear`.
+    """
+
+    def __init__(
+        self,
+        features: int,
+        in_features: int | None = None,
+        bias: bool = True,
+        activation: Callable[[Tensor], Tensor] | None = None,
+    ):
+        super().__init__()
+        if features < 1 or (in_features is not None and in_features < 1):
+            raise ValueError(f"features, in_features: expected at least 1, got {features} and {in_features}")
+        self.features = features
+        self.activation = activation
+        self.weight = UninitializedParameter()
+        self.bias = nn.Parameter(torch.zeros(features)) if bias else None
+        if in_features is not None:
+            self._materialise((features, in_features), in_features)
+
+    @property
+    def in_features(self) -> int | None:
+        """Size of what goes in; None as long as no data has been seen."""
+        return None if is_lazy(self.weight) else self.weight.shape[1]
+
+    @property
+    def input_spec(self):
+        return None if self.in_features is None else ChannelSpec((self.in_features,), self.weight.dtype)
+
+    def output_spec(self, spec):
+        check_last_axis(self, spec, self.in_features)
+        return ChannelSpec(spec.shape[:-1] + (self.features,), self.weight.dtype)
+
+    def _initial_state(self, batch_size, spec, device, constants):
+        if is_lazy(self.weight):
+            size = self._known_spec(spec).shape[-1]
+            self._materialise((self.features, size), size)
+        return ()
+
+    def _values(self, values, training):
+        if is_lazy(self.weight):
+            size = values.shape[-1]
+            self._materialise((self.features, size), size)
+        y = F.linear(values, self.weight, self.bias)
+        return y if self.activation is None else self.activation(y)
+
+    def extra_repr(self):
+        return f"features={self.features}, in_features={self.in_features}, bias={self.bias is not None}"
+
+
+class EinsumDense(LazyWeight, StatelessLayer):
+    """A linear map of one time step, written as an Einstein sum: `EinsumDense("...nh,nhd->...d", (6,), "d", (2, 3))`.
+
+    equation: "...<input axes>,<weight axes>->...<output axes>"; the dots stand for batch and time.
+    output_shape: channel shape that comes out.  bias_axes: the output axes, by letter, along which a bias varies; ""
+    for no bias.  input_shape: channel shape that goes in; None takes it from the first data.
+    activation: a function of a tensor, or None.
+    `weight` has the shape of its axes in the equation; `bias` that of `bias_axes`, 1 for output axes in between.
+    Initial values are uniform in ±1/√n, n the number of inputs that one output sums over.
+    """
+
+    def __init__(
+        self,
+        equation: str,
+        output_shape: tuple[int, ...],
+        bias_axes: str = "",
+        input_shape: tuple[int, ...] | None = None,
+        activation: Callable[[Tensor], Tensor] | None = None,
+    ):
+        super().__init__()
+        self.equation = equation.replace(" ", "")
+        self.output_shape = tuple(output_shape)
+        self.bias_axes = bias_axes
+        self.activation = activation
+        self._axes = _parse(self.equation)
+        _, _, outputs = self._axes
+        if len(outputs) != len(self.output_shape):
+            raise ValueError(f"output_shape: expected sizes for {outputs!r}, got {self.output_shape}")
+        if not set(bias_axes) <= set(outputs):
+            raise ValueError(f"bias_axes: expected letters of {outputs!r}, got {bias_axes!r}")
+        self.weight = UninitializedParameter()
+        self.bias = None
+        if bias_axes:
+            first = min(outputs.index(axis) for axis in bias_axes)
+            sizes = zip(outputs[first:], self.output_shape[first:], strict=True)
+            self.bias = nn.Parameter(torch.zeros([size if axis in bias_axes else 1 for axis, size in sizes]))
+        if input_shape is not None:
+            self._materialise_for(tuple(input_shape))
+
+    @property
+    def input_spec(self):
+        if is_lazy(self.weight):
+            return None
+        inputs, weights, outputs = self._axes
+        sizes = dict(zip(outputs + weights, self.output_shape + tuple(self.weight.shape), strict=True))
+        return ChannelSpec(tuple(sizes[axis] for axis in inputs), self.weight.dtype)
+
+    def output_spec(self, spec):
+        known = self.input_spec
+        if known is None:
+            self._sizes(spec.shape)
+        elif tuple(spec.shape) != known.shape:
+            raise ValueError(f"x: expected channels {known.shape}, got {tuple(spec.shape)} in EinsumDense")
+        check_dtype(self, spec, self.weight.dtype)
+        return ChannelSpec(self.output_shape, self.weight.dtype)
+
+    def _sizes(self, input_shape: tuple[int, ...]) -> dict[str, int]:
+        """Size of every axis of the equation, by letter."""
+        inputs, _, outputs = self._axes
+        if len(input_shape) != len(inputs):
+            raise ValueError(f"x: expected channel axes {inputs!r}, got {tuple(input_shape)} in EinsumDense")
+        sizes = dict(zip(outputs, self.output_shape, strict=True))
+        for axis, size in zip(inputs, input_shape, strict=True):
+            if sizes.setdefault(axis, size) != size:
+                raise ValueError(f"x: expected {sizes[axis]} on axis {axis!r} of {self.equation!r}, got {size}")
+        return sizes
+
+    def _materialise_for(self, input_shape: tuple[int, ...]) -> None:
+        sizes = self._sizes(input_shape)
+        _, weights, outputs = self._axes
+        fan_in = math.prod(sizes[axis] for axis in weights if axis not in outputs)
+        self._materialise(tuple(sizes[axis] for axis in weights), fan_in)
+
+    def _initial_state(self, batch_size, spec, device, constants):
+        if is_lazy(self.weight):
+            self._materialise_for(self._known_spec(spec).shape)
+        return ()
+
+    def _values(self, values, training):
+        if is_lazy(self.weight):
+            self._materialise_for(tuple(values.shape[2:]))
+        y = torch.einsum(self.equation, values, self.weight)
+        if self.bias is not None:
+            y = y + self.bias
+        return y if self.activation is None else self.activation(y)
+
+    def extra_repr(self):
+        return f"{self.equation!r}, output_shape={self.output_shape}, bias_axes={self.bias_axes!r}"
+
+
+def check_last_axis(layer: nn.Module, spec: ChannelSpec, size: int | None) -> None:
+    """ValueError unless the last channel axis of `spec` is `size` (None: any) and the dtype that of the weights."""
+    if not spec.shape or (size is not None and spec.shape[-1] != size):
+        wanted = "C" if size is None else size
+        raise ValueError(
+            f"x: expected (B, T, ..., {wanted}), got (B, T, {', '.join(map(str, spec.shape))}) "
+            f"in {type(layer).__name__}: is the time axis second?"
+        )
+    check_dtype(layer, spec, layer.weight.dtype)
+
+
+def _parse(equation: str) -> tuple[str, str, str]:
+    """The letters of "...ab,abc->...c": those of input, weight and output."""
+    left, arrow, outputs = equation.partition("->")
+    inputs, comma, weights = left.partition(",")
+    letters = [inputs.removeprefix("..."), weights, outputs.removeprefix("...")]
+    well_formed = arrow and comma and inputs.startswith("...") and outputs.startswith("...")
+    if not well_formed or not all(part.isalpha() or not part for part in letters):
+        raise ValueError(f'equation: expected the form "...ab,abc->...c", got {equation!r}')
+    inputs, weights, outputs = map(set, letters)
+    if any(len(set(part)) != len(part) for part in letters) or not (
+        inputs <= weights | outputs and weights <= inputs | outputs and outputs <= inputs | weights
+    ):
+        raise ValueError(f"equation: expected each axis once in at least two of the three terms, got {equation!r}")
+    return tuple(letters)

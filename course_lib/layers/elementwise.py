@@ -1,0 +1,246 @@
+"""Layers that treat every time step, and mostly every channel, alone: activations, arithmetic, shapes, dropout.
+
+`layer` and `step` are one function here and there is no state. Invalid steps are set to zero on the way in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import prod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from course_lib.sequence import ChannelSpec, StatelessLayer, check_floating
+
+
+class Identity(StatelessLayer):
+    """Returns its input, untouched."""
+
+    def _layer(self, x, training, constants):
+        return x
+
+
+class _Activation(StatelessLayer):
+    """A function of real floating-point numbers; ValueError for another dtype."""
+
+    def output_spec(self, spec):
+        check_floating(self, spec)
+        return spec
+
+
+class ReLU(_Activation):
+    """max(x, 0)."""
+
+    def _values(self, values, training):
+        return F.relu(values)
+
+
+class GELU(_Activation):
+    """x Φ(x), Φ the normal distribution function; `approximate="tanh"` is its approximation by a hyperbolic tangent.
+
+    Source: Hendrycks and Gimpel 2016, eq. 1 and 2.
+    """
+
+    def __init__(self, approximate: str = "none"):
+        super().__init__()
+        if approximate not in ("none", "tanh"):
+            raise ValueError(f'approximate: expected "none" or "tanh", got {approximate!r}')
+        self.approximate = approximate
+
+    def _values(self, values, training):
+        return F.gelu(values, approximate=self.approximate)
+
+    def extra_repr(self):
+        return f"approximate={self.approximate!r}"
+
+
+class SiLU(_Activation):
+    """x σ(x), also called swish."""
+
+    def _values(self, values, training):
+        return F.silu(values)
+
+
+class Mish(_Activation):
+    """x tanh(log(1 + eˣ)).  Source: Misra 2019."""
+
+    def _values(self, values, training):
+        return F.mish(values)
+
+
+class Sigmoid(_Activation):
+    """σ(x) = 1 / (1 + e⁻ˣ)."""
+
+    def _values(self, values, training):
+        return torch.sigmoid(values)
+
+
+class Tanh(_Activation):
+    """The hyperbolic tangent."""
+
+    def _values(self, values, training):
+        return torch.tanh(values)
+
+
+class Softmax(StatelessLayer):
+    """eˣ / Σ eˣ over one channel axis, computed in float32 at least and returned in the input's dtype.
+
+    axis: counted in (B, T, *C), from either end. Raises ValueError where it is batch or time, which no stream can sum.
+    """
+
+    def __init__(self, axis: int = -1):
+        super().__init__()
+        self.axis = axis
+
+    def output_spec(self, spec):
+        rank = 2 + len(spec.shape)
+        if not 2 <= (self.axis + rank if self.axis < 0 else self.axis) < rank:
+            raise ValueError(
+                f"axis: expected a channel axis of (B, T, *{tuple(spec.shape)}), got {self.axis} in Softmax"
+            )
+        check_floating(self, spec)
+        return spec
+
+    def _values(self, values, training):
+        wide = torch.promote_types(values.dtype, torch.float32)
+        return F.softmax(values, dim=self.axis, dtype=wide).to(values.dtype)
+
+    def extra_repr(self):
+        return f"axis={self.axis}"
+
+
+class Dropout(StatelessLayer):
+    """In training, zeroes each value with probability `p` and divides the others by 1 - p; otherwise the identity.
+
+    The draws come from PyTorch's default generator of the values' device.
+    """
+
+    def __init__(self, p: float = 0.5):
+        super().__init__()
+        if not 0 <= p <= 1:
+            raise ValueError(f"p: expected a probability from 0 to 1, got {p}")
+        self.p = p
+
+    def _layer(self, x, training, constants):
+        return super()._layer(x, training, constants) if training and self.p else x
+
+    def _values(self, values, training):
+        return F.dropout(values, self.p, training=True)
+
+    def extra_repr(self):
+        return f"p={self.p}"
+
+
+class Lambda(StatelessLayer):
+    """Any function of the values (B, T, *C) that treats each time step alone and returns (B, T, *C').
+
+    output_spec: what comes out, where it does not depend on what goes in. Without it one step of zeros is tried, once
+    for each kind of input. Raises ValueError where that fails or the function does not keep (B, T).
+    """
+
+    def __init__(self, function: Callable[[Tensor], Tensor], output_spec: ChannelSpec | None = None):
+        super().__init__()
+        self.function = function
+        self._declared = None if output_spec is None else ChannelSpec(tuple(output_spec[0]), output_spec[1])
+        self._inferred: dict[ChannelSpec, ChannelSpec] = {}
+
+    def output_spec(self, spec):
+        if self._declared is not None:
+            return self._declared
+        if spec not in self._inferred:
+            zeros = torch.zeros(1, 1, *spec.shape, dtype=spec.dtype)
+            try:
+                with torch.no_grad():
+                    y = self.function(zeros)
+            except Exception as error:
+                raise ValueError(f"function: does not take zeros of {tuple(zeros.shape)} in Lambda: {error}") from error
+            if not isinstance(y, Tensor) or y.shape[:2] != (1, 1):
+                got = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
+                raise ValueError(
+                    f"function: expected (1, 1, ...) for (1, 1, *{tuple(spec.shape)}), got {got} in Lambda"
+                )
+            self._inferred[spec] = ChannelSpec(tuple(y.shape[2:]), y.dtype)
+        return self._inferred[spec]
+
+    def _values(self, values, training):
+        return self.function(values)
+
+    def extra_repr(self):
+        return getattr(self.function, "__name__", repr(self.function))
+
+
+class _Constant(StatelessLayer):
+    """A number or a tensor that broadcasts to the channels; a tensor is a buffer, so it moves and saves."""
+
+    def __init__(self, value: float | Tensor):
+        super().__init__()
+        if isinstance(value, Tensor):
+            self.register_buffer("value", value)
+        else:
+            self.value = value
+
+    def output_spec(self, spec):
+        shape = tuple(getattr(self.value, "shape", ()))
+        pairs = zip(reversed(shape), reversed(spec.shape), strict=False)
+        if len(shape) > len(spec.shape) or any(n not in (1, channels) for n, channels in pairs):
+            raise ValueError(
+                f"x: channels {tuple(spec.shape)} do not take a value of shape {shape} in {type(self).__name__}"
+            )
+        return ChannelSpec(spec.shape, torch.result_type(torch.empty(1, dtype=spec.dtype), self.value))
+
+    def extra_repr(self):
+        return f"{self.value!r}"
+
+
+class Scale(_Constant):
+    """x times a number, or times a tensor that broadcasts to the channels."""
+
+    def _values(self, values, training):
+        return values * self.value
+
+
+class Add(_Constant):
+    """x plus a number, or plus a tensor that broadcasts to the channels."""
+
+    def _values(self, values, training):
+        return values + self.value
+
+
+class Reshape(StatelessLayer):
+    """(B, T, *C) -> (B, T, *shape). One entry of `shape` may be -1. Raises ValueError where the sizes differ."""
+
+    def __init__(self, shape: tuple[int, ...]):
+        super().__init__()
+        self.shape = tuple(shape)
+        if self.shape.count(-1) > 1 or any(n < -1 for n in self.shape):
+            raise ValueError(f"shape: expected sizes of at least 0, one of them -1 at most, got {self.shape}")
+
+    def output_spec(self, spec):
+        size, known = prod(spec.shape), prod(n for n in self.shape if n != -1)
+        if -1 not in self.shape:
+            fits, shape = size == known, self.shape
+        else:
+            fits = known > 0 and size % known == 0
+            shape = tuple(size // known if n == -1 and fits else n for n in self.shape)
+        if not fits:
+            raise ValueError(f"x: expected channels of {self.shape} in all, got {tuple(spec.shape)} in Reshape")
+        return ChannelSpec(shape, spec.dtype)
+
+    def _values(self, values, training):
+        shape = self.output_spec(ChannelSpec(tuple(values.shape[2:]), values.dtype)).shape
+        return values.reshape(values.shape[:2] + shape)
+
+    def extra_repr(self):
+        return f"shape={self.shape}"
+
+
+class Flatten(StatelessLayer):
+    """(B, T, *C) -> (B, T, product of C)."""
+
+    def output_spec(self, spec):
+        return ChannelSpec((prod(spec.shape),), spec.dtype)
+
+    def _values(self, values, training):
+        return values.reshape(*values.shape[:2], prod(values.shape[2:]))

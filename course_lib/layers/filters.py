@@ -1,0 +1,145 @@
+"""Linear filters with fixed coefficients, of finite or infinite impulse response: those of `scipy.signal.lfilter`."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import ArrayLike
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from course_lib.layers.fixed import FixedArray
+from course_lib.layers.windows import WindowedLayer, Windows
+from course_lib.sequence import ChannelSpec, SequenceLayer
+
+
+def _coefficients(name: str, values: ArrayLike) -> np.ndarray:
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
+        raise ValueError(f"{name}: expected a list of finite coefficients, got shape {array.shape}")
+    return array
+
+
+def _check_real(layer, spec: ChannelSpec) -> ChannelSpec:
+    if not spec.dtype.is_floating_point:
+        raise ValueError(f"x: expected floating point in {type(layer).__name__}, got {spec.dtype}")
+    return spec
+
+
+class FIRFilter(WindowedLayer):
+    """y[t] = Σ_k b[k] x[t − k] for each channel by itself, (B, T, *C): equals `scipy.signal.lfilter(b, 1, x, axis=1)`.
+
+    b: the impulse response. padding: a mode of `course_lib.layers.windows`; `same` takes the delay of a symmetric
+    filter of odd length back. Invalid steps count as zeros.
+    """
+
+    def __init__(self, b: ArrayLike, padding: str = "causal"):
+        b = _coefficients("b", b)
+        super().__init__(Windows(len(b), padding=padding))
+        self.kernel = FixedArray(b[::-1].reshape(1, 1, -1).copy())
+        used = np.flatnonzero(b[::-1]) - self.windows.before
+        self.receptive_field = (int(used[0]), int(used[-1])) if used.size else (0, 0)
+
+    def output_spec(self, spec):
+        return _check_real(self, spec)
+
+    def _windowed(self, values, mask):
+        signals = values.movedim(1, -1)  # (B, *C, T')
+        y = F.conv1d(signals.reshape(signals.shape[:-1].numel(), 1, signals.shape[-1]), self.kernel.like(values))
+        return y.reshape(*signals.shape[:-1], y.shape[-1]).movedim(-1, 1)
+
+
+class IIRFilter(SequenceLayer):
+    """a[0] y[t] = Σ_k b[k] x[t − k] − Σ_{k≥1} a[k] y[t − k] for each channel by itself, (B, T, *C).
+
+    Equals `scipy.signal.lfilter(b, a, x, axis=1)` and is computed by it, in float64 whatever the precision of the data:
+    narrow filters need it, and no arrangement of matrix products is as exact for them as the recursion itself. Data on
+    another device travels to the CPU and back, and `torch.export` cannot trace it. Differentiable once, with respect to
+    x. The state is that of the transposed direct form II, max(len(a), len(b)) − 1 numbers a channel.
+    Invalid steps count as zeros, and the filter rings on through them. Raises ValueError where a[0] is 0.
+    """
+
+    receptive_field = (None, 0)
+
+    def __init__(self, b: ArrayLike, a: ArrayLike):
+        super().__init__()
+        b, a = _coefficients("b", b), _coefficients("a", a)
+        if a[0] == 0:
+            raise ValueError("a: expected a first coefficient other than 0")
+        self.order = max(len(a), len(b)) - 1
+        self.b, self.a = np.zeros(self.order + 1), np.zeros(self.order + 1)
+        self.b[: len(b)], self.a[: len(a)] = b / a[0], a / a[0]
+        if not self.a[1:].any():
+            self.receptive_field = (-int(np.flatnonzero(self.b).max(initial=0)), 0)
+
+    def output_spec(self, spec):
+        return _check_real(self, spec)
+
+    def _initial_state(self, batch_size, spec, device, constants):
+        shape, dtype = self._known_spec(spec)
+        return torch.zeros(batch_size, *shape, self.order, dtype=_state_dtype(device, dtype), device=device)
+
+    def _layer(self, x, training, constants):
+        state = self._initial_state(x.shape[0], x.spec, x.values.device, constants)
+        return self._step(x, state, training, constants)[0]
+
+    def _step(self, x, state, training, constants):
+        if x.mask.shape[1] == 0:
+            return x, state
+        y, state = _Recursion.apply(x.masked().values.movedim(1, -1), state, self.b, self.a)
+        return x.with_values(y.movedim(-1, 1)), state
+
+    def extra_repr(self):
+        return f"order={self.order}"
+
+
+class _Recursion(torch.autograd.Function):
+    """The filter along the last axis, from a state: (x (..., T), state (..., n)) -> (y (..., T), state (..., n)).
+
+    The gradient of a recursive filter is the recursion run backwards in time: with gradients g of the outputs,
+    w[t] = g[t] − Σ_{k≥1} a[k] w[t + k], continued beyond the end by the gradient of the final state; then x[t] receives
+    Σ_k b[k] w[t + k], and the k-th number of the first state w[k].
+    """
+
+    @staticmethod
+    def forward(ctx, x, state, b, a):
+        from scipy.signal import lfilter
+
+        ctx.b, ctx.a, ctx.dtypes = b, a, (x.dtype, state.dtype)
+        y, end = lfilter(b, a, _to_numpy(x), zi=_to_numpy(state))
+        return _to_torch(y, x), _to_torch(end, state)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient_y, gradient_end):
+        from scipy.signal import lfilter
+
+        b, a, order = ctx.b, ctx.a, len(ctx.a) - 1
+        beyond = _to_numpy(gradient_end)  # w[T], w[T + 1], …
+        reached = np.add.outer(np.arange(order), np.arange(order)) + 1
+        memory = np.where(reached <= order, a[np.minimum(reached, order)], 0)  # memory[m, k] = a[m + k + 1]
+        backwards = _to_numpy(gradient_y)[..., ::-1]
+        w, _ = lfilter([1.0], a, backwards, zi=-beyond @ memory.T)
+        w = np.concatenate([w[..., ::-1], beyond], axis=-1)
+        gradient_x = lfilter(b, [1.0], w[..., ::-1])[..., ::-1][..., : gradient_y.shape[-1]]
+        dtype_x, dtype_state = ctx.dtypes
+        return (
+            _to_torch(gradient_x, gradient_y).to(dtype_x),
+            _to_torch(w[..., :order], gradient_end).to(dtype_state),
+            None,
+            None,
+        )
+
+
+def _to_numpy(x: Tensor) -> np.ndarray:
+    return x.detach().to("cpu", torch.float64).numpy()
+
+
+def _to_torch(array: np.ndarray, like: Tensor) -> Tensor:
+    return torch.tensor(np.ascontiguousarray(array)).to(like)
+
+
+def _state_dtype(device, dtype: torch.dtype) -> torch.dtype:
+    """float64, or what the data has where the device lacks it."""
+    return dtype if torch.device(device or "cpu").type == "mps" else torch.float64

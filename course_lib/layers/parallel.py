@@ -1,0 +1,168 @@
+"""Layers side by side: `Parallel` combines their outputs, `Residual` adds a shortcut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import reduce
+from math import ceil, lcm, prod
+
+import torch
+from torch import Tensor
+
+from course_lib.layers.delay import StepDelay
+from course_lib.layers.elementwise import Identity
+from course_lib.layers.sequential import union_of_receptive_fields, why_children_do_not_step, widest
+from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer
+
+
+class Parallel(SequenceLayer):
+    """Every branch sees the same input; their outputs are combined step by step.
+
+    branches: SequenceLayers of one output ratio.
+    combine: "stack" on a new first channel axis, "concatenate" on the last channel axis, "add", "mean" or "product".
+    An output step is valid where it is valid in every branch. Where one branch gives fewer steps than another (a
+    `Lookahead` beside an `Identity`), the output has as many as the shortest. In a stream the branches with less
+    latency wait for the slowest. State: for each branch its own, then that of its delay, if there is one.
+    Raises ValueError where ratios, channels or dtypes of the branches do not fit together.
+    """
+
+    def __init__(self, branches: Iterable[SequenceLayer], combine: str = "add"):
+        super().__init__()
+        self._set_branches({str(i): branch for i, branch in enumerate(branches)}, combine)
+
+    def _set_branches(self, branches: dict[str, SequenceLayer], combine: str) -> None:
+        if combine not in _COMBINATIONS:
+            raise ValueError(f"combine: expected one of {', '.join(_COMBINATIONS)}, got {combine!r}")
+        if not branches:
+            raise ValueError("branches: expected at least one layer, got none")
+        for name, branch in branches.items():
+            if not isinstance(branch, SequenceLayer):
+                raise ValueError(f"branches: expected SequenceLayers, got {type(branch).__name__} for {name!r}")
+            self.add_module(name, branch)
+        self.combine = combine
+        ratios = {branch.output_ratio for branch in self}
+        if len(ratios) > 1:
+            raise ValueError(f"branches: expected one output ratio, got {', '.join(map(str, sorted(ratios)))}")
+        (self.output_ratio,) = ratios
+        self.block_size = lcm(*(branch.block_size for branch in self))
+        self.output_latency = max(branch.output_latency for branch in self)
+        self._waits = [StepDelay(self.output_latency - branch.output_latency) for branch in self]
+        self.input_latency = max(
+            branch.input_latency + ceil(wait.length / self.output_ratio)
+            for branch, wait in zip(self, self._waits, strict=True)
+        )
+        self.supports_step = all(branch.supports_step for branch in self)
+        self.receptive_field = union_of_receptive_fields(self)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self):
+        return iter(self._modules.values())
+
+    def __getitem__(self, index: int) -> SequenceLayer:
+        return list(self)[index]
+
+    @property
+    def input_spec(self):
+        return next((branch.input_spec for branch in self if branch.input_spec is not None), None)
+
+    def output_spec(self, spec):
+        return combined_spec(type(self).__name__, [branch.output_spec(spec) for branch in self], self.combine)
+
+    def output_length(self, length):
+        return min(branch.output_length(length) for branch in self)
+
+    def receptive_field_at(self, step):
+        return widest(branch.receptive_field_at(step) for branch in self) or (1, 0)
+
+    def _layer(self, x, training, constants):
+        outputs = [branch._layer(x, training, constants) for branch in self]
+        length = min(y.shape[1] for y in outputs)
+        return combined([y if y.shape[1] == length else y[:, :length] for y in outputs], self.combine)
+
+    def _initial_state(self, batch_size, spec, device, constants):
+        state = []
+        for branch, wait in zip(self, self._waits, strict=True):
+            state.append(branch._initial_state(batch_size, spec, device, constants))
+            if wait.length:
+                out = branch.output_spec(self._known_spec(spec))
+                state.append(wait._initial_state(batch_size, out, device, constants))
+        return tuple(state)
+
+    def _step(self, x, state, training, constants):
+        parts = iter(state)
+        outputs, after = [], []
+        for branch, wait in zip(self, self._waits, strict=True):
+            y, part = branch._step(x, next(parts), training, constants)
+            after.append(part)
+            if wait.length:
+                y, part = wait._step(y, next(parts), training, constants)
+                after.append(part)
+            outputs.append(y)
+        return combined(outputs, self.combine), tuple(after)
+
+    def why_no_step(self):
+        return why_children_do_not_step(self)
+
+    def extra_repr(self):
+        return f"combine={self.combine!r}"
+
+
+class Residual(Parallel):
+    """body(x) + shortcut(x); the shortcut is the identity where it is None.
+
+    In a stream the shortcut waits for a body that looks ahead. Raises ValueError where the two outputs differ in
+    ratio, channels or dtype.
+    """
+
+    def __init__(self, body: SequenceLayer, shortcut: SequenceLayer | None = None):
+        SequenceLayer.__init__(self)
+        self._set_branches({"body": body, "shortcut": Identity() if shortcut is None else shortcut}, "add")
+
+    def extra_repr(self):
+        return ""
+
+
+_COMBINATIONS = ("stack", "concatenate", "add", "mean", "product")
+
+
+def combined_spec(name: str, specs: list[ChannelSpec], combine: str) -> ChannelSpec:
+    """What comes out of combining outputs of these specs; ValueError, naming the layer, where they do not fit."""
+    shapes = [spec.shape for spec in specs]
+    if combine == "concatenate":
+        fits = all(shapes) and len({shape[:-1] for shape in shapes}) == 1
+    else:
+        fits = len(set(shapes)) == 1
+    if not fits or len({spec.dtype for spec in specs}) > 1:
+        got = ", ".join(f"{tuple(spec.shape)} {spec.dtype}" for spec in specs)
+        raise ValueError(f"x: the outputs to {combine} do not fit together in {name}: {got}")
+    shape = tuple(shapes[0])
+    if combine == "stack":
+        shape = (len(specs), *shape)
+    elif combine == "concatenate":
+        shape = (*shape[:-1], sum(s[-1] for s in shapes))
+    return ChannelSpec(shape, specs[0].dtype)
+
+
+def combined(sequences: list[Sequence], combine: str) -> Sequence:
+    """Sequences of one length, combined step by step; valid where all of them are."""
+    all_valid = all(s.all_valid for s in sequences)
+    mask = sequences[0].mask
+    if not all_valid and any(s.mask is not mask for s in sequences):
+        mask = reduce(torch.logical_and, (s.mask for s in sequences))
+    values = [s.values for s in sequences]
+    if combine == "product" and not all_valid:  # each factor's gradient is the other: keep NaN in padding out of it
+        values = [Sequence(v, mask).masked().values for v in values]
+    return Sequence(_combine_values(values, combine), mask, all_valid)
+
+
+def _combine_values(values: list[Tensor], combine: str) -> Tensor:
+    if combine == "stack":
+        return torch.stack(values, dim=2)
+    if combine == "concatenate":
+        return torch.cat(values, dim=-1)
+    if combine == "product":
+        return prod(values[1:], start=values[0])
+    total = sum(values[1:], start=values[0])
+    return total / len(values) if combine == "mean" else total

@@ -1,0 +1,180 @@
+"""Pooling over time, and over time and one more axis: the largest, smallest or mean value of each window.
+
+Invalid steps and padding never win: they hold ∓∞ (the smallest or largest integer), or 0 for the mean.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from course_lib.layers.convolution import axis_windows
+from course_lib.layers.windows import WindowedLayer, Windows, pad_axis
+from course_lib.sequence import ChannelSpec
+
+
+class _Pooling(WindowedLayer):
+    """`space`: the windows of a second axis, or None."""
+
+    def __init__(self, windows: Windows, space: Windows | None = None):
+        super().__init__(windows)
+        self.space = space
+
+    def output_spec(self, spec):
+        name = type(self).__name__
+        if spec.dtype.is_complex or spec.dtype == torch.bool:
+            raise ValueError(f"x: expected real numbers in {name}, got {spec.dtype}")
+        if self.space is None:
+            return spec
+        if len(spec.shape) < 2:
+            raise ValueError(f"x: expected (B, T, H, C) in {name}, got (B, T, {', '.join(map(str, spec.shape))})")
+        return ChannelSpec((self.space.output_length(spec.shape[0]), *spec.shape[1:]), spec.dtype)
+
+    def _padded_in_space(self, values):
+        """(B, T', H, *C) -> (B, T', H', *C) with the neutral value on both sides of the second axis."""
+        return pad_axis(values, 2, self.space.pads(values.shape[2]), self._fill(values.dtype))
+
+    def extra_repr(self):
+        return str(self.windows) if self.space is None else f"{self.windows}, {self.space}"
+
+
+class _ExtremePooling(_Pooling):
+    """The largest value of each window; with `smallest` the order of the numbers is turned round before and after."""
+
+    smallest = False
+
+    def __init__(self, windows, space=None):
+        super().__init__(windows, space)
+        # The anchor may lie between two taps. Then an output can be valid without a valid tap in its window.
+        self.looks_at_mask = windows.before % windows.dilation > 0
+
+    def _fill(self, dtype):
+        if dtype.is_floating_point:
+            return torch.inf if self.smallest else -torch.inf
+        return torch.iinfo(dtype).max if self.smallest else torch.iinfo(dtype).min
+
+    def _windowed(self, values, mask):
+        time, space = self.windows, self.space or _NO_WINDOW
+        values = values.unsqueeze(2) if self.space is None else self._padded_in_space(values)
+        shape = values.shape[3:]
+        flat = _reverse_order(values) if self.smallest else values
+        # (B, T', H, C) seen as (B, C, T', H): the layout "channels last" of PyTorch's kernel, so nothing is copied.
+        y = F.max_pool2d(
+            flat.flatten(3).permute(0, 3, 1, 2) if shape else flat.unsqueeze(1),
+            (time.kernel_size, space.kernel_size),
+            (time.stride, space.stride),
+            dilation=(time.dilation, space.dilation),
+        ).permute(0, 2, 3, 1)
+        y = _reverse_order(y) if self.smallest else y
+        y = y.reshape(y.shape[:3] + shape)
+        y = y.squeeze(2) if self.space is None else y
+        if not self.looks_at_mask:
+            return y
+        any_valid = time.any_valid(mask)
+        return torch.where(any_valid.reshape(any_valid.shape + (1,) * (y.dim() - 2)), y, 0)
+
+    # A window without a valid tap leaves the infinite fill, in an output that is invalid: make that a finite number.
+
+    def _layer(self, x, training, constants):
+        return super()._layer(x, training, constants).masked()
+
+    def _step(self, x, state, training, constants):
+        y, state = super()._step(x, state, training, constants)
+        return y.masked(), state
+
+
+class _AveragePooling(_Pooling):
+    def __init__(self, windows, space=None, masked_average=False):
+        super().__init__(windows, space)
+        self.looks_at_mask = self.masked_average = masked_average
+
+    def output_spec(self, spec):
+        if not spec.dtype.is_floating_point:
+            raise ValueError(f"x: expected floating point in {type(self).__name__}, got {spec.dtype}")
+        return super().output_spec(spec)
+
+    def _windowed(self, values, mask):
+        total = self.windows.of(values).sum(dim=-1)
+        if self.space is not None:
+            space, total = self.space, self._padded_in_space(total)
+            total = total.unfold(2, space.extent, space.stride)[..., :: space.dilation].mean(dim=-1)
+        if not self.masked_average:
+            return total / self.windows.kernel_size
+        count = self.windows.of(mask).sum(dim=-1).clamp(min=1)
+        return total / count.reshape(count.shape + (1,) * (total.dim() - 2))
+
+
+_NO_WINDOW = Windows(1)
+
+
+def _reverse_order(x: torch.Tensor) -> torch.Tensor:
+    """Numbers in the opposite order: −x, or for integers −x − 1, which exists for each of them."""
+    return -x if x.dtype.is_floating_point else ~x
+
+
+class _Pooling1D:
+    """The arguments of pooling over time."""
+
+    def __init__(
+        self, pool_size: int, stride: int | None = None, padding: str = "causal", dilation: int = 1, **options
+    ):
+        super().__init__(Windows(pool_size, pool_size if stride is None else stride, dilation, padding), **options)
+
+
+class _Pooling2D:
+    """The arguments of pooling over time and one more axis."""
+
+    def __init__(
+        self,
+        pool_size: int | tuple[int, int],
+        stride: int | tuple[int, int] | None = None,
+        time_padding: str = "causal",
+        spatial_padding: str = "same",
+        dilation: int | tuple[int, int] = 1,
+        **options,
+    ):
+        stride = pool_size if stride is None else stride
+        windows = axis_windows(2, pool_size, stride, dilation, time_padding, spatial_padding)
+        super().__init__(*windows, **options)
+
+
+class MaxPooling1D(_Pooling1D, _ExtremePooling):
+    """The largest value of each window over time, (B, T, *C) -> (B, N, *C); floating point or integers.
+
+    pool_size, stride (None: `pool_size`), dilation: in time steps. padding: a mode of `course_lib.layers.windows`.
+    """
+
+
+class MinPooling1D(_Pooling1D, _ExtremePooling):
+    """The smallest value of each window over time; arguments as in `MaxPooling1D`."""
+
+    smallest = True
+
+
+class AveragePooling1D(_Pooling1D, _AveragePooling):
+    """The mean of each window over time, (B, T, *C) -> (B, N, *C); arguments as in `MaxPooling1D`.
+
+    Invalid steps and padding count as zeros, so that the sum is always divided by `pool_size`; with
+    `masked_average=True` the mean is over the valid steps only.
+    """
+
+
+class MaxPooling2D(_Pooling2D, _ExtremePooling):
+    """The largest value of each window over time and one more axis, (B, T, H, *C) -> (B, N, H', *C).
+
+    pool_size, stride (None: `pool_size`), dilation: one number, or one for time and one for H. time_padding,
+    spatial_padding: modes of `course_lib.layers.windows`; only time has latency and a mask.
+    """
+
+
+class MinPooling2D(_Pooling2D, _ExtremePooling):
+    """The smallest value of each window over time and one more axis; arguments as in `MaxPooling2D`."""
+
+    smallest = True
+
+
+class AveragePooling2D(_Pooling2D, _AveragePooling):
+    """The mean of each window over time and one more axis; arguments as in `MaxPooling2D` and `AveragePooling1D`.
+
+    `masked_average=True` leaves out invalid steps; padding of the second axis always counts as zeros.
+    """

@@ -1,0 +1,76 @@
+"""Rotary position embedding: channel pairs turned by an angle proportional to the position."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from course_lib.layers.positional import layer_positions, positions_of
+from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer
+
+
+def rotary(x: Tensor, positions: Tensor, base: float = 10_000.0) -> Tensor:
+    """Rotate channel pairs of `x` by an angle proportional to position, so that dot products depend on distance.
+
+    x: (B, H, T, D), D even.  positions: (T,) or (B, T), in time steps.  Returns (B, H, T, D).
+    The pairs are channels (i, i + D/2); pair i turns by positions · base^(-2i/D).
+    Raises ValueError where D is odd.  Source: Su et al. 2021, eq. 34.
+    """
+    angles = rotary_angles(positions, x.shape[-1], base)  # (T, D/2) or (B, T, D/2)
+    return rotate_pairs(x, angles if positions.dim() == 1 else angles.unsqueeze(1))
+
+
+def rotary_angles(positions: Tensor, dim: int, base: float = 10_000.0) -> Tensor:
+    """Angles in radians, (..., dim/2) in float64: at position 10⁶ a float32 angle is off by some 0.03.
+
+    positions: (...), in time steps.  Raises ValueError where `dim` is odd.
+    """
+    if dim % 2:
+        raise ValueError(f"x: expected an even number of channels to pair up, got {dim}")
+    exponents = torch.arange(0, dim, 2, dtype=torch.float64, device=positions.device) / dim
+    return positions.to(torch.float64).unsqueeze(-1) * base**-exponents
+
+
+def rotate_pairs(x: Tensor, angles: Tensor) -> Tensor:
+    """Turn the pairs (i, i + D/2) of `x` (..., D) by `angles`, broadcastable to (..., D/2); at least in float32."""
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    cosine, sine = torch.cos(angles).to(dtype), torch.sin(angles).to(dtype)
+    first, second = x.to(dtype).chunk(2, dim=-1)
+    turned = torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
+    return turned.to(x.dtype)
+
+
+class RotaryEmbedding(SequenceLayer):
+    """Rotates the last channel axis of (B, T, *C, D) by each step's position; the state is the position.
+
+    base: the slowest pair turns by about 1/base radians a step.  See `rotary`.
+    """
+
+    def __init__(self, base: float = 10_000.0):
+        super().__init__()
+        if not base > 0:
+            raise ValueError(f"base: expected a positive number, got {base}")
+        self.base = base
+
+    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
+        if not spec.shape or spec.shape[-1] % 2 or not spec.dtype.is_floating_point:
+            raise ValueError(
+                f"x: expected floating-point (B, T, ..., D) with D even, got channels {spec.shape} of {spec.dtype} "
+                "in RotaryEmbedding"
+            )
+        return spec
+
+    def _rotate(self, x: Sequence, at: Tensor) -> Sequence:
+        x = x.masked()
+        angles = rotary_angles(at, x.shape[-1], self.base)
+        angles = angles.reshape(at.shape + (1,) * (x.values.dim() - 3) + angles.shape[-1:])
+        return x.with_values(rotate_pairs(x.values, angles))
+
+    def _layer(self, x, training, constants):
+        return self._rotate(x, layer_positions(x))
+
+    def _initial_state(self, batch_size, spec, device, constants):
+        return torch.zeros(batch_size, dtype=torch.long, device=device)
+
+    def _step(self, x, state, training, constants):
+        return self._rotate(x, positions_of(x.mask, state)), state + x.mask.sum(dim=1)

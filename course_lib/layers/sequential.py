@@ -1,0 +1,146 @@
+"""Layers one after another: `Sequential`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from math import ceil, floor, lcm
+
+from torch import nn
+
+from course_lib.layers.delay import StepDelay
+from course_lib.sequence import SequenceLayer
+
+
+class Sequential(SequenceLayer):
+    """The layers in turn. Indexing, `len` and the names in the state dict are those of `nn.Sequential`.
+
+    Timing follows from the layers': ratios multiply, latencies add up in the units of the steps that they count, and
+    where a layer with blocks follows one with a latency, a delay that exists in streams only fills the latency up to
+    whole blocks. State: one a layer, that of the delay before it, if there is one, in front of it.
+    Raises ValueError where something that is not a SequenceLayer is among `layers`.
+    """
+
+    def __init__(self, layers: Iterable[SequenceLayer]):
+        super().__init__()
+        for i, layer in enumerate(layers):
+            if not isinstance(layer, SequenceLayer):
+                raise ValueError(f"layers[{i}]: expected a SequenceLayer, got {type(layer).__name__}")
+            self.add_module(str(i), layer)
+        self.supports_step = all(layer.supports_step for layer in self)
+        self._delays = self._compose()
+        self.receptive_field = union_of_receptive_fields(self)
+
+    def _compose(self) -> list[StepDelay | None]:
+        """Set block size, ratio and latencies; return the delay that a stream needs before each layer, if any."""
+        delays: list[StepDelay | None] = []
+        block, ratio, input_latency, output_latency = 1, Fraction(1), 0, 0
+        for layer in self:
+            delay = -output_latency % layer.block_size
+            delays.append(StepDelay(delay) if delay else None)
+            block = int(lcm(int(block * ratio), layer.block_size) / ratio)
+            input_latency += ceil((layer.input_latency + delay) / ratio)
+            output_latency = int((output_latency + delay) * layer.output_ratio) + layer.output_latency
+            ratio *= layer.output_ratio
+        self.block_size, self.output_ratio = block, ratio
+        self.input_latency, self.output_latency = input_latency, output_latency
+        return delays
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __iter__(self) -> Iterator[SequenceLayer]:
+        return iter(self._modules.values())
+
+    def __getitem__(self, index: int | slice) -> SequenceLayer:
+        """Layer `index`; a slice gives a `Sequential` of the same layers."""
+        layers = list(self)[index]
+        return Sequential(layers) if isinstance(index, slice) else layers
+
+    @property
+    def input_spec(self):
+        return self[0].input_spec if len(self) else None
+
+    def output_spec(self, spec):
+        for layer in self:
+            spec = layer.output_spec(spec)
+        return spec
+
+    def output_length(self, length):
+        for layer in self:
+            length = layer.output_length(length)
+        return length
+
+    def receptive_field_at(self, step):
+        first = last = step
+        for layer in reversed(list(self)):
+            if first is not None and last is not None and first > last:
+                break  # no output of this layer is looked at
+            first, last = _seen_by(layer, first, last)
+        return first, last
+
+    def _layer(self, x, training, constants):
+        for layer in self:
+            x = layer._layer(x, training, constants)
+        return x
+
+    def _initial_state(self, batch_size, spec, device, constants):
+        state = []
+        for layer, delay in zip(self, self._delays, strict=True):
+            if delay is not None:
+                state.append(delay._initial_state(batch_size, spec, device, constants))
+            state.append(layer._initial_state(batch_size, spec, device, constants))
+            spec = None if spec is None else layer.output_spec(spec)
+        return tuple(state)
+
+    def _step(self, x, state, training, constants):
+        parts, after = iter(state), []
+        for layer, delay in zip(self, self._delays, strict=True):
+            if delay is not None:
+                x, part = delay._step(x, next(parts), training, constants)
+                after.append(part)
+            x, part = layer._step(x, next(parts), training, constants)
+            after.append(part)
+        return x, tuple(after)
+
+    def why_no_step(self):
+        return why_children_do_not_step(self)
+
+
+def why_children_do_not_step(layer: nn.Module) -> str:
+    """Completes "… cannot step: " for a layer that holds others."""
+    held = [child for child in layer.children() if not child.supports_step]
+    return "; ".join(f"{type(child).__name__} cannot ({child.why_no_step()})" for child in held)
+
+
+def union_of_receptive_fields(layer: SequenceLayer) -> tuple[int | None, int | None]:
+    """`receptive_field` from `receptive_field_at`: the widest reach of one period's outputs from their anchors."""
+    steps = range(_period(layer))
+    anchors = [floor(step / layer.output_ratio) for step in steps]
+    reaches = zip([layer.receptive_field_at(step) for step in steps], anchors, strict=True)
+    moved = [tuple(None if end is None else end - anchor for end in reach) for reach, anchor in reaches]
+    return widest(moved) or (0, 0)
+
+
+def widest(reaches: Iterable[tuple[int | None, int | None]]) -> tuple[int | None, int | None] | None:
+    """The smallest reach that covers all of `reaches`; None where all are empty (first > last)."""
+    reaches = [(first, last) for first, last in reaches if first is None or last is None or first <= last]
+    if not reaches:
+        return None
+    first, last = zip(*reaches, strict=True)
+    return (None if None in first else min(first)), (None if None in last else max(last))
+
+
+def _seen_by(layer: SequenceLayer, first: int | None, last: int | None) -> tuple[int | None, int | None]:
+    """The inputs of `layer` that its outputs `first` to `last` look at: those within a period of either end decide."""
+    period = _period(layer)
+    near = [] if first is None else [step for step in range(first, first + period) if last is None or step <= last]
+    if last is not None:
+        near += [step for step in range(last - period + 1, last + 1) if first is None or step >= first]
+    begin, end = widest(map(layer.receptive_field_at, near)) or (1, 0)
+    return (None if first is None else begin), (None if last is None else end)
+
+
+def _period(layer: SequenceLayer) -> int:
+    """Number of outputs after which the pattern of what they look at repeats."""
+    return int(layer.block_size * layer.output_ratio)

@@ -1,0 +1,224 @@
+"""Layers that look through a window sliding over time: the arithmetic of padding, latency and masks, written once.
+
+Convolution, pooling and framing differ in what they compute from a window and in nothing else. A window of
+`kernel_size` taps, `dilation` steps apart, spans e = (kernel_size − 1)·dilation + 1 steps. Output n is anchored to
+input step n·stride; its window begins p steps before the anchor and ends f = e − 1 − p steps after it. The padding mode
+is a choice of p, of the number of outputs, and of the rule for the mask:
+
+    mode                   p               outputs for T steps     an output is valid where
+    causal                 e − 1           ⌈T / stride⌉            the anchor is
+    reverse_causal         0               ⌈T / stride⌉            the anchor is
+    same                   ⌊(e − 1) / 2⌋   ⌈T / stride⌉            the anchor is
+    semicausal             max(e − s, 0)   ⌈T / stride⌉            the anchor is
+    valid                  0               whole windows only      the whole window is
+    causal_valid           e − 1           ⌈T / stride⌉            anchor and window are, steps before the first valid
+                                                                   step of an item counting as valid
+    reverse_causal_valid   0               ⌈T / stride⌉            the whole window is
+    semicausal_full        max(e − s, 0)   ⌈(T + p) / stride⌉      any step of the window is
+
+On a stream an output whose window ends f steps in the future comes ⌊f / stride⌋ outputs later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from math import ceil
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from course_lib.sequence import Sequence, SequenceLayer
+
+PADDING_MODES = (
+    "causal",
+    "reverse_causal",
+    "same",
+    "semicausal",
+    "valid",
+    "causal_valid",
+    "reverse_causal_valid",
+    "semicausal_full",
+)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Where the windows of `kernel_size` taps lie on an axis: see the table above. Raises ValueError where a number is
+    below 1 or the padding mode is unknown."""
+
+    kernel_size: int
+    stride: int = 1
+    dilation: int = 1
+    padding: str = "causal"
+
+    def __post_init__(self):
+        for name in ("kernel_size", "stride", "dilation"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name}: expected an integer of at least 1, got {value!r}")
+        if self.padding not in PADDING_MODES:
+            raise ValueError(f"padding: expected one of {', '.join(PADDING_MODES)}, got {self.padding!r}")
+
+    @cached_property
+    def extent(self) -> int:
+        """Steps from the first tap to the last, both included."""
+        return (self.kernel_size - 1) * self.dilation + 1
+
+    @cached_property
+    def before(self) -> int:
+        """p: how many steps a window begins before its anchor; the padding on the left."""
+        if self.padding in ("causal", "causal_valid"):
+            return self.extent - 1
+        if self.padding in ("semicausal", "semicausal_full"):
+            return max(self.extent - self.stride, 0)
+        return (self.extent - 1) // 2 if self.padding == "same" else 0
+
+    @cached_property
+    def ahead(self) -> int:
+        """f: how many steps after its anchor a window ends."""
+        return self.extent - 1 - self.before
+
+    @cached_property
+    def output_latency(self) -> int:
+        return self.ahead // self.stride
+
+    @cached_property
+    def input_latency(self) -> int:
+        return self.before if self.padding == "semicausal_full" else self.output_latency * self.stride
+
+    @cached_property
+    def buffer(self) -> int:
+        """Past input steps that a stream has to keep."""
+        return self.before + self.output_latency * self.stride
+
+    def output_length(self, length: int) -> int:
+        if self.padding == "valid":
+            return max((length - self.extent) // self.stride + 1, 0)
+        if self.padding == "semicausal_full":
+            length += self.before
+        return ceil(length / self.stride)
+
+    def pads(self, length: int) -> tuple[int, int]:
+        """Steps to add on the left and on the right so that exactly `output_length` windows fit."""
+        last = (self.output_length(length) - 1) * self.stride + self.extent
+        return self.before, max(last - self.before - length, 0)
+
+    def of(self, x: Tensor) -> Tensor:
+        """The windows that fit into `x` (B, T, *C), without padding: (B, N, *C, kernel_size), a view."""
+        return x.unfold(1, self.extent, self.stride)[..., :: self.dilation]
+
+    @cached_property
+    def masks_by_anchor(self) -> bool:
+        return self.padding in ("causal", "reverse_causal", "same", "semicausal")
+
+    def any_valid(self, mask: Tensor) -> Tensor:
+        """(B, N) True where a window of `mask` (B, T'), padded already, has a valid tap."""
+        return self.of(mask).any(dim=-1)
+
+    def valid(self, mask: Tensor, started: Tensor) -> Tensor:
+        """(B, N) the rule of the modes whose mask is not the anchor's, for a `mask` (B, T') that is padded already.
+
+        started: (B, T'), True from the first valid step of each item on.
+        """
+        if self.padding == "semicausal_full":
+            return self.any_valid(mask)
+        anchors = mask[:, self.before : mask.shape[1] - self.ahead : self.stride]
+        return self.of(mask | ~started).all(dim=-1) & anchors
+
+
+def pad_axis(values: Tensor, axis: int, pads: tuple[int, int], fill: float = 0.0) -> Tensor:
+    """`fill` added `pads` times before and after `axis`. Unlike `F.pad` exact for the largest 64-bit integers."""
+    parts = [values]
+    for side, count in zip((0, 1), pads, strict=True):
+        if count:
+            shape = values.shape[:axis] + (count,) + values.shape[axis + 1 :]
+            parts.insert(side * len(parts), values.new_full(shape, fill))
+    return torch.cat(parts, dim=axis) if len(parts) > 1 else values
+
+
+class WindowedLayer(SequenceLayer):
+    """A layer whose output n depends on one window of the input. A subclass writes `_windowed` and `output_spec`.
+
+    `_fill` is the neutral value that stands at invalid steps and in the padding. A stream keeps the last `buffer`
+    values and, where the mask rule looks back, the mask of these steps and whether an item has begun.
+    """
+
+    looks_at_mask: bool = False  # True: `_windowed` needs the mask of every step in the window
+
+    def __init__(self, windows: Windows):
+        super().__init__()
+        self.windows = windows
+        self.block_size = windows.stride
+        self.output_ratio = Fraction(1, windows.stride)
+        self.output_latency = windows.output_latency
+        self.input_latency = windows.input_latency
+        self.receptive_field = (-windows.before, windows.ahead)
+
+    # What a subclass writes.
+
+    def _windowed(self, values: Tensor, mask: Tensor) -> Tensor:
+        """(B, T', *C) -> (B, N, *C'): all N windows that fit. Padding and invalid steps hold the neutral value.
+
+        mask: (B, T'), only where `looks_at_mask`; else whatever is at hand.
+        """
+        raise NotImplementedError
+
+    def _fill(self, dtype: torch.dtype) -> float:
+        """The neutral value."""
+        return 0.0
+
+    # The contract.
+
+    def output_length(self, length):
+        return self.windows.output_length(length)
+
+    def _layer(self, x, training, constants):
+        windows, length = self.windows, x.mask.shape[1]
+        if windows.output_length(length) == 0:
+            return self._nothing(x)
+        pads = windows.pads(length)
+        fill = self._fill(x.values.dtype)
+        values, mask = x.masked(fill).values, x.mask
+        if pads != (0, 0):
+            values = pad_axis(values, 1, pads, fill)
+            if self.looks_at_mask or not windows.masks_by_anchor:
+                mask = F.pad(mask, pads)
+        y = self._windowed(values, mask)
+        if windows.masks_by_anchor:
+            return Sequence(y, x.mask[:, :: windows.stride] if windows.stride > 1 else x.mask, x.all_valid)
+        all_valid = x.all_valid and windows.padding in ("valid", "causal_valid")
+        return Sequence(y, windows.valid(mask, mask.cumsum(dim=1) > 0), all_valid)
+
+    def _initial_state(self, batch_size, spec, device, constants):
+        windows = self.windows
+        shape, dtype = self._known_spec(spec, self.input_spec)
+        values = torch.full((batch_size, windows.buffer, *shape), self._fill(dtype), dtype=dtype, device=device)
+        looks_back = self.looks_at_mask or not windows.masks_by_anchor
+        kept = windows.buffer if looks_back else windows.buffer - windows.before
+        mask = torch.zeros(batch_size, kept, dtype=torch.bool, device=device)
+        if windows.masks_by_anchor:
+            return values, mask
+        return values, mask, torch.zeros(batch_size, 1, dtype=torch.bool, device=device)
+
+    def _step(self, x, state, training, constants):
+        windows, steps = self.windows, x.mask.shape[1]
+        if steps == 0:
+            return self._nothing(x), state
+        values = x.masked(self._fill(x.values.dtype)).values
+        if windows.buffer:
+            values = torch.cat([state[0], values], dim=1)
+        mask = torch.cat([state[1], x.mask], dim=1) if state[1].shape[1] else x.mask
+        kept = (values[:, steps:], mask[:, steps:])
+        y = self._windowed(values, mask)
+        if windows.masks_by_anchor:
+            first = windows.before if self.looks_at_mask else 0
+            all_valid = x.all_valid and windows.output_latency == 0
+            return Sequence(y, mask[:, first : first + steps : windows.stride], all_valid), kept
+        started = (mask.cumsum(dim=1) > 0) | state[2]
+        return Sequence(y, windows.valid(mask, started)), (*kept, started[:, steps - 1 : steps])
+
+    def _nothing(self, x: Sequence) -> Sequence:
+        return Sequence.invalid(x.mask.shape[0], 0, self.output_spec(x.spec), x.values.device)

@@ -1,0 +1,57 @@
+"""Layers that hold layers."""
+
+import torch
+
+import course_lib.layers as sl
+from course_lib.contract import Case, ragged
+
+CASES = {
+    "Sequential": lambda: Case(lambda: sl.Sequential([sl.Dense(5), sl.ReLU(), sl.Dense(3)]), ragged(4)),
+    "Sequential of nothing": lambda: Case(lambda: sl.Sequential([]), ragged(4)),
+    "Sequential with latencies": lambda: Case(
+        lambda: sl.Sequential([sl.Lookahead(2), sl.Dense(5), sl.StepDelay(1), sl.Delay(2)]), ragged(4)
+    ),
+    "Residual": lambda: Case(lambda: sl.Residual(sl.Sequential([sl.Dense(5), sl.Tanh(), sl.Dense(4)])), ragged(4)),
+    "Residual whose shortcut waits": lambda: Case(
+        lambda: sl.Residual(sl.Sequential([sl.StepDelay(2), sl.Dense(4)])), ragged(4)
+    ),
+    "Residual with a shortcut": lambda: Case(lambda: sl.Residual(sl.Dense(3), sl.Dense(3)), ragged(4)),
+    "Parallel of lengths that differ": lambda: Case(
+        lambda: sl.Parallel([sl.Lookahead(2), sl.Delay(3), sl.StepDelay(1)], combine="concatenate"), ragged(4)
+    ),
+    **{
+        f"Parallel {combine}": lambda combine=combine: Case(
+            lambda: sl.Parallel([sl.Dense(3), sl.Lookahead(1), sl.Tanh()], combine=combine), ragged(3)
+        )
+        for combine in ("stack", "concatenate", "add", "mean", "product")
+    },
+}
+
+
+def _conditioned(layer, *channels, steps=13):
+    """A case whose constant "c" has another length and other padding than x."""
+    c = ragged(*channels, lengths=(steps, steps - 2, 4))
+    return Case(layer, ragged(4), {"c": c})
+
+
+CASES |= {
+    "Sequential whose delay fills up blocks": lambda: Case(
+        lambda: sl.Sequential([sl.Lookahead(2), sl.Downsample1D(3), sl.Lookahead(1), sl.Downsample1D(2)]), ragged(4)
+    ),
+    "Sequential down and up": lambda: Case(lambda: sl.Sequential([sl.Downsample1D(2), sl.Upsample1D(2)]), ragged(4)),
+    "Sequential of ratio 3/2": lambda: Case(
+        lambda: sl.Sequential([sl.Upsample1D(3), sl.Lookahead(1), sl.Downsample1D(2)]), ragged(4)
+    ),
+    "Repeat": lambda: Case(lambda: sl.Repeat(lambda: sl.Residual(sl.Dense(4, activation=torch.tanh)), 3), ragged(4)),
+    "Repeat copies": lambda: Case(lambda: sl.Repeat(sl.Residual(sl.Lookahead(1)), 2), ragged(4)),
+    "Bidirectional": lambda: Case(lambda: sl.Bidirectional(sl.MaskedDense(3, 13), sl.Dense(3)), ragged(4)),
+    "Conditioning add": lambda: _conditioned(lambda: sl.Conditioning("c"), 4),
+    "Conditioning multiply, shorter": lambda: _conditioned(lambda: sl.Conditioning("c", "multiply"), 1, steps=11),
+    "Conditioning concatenate": lambda: _conditioned(lambda: sl.Conditioning("c", "concatenate", sl.Dense(2, 3)), 3),
+    "Conditioning scale and shift": lambda: _conditioned(
+        lambda: sl.Conditioning("c", "scale_and_shift", sl.Dense(8)), 3, steps=15
+    ),
+    "Conditioning behind a latency": lambda: _conditioned(
+        lambda: sl.Sequential([sl.Lookahead(2), sl.StepDelay(1), sl.Conditioning("c", "multiply")]), 4
+    ),
+}

@@ -1,0 +1,428 @@
+"""From a case of the JAX oracle to the course's layer: names, arguments and weight layouts. Loaded by test_oracles.py.
+
+`build(case, shapes)` returns a layer in float64 and, per oracle weight, where it goes: `(parameter, transform)`, with
+`transform` taking the oracle's array to PyTorch's layout. The same transform takes its gradient.
+"""
+
+import re
+
+import torch
+
+import course_lib.layers as sl
+
+ACTIVATIONS = {None: None, "relu": torch.nn.functional.relu}
+
+
+def same(array):
+    return array
+
+
+def activation(config):
+    return ACTIVATIONS[config.get("activation")]
+
+
+def conv_kernel(array):
+    """[*k, in/groups, out] -> (out, in/groups, *k)"""
+    n = array.dim()
+    return array.permute(n - 1, n - 2, *range(n - 2))
+
+
+def transposed_kernel(array):
+    """[*k, in, out], correlated with flipped taps -> (in, out, *k)"""
+    n = array.dim()
+    return array.flip(*range(n - 2)).permute(n - 2, n - 1, *range(n - 2))
+
+
+def depthwise_kernel(array):
+    """[k, 1, channels * multiplier] -> (channels * multiplier, 1, k)"""
+    return array.permute(2, 1, 0)
+
+
+def weights(prefix, layer, kernel=conv_kernel):
+    """The usual pair: params/<prefix>kernel and params/<prefix>bias, where the layer has one."""
+    table = {f"params/{prefix}kernel": (layer.weight, kernel)}
+    if layer.bias is not None:
+        table[f"params/{prefix}bias"] = (layer.bias, same)
+    return table
+
+
+def conv1d(c, channels, prefix=""):
+    layer = sl.Conv1D(
+        channels[-1],
+        c["filters"],
+        c["kernel_size"],
+        stride=c["strides"],
+        dilation=c["dilation_rate"],
+        groups=c["groups"],
+        bias=c["use_bias"],
+        padding=c["padding"],
+        activation=activation(c),
+    )
+    return layer, weights(prefix, layer)
+
+
+def depthwise(c, channels, prefix=""):
+    layer = sl.DepthwiseConv1D(
+        channels[-1],
+        c["kernel_size"],
+        depth_multiplier=c["depth_multiplier"],
+        stride=c["strides"],
+        dilation=c["dilation_rate"],
+        bias=c["use_bias"],
+        padding=c["padding"],
+    )
+    return layer, weights(prefix, layer, depthwise_kernel)
+
+
+def conv1d_transpose(c, channels, prefix=""):
+    layer = sl.Conv1DTranspose(
+        channels[-1],
+        c["filters"],
+        c["kernel_size"],
+        stride=c["strides"],
+        dilation=c["dilation_rate"],
+        groups=c["groups"],
+        bias=c["use_bias"],
+        padding=c["padding"],
+    )
+    return layer, weights(prefix, layer, transposed_kernel)
+
+
+def conv_nd(cls, kernel):
+    def build(c, channels, prefix=""):
+        layer = cls(
+            channels[-1],
+            c["filters"],
+            tuple(c["kernel_size"]),
+            stride=tuple(c["strides"]),
+            dilation=tuple(c["dilation_rate"]),
+            groups=c["groups"],
+            bias=c["use_bias"],
+            time_padding=c["time_padding"],
+            spatial_padding=c["spatial_padding"],
+        )
+        return layer, weights(prefix, layer, kernel)
+
+    return build
+
+
+def pooling1d(cls):
+    def build(c, channels, prefix=""):
+        options = {"masked_average": True} if c.get("masked_average") else {}
+        layer = cls(c["pool_size"], stride=c["strides"], dilation=c["dilation_rate"], padding=c["padding"], **options)
+        return layer, {}
+
+    return build
+
+
+def pooling2d(cls):
+    def build(c, channels, prefix=""):
+        layer = cls(
+            tuple(c["pool_size"]),
+            stride=tuple(c["strides"]),
+            dilation=tuple(c["dilation_rate"]),
+            time_padding=c["time_padding"],
+            spatial_padding=c["spatial_padding"],
+        )
+        return layer, {}
+
+    return build
+
+
+def projections(layer, prefix, queries=1):
+    """The oracle's joint projection [D, 3 (or 2), N, H] with its bias, onto the rows of `in_proj_weight`."""
+    table = {f"params/{prefix}kernel": (layer.in_proj_weight, lambda a: a.flatten(1).t())}
+    if layer.in_proj_bias is not None:
+        table[f"params/{prefix}bias"] = (layer.in_proj_bias, torch.flatten)
+    return table
+
+
+def attention(c, channels, prefix=""):
+    bias = None
+    if "t5_buckets" in c:
+        bias = sl.T5RelativePositionBias(
+            c["num_heads"], c["t5_buckets"], c["t5_max_distance"], bidirectional=c["t5_bidirectional"]
+        )
+    layer = sl.DotProductSelfAttention(
+        channels[-1],
+        c["num_heads"],
+        c["units_per_head"],
+        max_past_horizon=c["max_past_horizon"],
+        max_future_horizon=c["max_future_horizon"],
+        num_kv_heads=c.get("num_kv_heads"),
+        bias=c["use_bias"],
+        rotary=c.get("rope"),
+        relative_position=bias,
+        logits_soft_cap=c["attention_logits_soft_cap"],
+        query_block=c.get("block_size"),
+    )
+    table = projections(layer, f"{prefix}query_key_value_projection/")
+    if bias is not None:
+        table[f"params/{prefix}relative_position_embedding/embedding"] = (bias.weight, same)
+    return layer, table
+
+
+def cross_attention(c, channels, source_channels):
+    layer = sl.DotProductAttention(
+        channels[-1],
+        source_channels[-1],
+        c["num_heads"],
+        c["units_per_head"],
+        source_name=c["source_name"],
+        bias=c["use_bias"],
+        logits_soft_cap=c["attention_logits_soft_cap"],
+    )
+    table = {
+        "params/query_projection/kernel": (layer.q_proj_weight, lambda a: a.flatten(1).t()),
+        "params/key_value_projection/kernel": (layer.kv_proj_weight, lambda a: a.flatten(1).t()),
+    }
+    if c["use_bias"]:
+        table["params/query_projection/bias"] = (layer.q_proj_bias, torch.flatten)
+        table["params/key_value_projection/bias"] = (layer.kv_proj_bias, torch.flatten)
+    return layer, table
+
+
+def lstm(c, channels, prefix=""):
+    layer = sl.LSTM(channels[-1], c["units"], bias=c["use_bias"])
+    table = {
+        f"params/{prefix}kernel/kernel": (layer.weight_ih_l0, torch.t),
+        f"params/{prefix}recurrent_kernel/kernel": (layer.weight_hh_l0, torch.t),
+    }
+    if c["use_bias"]:
+        layer.bias_hh_l0.data.zero_()  # the oracle has one bias where PyTorch has two
+        table[f"params/{prefix}bias"] = (layer.bias_ih_l0, same)
+    return layer, table
+
+
+def scale_and_bias(layer, prefix=""):
+    table = {f"params/{prefix}scale": (layer.weight, same)}
+    if getattr(layer, "bias", None) is not None:
+        table[f"params/{prefix}bias"] = (layer.bias, same)
+    return table
+
+
+def layer_norm(c, channels, prefix=""):
+    layer = sl.LayerNorm(channels[-1], eps=c["epsilon"], bias=c["use_bias"])
+    return layer, scale_and_bias(layer, prefix)
+
+
+def rms_norm(c, channels, prefix=""):
+    layer = sl.RMSNorm(channels[-1], eps=c["epsilon"])
+    return layer, scale_and_bias(layer, prefix)
+
+
+def group_norm(c, channels, prefix=""):
+    layer = sl.GroupNorm(c["num_groups"], channels[-1], eps=c["epsilon"], cumulative=c["cumulative"])
+    return layer, scale_and_bias(layer, prefix)
+
+
+def batch_norm(c, channels, prefix=""):
+    layer = sl.BatchNorm(channels[-1], eps=c["epsilon"]).double()  # buffers are replaced by double(), not converted
+    return layer, scale_and_bias(layer, "BatchNorm_0/") | {
+        "batch_stats/BatchNorm_0/mean": (layer.running_mean, same),
+        "batch_stats/BatchNorm_0/var": (layer.running_var, same),
+    }
+
+
+def dense(c, channels, prefix=""):
+    layer = sl.Dense(c["features"], channels[-1], bias=c.get("use_bias", True), activation=activation(c))
+    return layer, weights(prefix, layer, torch.t)
+
+
+def einsum_dense(c, channels, prefix=""):
+    layer = sl.EinsumDense(c["equation"], tuple(c["output_shape"]), bias_axes=c["bias_axes"], input_shape=channels)
+    return layer, weights(prefix, layer, same)
+
+
+def time_varying(cls):
+    def build(c, channels, prefix=""):
+        layer = cls(c["features"], c["num_steps"], channels[-1], bias=c["use_bias"])
+        return layer, weights(prefix, layer, lambda a: a.transpose(-1, -2))
+
+    return build
+
+
+def embedding(c, channels, prefix=""):
+    layer = sl.Embedding(c["num_embeddings"], c["dimension"])
+    return layer, {f"params/{prefix}embedding": (layer.weight, same)}
+
+
+def sequence_embedding(c, channels, prefix=""):
+    layer = sl.SequenceEmbedding(c["num_embeddings_per_step"], c["dimension"], c["num_steps"])
+    return layer, {f"params/{prefix}embedding": (layer.weight, lambda a: a.reshape(layer.weight.shape))}
+
+
+COMBINATIONS = {"ADD": "add", "MUL": "multiply", "CONCAT": "concatenate", "AFFINE": "scale_and_shift"}
+
+
+def conditioning(c, channels, source_channels):
+    projection, table = None, {}
+    if c["projection"] != "IDENTITY":
+        halves = 2 if c["projection"] == "LINEAR_AFFINE" else 1
+        projection = sl.Dense(halves * channels[-1], source_channels[-1])
+        table["params/dense/kernel"] = (projection.weight, lambda a: a.flatten(1).t())
+        table["params/dense/bias"] = (projection.bias, torch.flatten)
+    layer = sl.Conditioning(
+        c["conditioning_name"], COMBINATIONS[c["combination"]], projection, channels=source_channels[-1]
+    )
+    return layer, table
+
+
+def plain(make):
+    """A layer without weights, from its configuration."""
+    return lambda c, channels, prefix="": (make(c), {})
+
+
+def window_of(length):
+    """The original's periodic Hann window, which is symmetric for odd lengths, as in TensorFlow's signal package."""
+    n = torch.arange(length, dtype=torch.float64)
+    return 0.5 - 0.5 * torch.cos(2 * torch.pi * n / (length - length % 2))
+
+
+def stft(cls):
+    def make(c):
+        options = {"magnitude": c["output_magnitude"]} if "output_magnitude" in c else {}
+        if c["frame_length"] % 2 and c["frame_length"] > 1:
+            options["window"] = window_of
+        return cls(
+            c["frame_length"],
+            c["frame_step"],
+            fft_length=c["fft_length"],
+            padding=c["time_padding"],
+            fft_padding=c["fft_padding"],
+            **options,
+        )
+
+    return plain(make)
+
+
+def mel(c, channels, prefix=""):
+    layer = sl.LinearToMel(
+        channels[-1],
+        c["num_mel_bins"],
+        c["sample_rate"],
+        lower_edge_hertz=c["lower_edge_hertz"],
+        upper_edge_hertz=c["upper_edge_hertz"],
+    )
+    return layer, {}
+
+
+# Compositions are given as text: `Conv1D(5,k3,s2,causal)`, `Dense(3)`, `Residual[RMSNorm, ..., Dense8]`.
+
+
+def described(text, channels, prefix):
+    """One layer of a composition, with its weights' names under `prefix`."""
+    conv_match = re.fullmatch(r"(Conv1D|Conv1DTranspose)\((\d+),k(\d+)(?:,s(\d+))?,(\w+)\)", text)
+    if conv_match:
+        name, filters, kernel, stride, padding = conv_match.groups()
+        c = {"filters": int(filters), "kernel_size": int(kernel), "strides": int(stride or 1), "padding": padding}
+        c |= {"dilation_rate": 1, "groups": 1, "use_bias": True}
+        return (conv1d if name == "Conv1D" else conv1d_transpose)(c, channels, prefix)
+    if dense_match := re.fullmatch(r"Dense\((\d+)\)", text):
+        return dense({"features": int(dense_match[1])}, channels, prefix)
+    if dense_match := re.fullmatch(r"Dense(\d+)", text):
+        return dense({"features": int(dense_match[1]), "use_bias": False}, channels, prefix)
+    if shaped := re.fullmatch(r"DenseShaped\((\d+)\)", text):
+        layer = sl.Dense(int(shaped[1]), channels[-1], bias=False)
+        return layer, {f"params/{prefix}kernel": (layer.weight, lambda a: a.flatten(0, 1).t())}
+    if text == "RMSNorm":
+        return rms_norm({"epsilon": 1e-6}, channels, prefix)
+    if text == "GEGLU(exact)":
+        return sl.GEGLU(), {}
+    if heads := re.fullmatch(r"SelfAttention\((\d+)x(\d+),past(-?\d+)(,rope)?\)", text):
+        c = {"num_heads": int(heads[1]), "units_per_head": int(heads[2]), "max_past_horizon": int(heads[3])}
+        c |= {"num_kv_heads": None, "use_bias": False, "attention_logits_soft_cap": None}
+        c |= {"max_future_horizon": described.future, "rope": 10_000.0 if heads[4] else None}
+        return attention(c, channels, prefix)
+    if residual := re.match(r"Residual\[(.*)\]", text):
+        layers, table = chain(re.split(r",\s*(?![^(]*\))", residual[1]), channels, prefix)
+        return sl.Residual(sl.Sequential(layers)), table
+    raise ValueError(f"unknown layer in a composition: {text!r}")
+
+
+described.future = 0  # the attention's future horizon stands beside the composition, not in it
+
+
+def chain(texts, channels, prefix):
+    layers, table = [], {}
+    for i, text in enumerate(texts):
+        layer, more = described(text, channels, f"{prefix}layers_{i}/")
+        layers.append(layer)
+        table |= more
+        channels = layer.output_spec(sl.ChannelSpec(tuple(channels), torch.float32)).shape
+    return layers, table
+
+
+def serial(c, channels):
+    described.future = c.get("max_future_horizon", 0)
+    layers, table = chain(c["layers"], channels, "")
+    return sl.Sequential(layers), table
+
+
+def residual(c, channels):
+    layers, table = chain(c["layers"], channels, "")
+    return sl.Residual(sl.Sequential(layers)), table  # the shortcut's delay is ours to find
+
+
+def parallel(c, channels):
+    table, branches = {}, []
+    for i, text in enumerate(c["layers"]):
+        layer, more = described(text, channels, f"layers_{i}/")
+        branches.append(layer)
+        table |= more
+    names = {"CONCAT": "concatenate", "ADD": "add", "STACK": "stack", "MEAN": "mean", "PRODUCT": "product"}
+    return sl.Parallel(branches, names[c["combination"]]), table
+
+
+BUILDERS = {
+    "Conv1D": conv1d,
+    "DepthwiseConv1D": depthwise,
+    "Conv1DTranspose": conv1d_transpose,
+    "Conv2D": conv_nd(sl.Conv2D, conv_kernel),
+    "Conv3D": conv_nd(sl.Conv3D, conv_kernel),
+    "Conv2DTranspose": conv_nd(sl.Conv2DTranspose, transposed_kernel),
+    "MaxPooling1D": pooling1d(sl.MaxPooling1D),
+    "MinPooling1D": pooling1d(sl.MinPooling1D),
+    "AveragePooling1D": pooling1d(sl.AveragePooling1D),
+    "MaxPooling2D": pooling2d(sl.MaxPooling2D),
+    "MinPooling2D": pooling2d(sl.MinPooling2D),
+    "AveragePooling2D": pooling2d(sl.AveragePooling2D),
+    "DotProductSelfAttention": attention,
+    "LocalDotProductSelfAttention": attention,
+    "DotProductAttention": cross_attention,
+    "LSTM": lstm,
+    "LayerNormalization": layer_norm,
+    "RMSNormalization": rms_norm,
+    "GroupNormalization": group_norm,
+    "BatchNormalization": batch_norm,
+    "Frame": plain(lambda c: sl.Frame(c["frame_length"], c["frame_step"], padding=c["padding"])),
+    "STFT": stft(sl.STFT),
+    "InverseSTFT": stft(sl.InverseSTFT),
+    "OverlapAdd": plain(lambda c: sl.OverlapAdd(c["frame_length"], c["frame_step"], padding=c["padding"])),
+    "LinearToMelSpectrogram": mel,
+    "Delay": plain(lambda c: sl.Delay(c["length"])),
+    "Lookahead": plain(lambda c: sl.Lookahead(c["length"])),
+    "AddTimingSignal": plain(lambda c: sl.AddTimingSignal(c["min_timescale"], c["max_timescale"])),
+    "ApplyRotaryPositionalEncoding": plain(lambda c: sl.RotaryEmbedding(c["max_wavelength"])),
+    "Dense": dense,
+    "EinsumDense": einsum_dense,
+    "Embedding": embedding,
+    "SequenceDense": time_varying(sl.SequenceDense),
+    "MaskedDense": time_varying(sl.MaskedDense),
+    "SequenceEmbedding": sequence_embedding,
+    "GatedLinearUnit": plain(lambda c: sl.GLU()),
+    "Downsample1D": plain(lambda c: sl.Downsample1D(c["rate"])),
+    "Upsample1D": plain(lambda c: sl.Upsample1D(c["rate"])),
+    "Conditioning": conditioning,
+    "Serial": serial,
+    "Residual": residual,
+    "Parallel": parallel,
+}
+
+
+def build(case, channels, source_channels=None):
+    """The layer of `case` in float64, and {oracle weight: (parameter, transform)}. channels: those of the input."""
+    config = {**case["config_full"], **case["config"]}
+    arguments = (config, channels) if source_channels is None else (config, channels, source_channels)
+    layer, table = BUILDERS[case["layer"]](*arguments)
+    return layer.double(), table
