@@ -1,0 +1,155 @@
+"""Arrays that are slow to make, kept on disk: one `.npy`, opened with mmap, and one JSON with what belongs to it.
+
+The JSON is a pointer. It names the `.npy` file and says from what it was made, and it is replaced in one step after the
+array is complete. So a reader finds the old array or the new one, never half of one, and two processes that build the
+same array at once do no harm: the later one wins with equal content.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import re
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from course_lib import paths
+
+FORMAT = 1  # part of every fingerprint: raise it where what is stored changes its meaning
+
+Append = Callable[[np.ndarray], None]
+
+
+def cached_array(
+    name: str, identity: dict, fingerprint: object, build: Callable[[Append], dict], cache: bool = True
+) -> tuple[np.ndarray, dict]:
+    """Return an array of float32 rows and its metadata, from the cache where that is still good.
+
+    name: first part of the file name, for people.  identity: what is asked for (a path, parameters), JSON-able; one
+    entry is kept for each.  fingerprint: what it is made from (files' sizes and times), JSON-able; where it changes,
+    the entry is rebuilt and the old array removed.
+    build(append): makes the array by calling `append(row)` for each row in order, all rows of one shape, and returns
+    the metadata, JSON-able.
+    Returns (N, *row shape) float32, a read-only memmap (a plain array with `cache=False`), and the metadata.
+    Raises OSError where the cache folder cannot be written or is full, and what `build` raises; nothing is left then.
+    """
+    if not cache:
+        rows: list[np.ndarray] = []
+        metadata = build(lambda row: rows.append(np.array(row, dtype=np.float32)))
+        return np.stack(rows), metadata
+    folder = paths.cache_dir()
+    made_from = _digest([FORMAT, fingerprint])
+    stem = f"{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')}-{_digest(identity)}"
+    pointer = folder / f"{stem}.json"
+    found = _read(pointer, made_from)
+    if found is not None:
+        return found
+    stale = _pointed_at(pointer)
+    with _writable(folder), _temporary(folder, ".npy") as temporary:
+        with open(temporary, "wb") as file:
+            writer = _RowWriter(file)
+            metadata = build(writer.append)
+            writer.finish()
+        array_path = folder / f"{stem}-{made_from}.npy"
+        _replace(temporary, array_path)
+        array = np.load(array_path, mmap_mode="r")
+        record = {"array": array_path.name, "made_from": made_from, "identity": identity, "metadata": metadata}
+        with _temporary(folder, ".json") as temporary_pointer:
+            temporary_pointer.write_text(json.dumps(record), encoding="utf-8")
+            _replace(temporary_pointer, pointer)
+    if stale and stale != array_path.name:
+        with contextlib.suppress(OSError):  # another process may have it open (Windows) or have removed it
+            (folder / stale).unlink()
+    return array, json.loads(json.dumps(metadata))
+
+
+def content_key(array: np.ndarray) -> str:
+    """A short digest of an array's values and shape, to cache what is computed from it.  About 0.3 s for 350 MB."""
+    digest = hashlib.sha256(repr((array.shape, str(array.dtype))).encode())
+    for row in array:
+        digest.update(np.ascontiguousarray(row))
+    return digest.hexdigest()[:16]
+
+
+class _RowWriter:
+    """Writes an .npy row by row: header first with room for any count, corrected at the end."""
+
+    def __init__(self, file):
+        self.file, self.count, self.shape = file, 0, None
+
+    def append(self, row: np.ndarray) -> None:
+        row = np.ascontiguousarray(row, dtype=np.float32)
+        if self.shape is None:
+            self.shape = row.shape
+            self._header()
+        if row.shape != self.shape:
+            raise ValueError(f"row: expected shape {self.shape} as the rows before it, got {row.shape}")
+        self.file.write(row)
+        self.count += 1
+
+    def finish(self) -> None:
+        if self.shape is None:
+            raise ValueError("build: expected at least one row, got none")
+        self.file.seek(0)
+        self._header()  # numpy pads headers so that the first axis can grow: the length stays the same
+
+    def _header(self) -> None:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (self.count, *self.shape)}
+        np.lib.format.write_array_header_1_0(self.file, header)
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _read(pointer: Path, made_from: str) -> tuple[np.ndarray, dict] | None:
+    try:
+        record = json.loads(pointer.read_text(encoding="utf-8"))
+        if record["made_from"] != made_from:
+            return None
+        return np.load(pointer.parent / record["array"], mmap_mode="r"), record["metadata"]
+    except (OSError, ValueError, KeyError, TypeError):  # missing, or damaged from outside: build it again
+        return None
+
+
+def _pointed_at(pointer: Path) -> str | None:
+    try:
+        return Path(json.loads(pointer.read_text(encoding="utf-8"))["array"]).name
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+@contextlib.contextmanager
+def _writable(folder: Path):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            message = f"no space left for the cache in {folder}: make room, or set COURSE_CACHE"
+            raise OSError(errno.ENOSPC, message) from error
+        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+            message = f"cannot write the cache in {folder}: set COURSE_CACHE to a folder of yours, or pass cache=False"
+            raise PermissionError(error.errno, message) from error
+        raise
+
+
+@contextlib.contextmanager
+def _temporary(folder: Path, suffix: str):
+    path = folder / f".tmp-{uuid.uuid4().hex}{suffix}"
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _replace(source: Path, target: Path) -> None:
+    try:
+        os.replace(source, target)
+    except PermissionError:  # Windows: another process has the equal file open
+        if not target.exists():
+            raise

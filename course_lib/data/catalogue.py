@@ -1,0 +1,117 @@
+"""The data sets the course knows: what they are, whether they are here, and how to get them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from course_lib import paths
+from course_lib.data.audio import Problem
+from course_lib.data.download import fetch_esc10
+from course_lib.data.esc10 import HOW_TO_GET, check_members, find_esc10, read_manifest, verify_esc10
+
+GAIT_MANIFEST = paths.PROJECT_ROOT / "data" / "manifests" / "gait.sha256"
+AEON_SETS = (
+    "ACSF1",
+    "ArrowHead",
+    "BasicMotions",
+    "GunPoint",
+    "ItalyPowerDemand",
+    "JapaneseVowels",
+    "OSULeaf",
+    "PickupGestureWiimoteZ",
+)
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """One line of the catalogue.  status: "ready" or "absent".  where: a folder, or how it comes."""
+
+    name: str
+    description: str
+    licence: str
+    where: str
+    status: str
+    how_to_get: str
+
+
+def list_datasets() -> list[DatasetInfo]:
+    """Every set of data/README.md, with its state on this machine.  Looks at names only, so it is quick."""
+    esc10, aeon, gait = find_esc10(), find_aeon(), find_gait()
+    return [
+        DatasetInfo(
+            "esc10",
+            "400 recordings of 5 s, 10 classes, 5 folds",
+            "CC BY 3.0, K. J. Piczak 2015",
+            f"{esc10[0]} (layout of {esc10[1]})" if esc10 else "",
+            "ready" if esc10 else "absent",
+            HOW_TO_GET,
+        ),
+        DatasetInfo(
+            "synthetic",
+            "generated sound in ESC-10's shape",
+            "MIT, part of this course",
+            "generated from a seed",
+            "ready",
+            "comes with the course",
+        ),
+        DatasetInfo(
+            "aeon",
+            f"real time series: {', '.join(AEON_SETS)}",
+            "see data/README.md",
+            str(aeon or ""),
+            "ready" if aeon else "absent",
+            "pip install aeon (in requirements.txt)",
+        ),
+        DatasetInfo(
+            "gait",
+            "two feet, 6-axis inertial sensors at 204.8 Hz, 57 strides with events",
+            "MIT, gaitmap authors",
+            str(gait or ""),
+            "ready" if gait else "absent",
+            "put the example data of github.com/mad-lab-fau/gaitmap into gait/ under data/ or COURSE_DATA",
+        ),
+    ]
+
+
+def find_aeon() -> Path | None:
+    """The folder of series inside the installed aeon package; found without importing it, which takes seconds."""
+    from importlib.util import find_spec
+
+    spec = find_spec("aeon")
+    folder = Path(spec.origin).parent / "datasets" / "data" if spec and spec.origin else None
+    return folder if folder and folder.is_dir() else None
+
+
+def find_gait() -> Path | None:
+    """The folder `gait/` under one of the data folders."""
+    folders = (root / "gait" for root in paths.data_roots())
+    return next((folder for folder in folders if (folder / "imu_sample.csv").is_file()), None)
+
+
+def fetch(name: str) -> Path:
+    """Download a set and return its folder.  ValueError, with what to do instead, where it is not fetched this way."""
+    info = _info(name)
+    if name != "esc10":
+        raise ValueError(f"{name}: nothing to fetch: {info.how_to_get}")
+    found = find_esc10()
+    return found[0] if found else fetch_esc10()
+
+
+def verify(name: str) -> list[Problem]:
+    """What is wrong with a set on disk, file by file; empty where it is well.  FileNotFoundError where absent."""
+    info = _info(name)
+    if info.status == "absent":
+        raise FileNotFoundError(f"{name} was not found: {info.how_to_get}")
+    if name == "esc10":
+        return verify_esc10()
+    if name == "gait":
+        return check_members(find_gait(), read_manifest(GAIT_MANIFEST))
+    if name == "aeon":
+        return [Problem(file, "missing") for file in AEON_SETS if not (find_aeon() / file).is_dir()]
+    return []
+
+
+def _info(name: str) -> DatasetInfo:
+    known = {info.name: info for info in list_datasets()}
+    if name not in known:
+        raise ValueError(f"name: expected one of {', '.join(known)}, got {name!r}")
+    return known[name]
