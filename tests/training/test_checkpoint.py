@@ -142,7 +142,7 @@ def test_what_cannot_be_kept_is_named(tmp_path):
 def test_a_failed_write_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     path = tmp_path / "last.safetensors"
     checkpoint.save(path, {"value": 1})
-    (tmp_path / ".last.safetensors.12345.tmp").write_bytes(b"left by a killed process")
+    (tmp_path / ".last.safetensors.99999999.tmp").write_bytes(b"left by a killed process")
     monkeypatch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         checkpoint.save(path, {"value": 2})
