@@ -39,7 +39,10 @@ def device_label(device: str | torch.device = "auto") -> str:
 
 
 def to_device(batch, device: torch.device):
-    """Every tensor in `batch` (a tensor, or tuples, lists and dicts of them) on `device`; anything else as it is."""
+    """Every tensor in `batch` (a tensor, or tuples, lists and dicts of them) on `device`.
+
+    What has a `to` of its own, as a `Sequence` has, is moved by it; anything else stays as it is.
+    """
     if isinstance(batch, Tensor):
         return batch.to(device, non_blocking=True)
     if isinstance(batch, Mapping):
@@ -48,7 +51,7 @@ def to_device(batch, device: torch.device):
         return type(batch)(*(to_device(value, device) for value in batch))
     if isinstance(batch, list | tuple):
         return type(batch)(to_device(value, device) for value in batch)
-    return batch
+    return batch.to(device) if hasattr(batch, "to") else batch
 
 
 def amp_dtype(amp: bool | str, device: torch.device) -> torch.dtype | None:
