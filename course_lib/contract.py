@@ -24,11 +24,14 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
+from math import ceil
 
 import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
+from course_lib.random_sequences import ragged as ragged
+from course_lib.random_sequences import ragged_tokens as ragged_tokens
 from course_lib.receptive_field import shown_receptive_field
 from course_lib.sequence import ChannelSpec, Constants, Sequence, SequenceLayer, State, stream
 
@@ -44,19 +47,6 @@ class Case:
     constants: Constants | None = None
     properties: tuple[str, ...] = PROPERTIES
     tolerance: float = 1e-9
-
-
-def ragged(*channels: int, lengths: tuple[int, ...] = (13, 9, 0), dtype: torch.dtype = torch.float64) -> Sequence:
-    """Standard normal values (B, T, *channels), item i valid for `lengths[i]` steps, 7.0 in the padding."""
-    values = torch.randn(len(lengths), max(lengths), *channels, generator=_generator(0), dtype=dtype)
-    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
-    return Sequence(torch.where(_like(mask, values), values, 7.0), mask)
-
-
-def ragged_tokens(vocab_size: int, *channels: int, lengths: tuple[int, ...] = (13, 9, 0)) -> Sequence:
-    """Integer tokens (B, T, *channels) below `vocab_size`, item i valid for `lengths[i]` steps."""
-    tokens = torch.randint(vocab_size, (len(lengths), max(lengths), *channels), generator=_generator(0))
-    return Sequence(tokens, torch.arange(max(lengths)) < torch.tensor(lengths)[:, None])
 
 
 def check_contract(
@@ -208,6 +198,16 @@ class _Check:
             masks.append(y.mask)
         early = masks and torch.cat(masks, dim=1)[:, : layer.output_latency].any()
         self._that(not early, f"latency: of the first {layer.output_latency} outputs of a stream one is valid")
+
+        longer = ceil(layer.output_latency / layer.output_ratio) + 1  # a sequence that outlasts the latency
+        for length in range(longer, longer + 2 * size):  # is the flush long enough to bring out its end?
+            steps = ceil((length + layer.input_latency) / size) * size
+            came, due = int(steps * layer.output_ratio) - layer.output_latency, layer.output_length(length)
+            self._that(
+                came >= due or due == 0,
+                f"latency: {length} steps and input_latency={layer.input_latency} invalid ones bring out {came} of "
+                f"{due} outputs: the end of a stream is lost",
+            )
 
         initial = state = self._initial_state(self.x)
         blank = _repeat_to(self.x, size)

@@ -40,6 +40,19 @@ def random_tokens(
     return _with_lengths(tokens, lengths)
 
 
+def ragged(*channels: int, lengths: tuple[int, ...] = (13, 9, 0), dtype: torch.dtype = torch.float64) -> Sequence:
+    """Standard normal values (B, T, *channels), item i valid for `lengths[i]` steps, 7.0 in the padding."""
+    values = torch.randn(len(lengths), max(lengths), *channels, generator=_generator(0, None), dtype=dtype)
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    return Sequence(torch.where(mask.reshape(mask.shape + (1,) * len(channels)), values, 7.0), mask)
+
+
+def ragged_tokens(vocab_size: int, *channels: int, lengths: tuple[int, ...] = (13, 9, 0)) -> Sequence:
+    """Integer tokens (B, T, *channels) below `vocab_size`, item i valid for `lengths[i]` steps."""
+    tokens = torch.randint(vocab_size, (len(lengths), max(lengths), *channels), generator=_generator(0, None))
+    return Sequence(tokens, torch.arange(max(lengths)) < torch.tensor(lengths)[:, None])
+
+
 def _generator(seed: int | None, generator: torch.Generator | None) -> torch.Generator | None:
     if seed is not None and generator is not None:
         raise ValueError("seed, generator: expected one of them, got both")
