@@ -1,0 +1,49 @@
+# Signals from Scratch. `make` lists the targets. No make on your machine? README has the same steps as plain commands.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+REPORT := --junit-xml=reports/tests.xml --html=reports/tests.html --self-contained-html
+
+# One thread a process: two notebooks that share two cores with two threads each take ten times as long.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help lab test course bench clean
+
+help:
+	@echo "make lab      set up, write your copies of the notebooks into work/, open JupyterLab"
+	@echo "make test     set up, then lint, unit tests, every notebook, every learner copy; report in reports/"
+	@echo "make course   execute every notebook (time, memory, ok; copies in executed/), rebuild figures/"
+	@echo "make bench    time decoding, caching and a training epoch"
+	@echo "make clean    remove reports and executed notebooks; work/, data/ and .venv/ stay"
+
+# Runs again only when a requirement has changed.
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; ok = sys.version_info >= (3, 11); ok or print("The course needs Python 3.11 or later; $(PYTHON) is", sys.version.split()[0] + ". Try: make $(MAKECMDGOALS) PYTHON=python3.12"); sys.exit(not ok)'
+	@echo "Installing the course's packages into $(VENV): one to three minutes, once."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e .
+	@touch $@
+
+lab: $(READY)
+	$(BIN)/python -m course_lib start --all
+	$(BIN)/python -m jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) \
+	  --LabApp.default_url=/lab/tree/work/00_start_here.ipynb
+
+test: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	COURSE_CHECK=raise $(BIN)/python -m pytest -q -n 2 --dist worksteal --nbmake --nbmake-timeout=300 --modules $(REPORT) \
+	  $(NOTEBOOKS) tests
+
+course: $(READY)
+	$(BIN)/python -m course_lib run --all
+	$(BIN)/python -m course_lib figures
+
+bench: $(READY)
+	$(BIN)/python -m pytest -q $(wildcard tests/benchmarks/bench_*.py) --benchmark-columns=min,median,stddev,rounds
+
+clean:
+	rm -rf reports executed .pytest_cache .ruff_cache

@@ -1,0 +1,81 @@
+"""The command line of the course: `python -m course_lib --help`.
+
+Only argparse is imported here; each command imports what it needs when it runs.
+Exit codes: 0 all well, 1 something is wrong and was said, 2 the command line itself, 130 interrupted.
+"""
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands and their options; `command` is "module:function" below `course_lib.cli`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m course_lib", description="Signals from Scratch: check the machine, start notebooks, run them."
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, command: str, help: str, **options: object) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=help, description=help, **options)
+        sub.set_defaults(command=command)
+        return sub
+
+    add(
+        "doctor",
+        "doctor:doctor",
+        "Check Python, packages, device, memory, disk and data sets; exit code 1 on a problem.",
+    )
+
+    start = add("start", "learner:start", "Write your own copy of a notebook into work/, solutions taken out.")
+    which(start, "start")
+
+    add("progress", "learner:show_progress", "Show which exercises you have passed.")
+
+    data = add("data", "data:data", "List, fetch or verify data sets.")
+    data.add_argument("action", choices=("list", "fetch", "verify"), help="what to do")
+    data.add_argument("name", nargs="?", help="a data set's name, as `data list` shows it")
+
+    run = add("run", "run:run", "Execute solved notebooks headless; time, peak memory and ok for each, also as a CSV.")
+    which(run, "execute")
+    run.add_argument("--output", type=Path, metavar="DIR", help="where executed copies go (default: executed/)")
+    run.add_argument("--workers", type=int, default=2, metavar="N", help="notebooks at a time (default: %(default)s)")
+    run.add_argument(
+        "--timeout", type=int, default=300, metavar="S", help="seconds a cell may take (default: %(default)s)"
+    )
+
+    figures = add("figures", "figures:figures", "Rebuild the pictures in figures/ that README shows.")
+    figures.add_argument("name", nargs="*", help="which (default: all)")
+
+    measure = add(
+        "measure",
+        "measure:measure",
+        "Repeat a recorded run and write its result file.",
+        epilog="see also: measure NAME --help",
+    )
+    measure.add_argument("name", nargs="?", help="which run; without it, the runs are listed")
+    measure.add_argument("options", nargs=argparse.REMAINDER, help="the run's own options")
+    return parser
+
+
+def which(parser: argparse.ArgumentParser, verb: str) -> None:
+    """Add the choice of notebooks: numbers, or --all."""
+    choice = parser.add_mutually_exclusive_group(required=True)
+    choice.add_argument("number", nargs="*", default=[], help=f"the notebooks to {verb}, such as 02")
+    choice.add_argument("--all", action="store_true", help=f"{verb} every notebook")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse `argv` (default: the command line), run the command, return its exit code."""
+    arguments = build_parser().parse_args(argv)
+    module, function = arguments.command.split(":")
+    try:
+        return getattr(importlib.import_module(f"course_lib.cli.{module}"), function)(arguments)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""The learner's copy of a notebook: the same cells, with the solutions taken out."""
+
+from pathlib import Path
+
+import nbformat
+
+from course_lib.paths import NOTEBOOKS, work_dir
+
+BEGIN = "### BEGIN " + "SOLUTION"  # in two pieces, so that this file itself carries no marker
+END = "### END " + "SOLUTION"
+
+
+def solved_notebooks() -> list[Path]:
+    """The course's notebooks, in order."""
+    return sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+
+
+def notebook_path(number: str) -> Path:
+    """The solved notebook of `number` ("2" or "02"). Raises FileNotFoundError, naming the ones that exist."""
+    found = solved_notebooks()
+    for path in found:
+        if number.isdigit() and path.name[:2] == number.zfill(2):
+            return path
+    known = ", ".join(path.name[:2] for path in found) or "none yet"
+    raise FileNotFoundError(f"there is no notebook {number!r}; there are: {known}")
+
+
+def blank(source: str) -> str:
+    """`source` with each marked solution replaced by `raise NotImplementedError` at the solution's indentation.
+
+    Raises ValueError where markers do not pair, or stand outside a function (at the left margin).
+    """
+    out: list[str] = []
+    inside = False
+    for line in source.splitlines():
+        mark = line.strip()
+        if mark == BEGIN:
+            indent = line[: len(line) - len(line.lstrip())]
+            if inside or not indent:
+                raise ValueError(f"{BEGIN!r} " + ("twice in a row" if inside else "outside a function body"))
+            out.append(f"{indent}raise NotImplementedError")
+            inside = True
+        elif mark == END:
+            if not inside:
+                raise ValueError(f"{END!r} without {BEGIN!r}")
+            inside = False
+        elif BEGIN in line or END in line:
+            raise ValueError(f"a solution marker must stand alone on its line, got {line!r}")
+        elif not inside:
+            out.append(line)
+    if inside:
+        raise ValueError(f"{BEGIN!r} without {END!r}")
+    return "\n".join(out)
+
+
+def learner_copy(path: Path) -> nbformat.NotebookNode:
+    """The notebook at `path` with solutions blanked and outputs empty; cell ids, tags and all else as they are.
+
+    Raises ValueError, naming the cell, where solution markers do not pair.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        try:
+            cell.source = blank(cell.source)
+        except ValueError as error:
+            raise ValueError(f"{path.name}, cell {cell.get('id')}: {error}") from error
+        cell.outputs, cell.execution_count = [], None
+    return notebook
+
+
+def write_learner_copy(path: Path) -> tuple[Path, bool]:
+    """Write the learner's copy of the notebook at `path` into the learner's folder; an existing file is left alone.
+
+    Returns the copy's path and whether it was written now.
+    """
+    target = work_dir() / path.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    text = nbformat.writes(learner_copy(path))
+    try:
+        with open(target, "x", encoding="utf-8", newline="\n") as file:
+            file.write(text if text.endswith("\n") else text + "\n")
+    except FileExistsError:
+        return target, False
+    return target, True

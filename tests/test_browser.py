@@ -1,0 +1,140 @@
+"""JupyterLab in a real browser: open a notebook, run all cells, look at what is on the page."""
+
+import importlib.util
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import nbformat
+import pytest
+
+from course_lib.exercises.learner import learner_copy, notebook_path
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+SETTINGS = {
+    "apputils-extension/notification.jupyterlab-settings": {"fetchNews": "false", "checkForUpdates": False},
+    # Every cell is in the page, not only those in view.
+    "notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none"},
+}
+MINUTES = 5
+
+# Notebook, its learner's copy or the solved one, and the number of figures that a reader sees in it.
+SHOWN = [("00", "solved", 5), ("01", "solved", 18)]
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt-get install chromium)"),
+    pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="playwright is not installed"),
+]
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """A JupyterLab server of its own, with its own settings, on a free port: (address, token, folder)."""
+    for name, values in SETTINGS.items():
+        path = tmp_path / "settings" / "@jupyterlab" / name
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps(values))
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    token = secrets.token_hex(16)
+    own = {name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
+    own |= {"JUPYTERLAB_SETTINGS_DIR": str(tmp_path / "settings"), "COURSE_WORK": str(folder), "COURSE_CHECK": ""}
+    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"]
+    command += ["--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", "--allow-root"]
+    command += ["--LabApp.extension_manager=readonly", f"--ServerApp.root_dir={folder}"]
+    with open(tmp_path / "server.log", "w") as log:
+        server = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"} | own, stdout=log, stderr=log)
+    try:
+        wait_for(lambda: get(f"http://127.0.0.1:{port}/api/status", token), "the server's answer", 60)
+        yield f"http://127.0.0.1:{port}", token, folder
+    finally:
+        server.terminate()
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+
+def get(address: str, token: str):
+    try:
+        request = urllib.request.Request(address, headers={"Authorization": f"token {token}"})
+        return json.load(urllib.request.urlopen(request, timeout=5))
+    except OSError:
+        return None
+
+
+def wait_for(condition, what: str, seconds: float):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        answer = condition()
+        if answer:
+            return answer
+        time.sleep(0.5)
+    raise TimeoutError(f"waited {seconds} s for {what}")
+
+
+def press_dialogs(page) -> None:
+    for button in page.query_selector_all(".jp-Dialog .jp-mod-accept"):
+        button.click()
+
+
+@pytest.mark.parametrize(("number", "kind", "figures"), SHOWN, ids=[f"{n}-{kind}" for n, kind, _ in SHOWN])
+def test_notebook_runs_in_the_browser(lab, number, kind, figures):
+    from playwright.sync_api import sync_playwright
+
+    address, token, folder = lab
+    source = notebook_path(number)
+    copy = learner_copy(source) if kind == "learner" else nbformat.read(source, as_version=4)
+    nbformat.write(copy, folder / source.name)
+    last = [cell.id for cell in copy.cells if cell.cell_type == "code"][-1]
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1100, "height": 1600})
+        page.goto(f"{address}/doc/tree/{source.name}?token={token}&reset")
+
+        def kernel_is_idle():
+            press_dialogs(page)
+            sessions = get(f"{address}/api/sessions", token) or []
+            return any(session["kernel"]["execution_state"] == "idle" for session in sessions)
+
+        wait_for(kernel_is_idle, "an idle kernel", 120)
+        page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60_000)
+        page.click('.lm-MenuBar-item:has-text("Run")')
+        page.click('.lm-Menu-item[data-command="runmenu:run-all"]')
+
+        def finished():
+            press_dialogs(page)
+            prompts = [element.inner_text() for element in page.query_selector_all(".jp-CodeCell .jp-InputPrompt")]
+            done = prompts and prompts[-1].strip("[]: \n").isdigit()
+            return done or page.query_selector(ERROR)
+
+        wait_for(finished, f"cell {last}, the last one", 60 * MINUTES)
+        page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60_000)
+        errors = [element.inner_text() for element in page.query_selector_all(ERROR)]
+        images = page.query_selector_all('.jp-OutputArea-output img[src^="data:image/png"]')
+        shown = [image for image in images if image.bounding_box()["width"] > 100]
+        if os.environ.get("COURSE_SCREENSHOT"):
+            page.set_viewport_size({"width": 1100, "height": 7500})
+            page.screenshot(path=os.path.join(os.environ["COURSE_SCREENSHOT"], f"{number}_{kind}.png"))
+        browser.close()
+    assert errors == []
+    assert len(shown) == figures
+
+
+ERROR = '.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]'
