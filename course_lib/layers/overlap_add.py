@@ -87,11 +87,18 @@ class Overlaps:
         moved = [self.shift - tap * self.dilation for tap in taps]
         return -(-min(moved) // self.stride), (max(moved) + self.stride - 1) // self.stride
 
-    def frames_at(self, sample: int, taps: Iterable[int]) -> tuple[int, int]:
-        """The first and last frame that y[sample] is summed from, if only `taps` count; (1, 0) where it is none."""
-        starts = [sample + self.shift - tap * self.dilation for tap in taps]
-        frames = [start // self.stride for start in starts if start % self.stride == 0]
-        return (min(frames), max(frames)) if frames else (1, 0)
+    def reaches(self, taps: Iterable[int]) -> dict[int, tuple[int, int]]:
+        """For each place p between two frames' starts, the nearest and furthest offset of a tap that falls on it.
+
+        Only `taps` count; places that none falls on are missing. y[n] is summed from the frames that start at
+        n + shift − offset, for the offsets at p = (n + shift) mod s.
+        """
+        found: dict[int, tuple[int, int]] = {}
+        for offset in (tap * self.dilation for tap in taps):
+            place = offset % self.stride
+            nearest, furthest = found.get(place, (offset, offset))
+            found[place] = min(nearest, offset), max(furthest, offset)
+        return found
 
     def output_length(self, length: int) -> int:
         return length * self.stride + (self.overlap if self.padding == "full" else 0)
@@ -130,11 +137,16 @@ class OverlappingLayer(SequenceLayer):
 
     def _look_at(self, taps: Iterable[int]) -> None:
         """State which taps of a frame count: those that a window leaves."""
-        self._taps = list(taps)
-        self.receptive_field = self.overlaps.receptive_field(self._taps)
+        taps = list(taps)
+        self._reaches = self.overlaps.reaches(taps)
+        self.receptive_field = self.overlaps.receptive_field(taps)
 
     def receptive_field_at(self, step):
-        return self.overlaps.frames_at(step, self._taps)
+        at, stride = step + self.overlaps.shift, self.overlaps.stride
+        if at % stride not in self._reaches:
+            return 1, 0
+        nearest, furthest = self._reaches[at % stride]
+        return (at - furthest) // stride, (at - nearest) // stride
 
     # What a subclass writes.
 
