@@ -6,14 +6,20 @@ its cell, and a script saves `axes.figure`.
 
 from course_lib.plots.audio_features import audio_features, log_mel_statistics
 from course_lib.plots.balance import class_balance
+from course_lib.plots.block_borders import block_borders
 from course_lib.plots.calibration import calibration_table, expected_calibration_error, reliability_diagram
 from course_lib.plots.confusion import confusion_matrix
 from course_lib.plots.course_map import course_map
 from course_lib.plots.distribution import feature_distributions
 from course_lib.plots.duration import durations, shape_table
+from course_lib.plots.frames import frame_layout
+from course_lib.plots.gradient_flow import gradient_flow
 from course_lib.plots.hygiene import hygiene_counts, hygiene_report
+from course_lib.plots.influence_map import influence_map
+from course_lib.plots.label_strips import label_strips
 from course_lib.plots.learning import learning_curves
 from course_lib.plots.mistakes import Mistakes, confident_mistakes
+from course_lib.plots.over_time import over_time
 from course_lib.plots.per_class import per_class_scores, score_table
 from course_lib.plots.recorded import error_bars
 from course_lib.plots.roc import auc_table, roc_curves
@@ -26,6 +32,7 @@ __all__ = [
     "auc_table",
     "audio_features",
     "average_spectrum",
+    "block_borders",
     "calibration_table",
     "class_balance",
     "colours",
@@ -36,10 +43,15 @@ __all__ = [
     "error_bars",
     "expected_calibration_error",
     "feature_distributions",
+    "frame_layout",
+    "gradient_flow",
     "hygiene_counts",
     "hygiene_report",
+    "influence_map",
+    "label_strips",
     "learning_curves",
     "log_mel_statistics",
+    "over_time",
     "per_class_scores",
     "reliability_diagram",
     "roc_curves",
