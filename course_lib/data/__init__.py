@@ -3,6 +3,7 @@
 from course_lib.data.audio import AudioData, DataError, Problem, pad_or_cut
 from course_lib.data.augment import gain, mixup, noise, spec_augment, time_shift, time_warp
 from course_lib.data.augment_log_mel import LogMelAugmentation
+from course_lib.data.between_class import between_class
 from course_lib.data.catalogue import DatasetInfo, fetch, list_datasets, verify
 from course_lib.data.dataset import SignalDataset
 from course_lib.data.download import fetch_esc10
@@ -19,6 +20,7 @@ __all__ = [
     "LogMelAugmentation",
     "Problem",
     "SignalDataset",
+    "between_class",
     "fetch",
     "fetch_esc10",
     "find_esc10",

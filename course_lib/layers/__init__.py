@@ -4,8 +4,10 @@ One file per idea. Everything public is here, so that `import course_lib.layers 
 """
 
 from course_lib.layers.attention import DotProductSelfAttention
+from course_lib.layers.attention_pooling import AttentionPooling
 from course_lib.layers.batch_norm import BatchNorm
 from course_lib.layers.bidirectional import Bidirectional
+from course_lib.layers.cls_token import CLSToken
 from course_lib.layers.conditioning import Conditioning
 from course_lib.layers.convolution import Conv1D, Conv2D, Conv3D, DepthwiseConv1D
 from course_lib.layers.cross_attention import DotProductAttention
@@ -28,12 +30,16 @@ from course_lib.layers.elementwise import (
     Tanh,
 )
 from course_lib.layers.embedding import Embedding, SequenceEmbedding
+from course_lib.layers.encoder import EncoderBlock, FeedForward
 from course_lib.layers.filters import FIRFilter, IIRFilter
 from course_lib.layers.fourier import FFT, IFFT, IRFFT, RFFT
 from course_lib.layers.frame import Frame, Window
 from course_lib.layers.gated import GEGLU, GLU, SwiGLU
+from course_lib.layers.global_pooling import MaxPooling, MeanPooling
 from course_lib.layers.group_norm import GroupNorm
 from course_lib.layers.mel import LinearToMel
+from course_lib.layers.multi_head_attention import MultiHeadSelfAttention
+from course_lib.layers.norm_kinds import make_norm
 from course_lib.layers.normalization import LayerNorm, RMSNorm
 from course_lib.layers.overlap_add import OverlapAdd
 from course_lib.layers.parallel import Parallel, Residual
@@ -46,12 +52,15 @@ from course_lib.layers.pooling import (
     MinPooling2D,
 )
 from course_lib.layers.positional import AddTimingSignal
+from course_lib.layers.positional_encoding import LearnedPositions, PositionalEncoding
 from course_lib.layers.recurrent import GRU, LSTM, VanillaRNN
 from course_lib.layers.relative_position import T5RelativePositionBias
 from course_lib.layers.repeat import Repeat
 from course_lib.layers.resampling import Downsample1D, Upsample1D
+from course_lib.layers.residual_cnn import MultiScaleCNN, ResidualBlock
 from course_lib.layers.rotary import RotaryEmbedding
 from course_lib.layers.sequential import Sequential
+from course_lib.layers.squeeze_excitation import SqueezeExcitation
 from course_lib.layers.stft import STFT, InverseSTFT
 from course_lib.layers.time_varying import MaskedDense, SequenceDense
 from course_lib.layers.transposed_convolution import Conv1DTranspose, Conv2DTranspose
@@ -65,6 +74,19 @@ from course_lib.sequence import (
 )
 
 __all__ = [
+    "AttentionPooling",
+    "CLSToken",
+    "EncoderBlock",
+    "FeedForward",
+    "MaxPooling",
+    "MeanPooling",
+    "MultiHeadSelfAttention",
+    "make_norm",
+    "LearnedPositions",
+    "PositionalEncoding",
+    "MultiScaleCNN",
+    "ResidualBlock",
+    "SqueezeExcitation",
     "BatchNorm",
     "Conv1D",
     "Conv2D",

@@ -42,7 +42,35 @@ def sinusoids(positions: Tensor, channels: int, min_timescale: float = 1.0, max_
     return nn.functional.pad(signal, (0, channels % 2))
 
 
-class AddTimingSignal(SequenceLayer):
+class AddPositions(SequenceLayer):
+    """Adds a signal of each step's position to it: (B, T, *C) -> (B, T, *C). A subclass writes `_signal`.
+
+    The state is the position, (B,): the number of valid steps so far.
+    """
+
+    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
+        return _check_floating(self, spec)
+
+    def _signal(self, at: Tensor, channels: int) -> Tensor:
+        """(..., channels) for positions (...), int64."""
+        raise NotImplementedError
+
+    def _add(self, x: Sequence, at: Tensor) -> Sequence:
+        x = x.masked()
+        signal = self._signal(at, prod(x.shape[2:])).to(x.values.dtype)
+        return x.with_values(x.values + signal.reshape(at.shape + x.shape[2:]))
+
+    def _layer(self, x, training, constants):
+        return self._add(x, layer_positions(x))
+
+    def _initial_state(self, batch_size, spec, device, constants):
+        return torch.zeros(batch_size, dtype=torch.long, device=device)
+
+    def _step(self, x, state, training, constants):
+        return self._add(x, positions_of(x.mask, state)), state + x.mask.sum(dim=1)
+
+
+class AddTimingSignal(AddPositions):
     """Adds sinusoids of each step's position (B, T, *C) -> (B, T, *C); the state is the position.
 
     min_timescale, max_timescale: see `sinusoids`; the channels of one step are numbered together.
@@ -58,25 +86,9 @@ class AddTimingSignal(SequenceLayer):
         self.min_timescale, self.max_timescale = min_timescale, max_timescale
         self.scale = nn.Parameter(torch.ones(())) if trainable_scale else None
 
-    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
-        return _check_floating(self, spec)
-
-    def _add(self, x: Sequence, at: Tensor) -> Sequence:
-        x = x.masked()
-        signal = sinusoids(at, prod(x.shape[2:]), self.min_timescale, self.max_timescale)
-        signal = signal.to(x.values.dtype).reshape(at.shape + x.shape[2:])
-        if self.scale is not None:
-            signal = signal * self.scale
-        return x.with_values(x.values + signal)
-
-    def _layer(self, x, training, constants):
-        return self._add(x, layer_positions(x))
-
-    def _initial_state(self, batch_size, spec, device, constants):
-        return torch.zeros(batch_size, dtype=torch.long, device=device)
-
-    def _step(self, x, state, training, constants):
-        return self._add(x, positions_of(x.mask, state)), state + x.mask.sum(dim=1)
+    def _signal(self, at: Tensor, channels: int) -> Tensor:
+        signal = sinusoids(at, channels, self.min_timescale, self.max_timescale)
+        return signal if self.scale is None else signal * self.scale
 
 
 def _check_floating(layer: nn.Module, spec: ChannelSpec) -> ChannelSpec:

@@ -53,9 +53,13 @@ class Sequential(SequenceLayer):
         return iter(self._modules.values())
 
     def __getitem__(self, index: int | slice) -> SequenceLayer:
-        """Layer `index`; a slice gives a `Sequential` of the same layers."""
+        """Layer `index`; a slice gives a `Sequential` of the same layers, in the same mode, training or evaluation."""
         layers = list(self)[index]
-        return Sequential(layers) if isinstance(index, slice) else layers
+        if not isinstance(index, slice):
+            return layers
+        part = Sequential(layers)
+        part.training = self.training
+        return part
 
     @property
     def input_spec(self):

@@ -1,0 +1,146 @@
+"""Losses for classification: focal loss, which spends less on what the model already gets right."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class FocalLoss(nn.Module):
+    """`focal_loss`, or with `binary` `binary_focal_loss`, as a module: loss(logits, targets) -> Tensor.
+
+    gamma, weight, label_smoothing, reduction: as there.  The weights are a buffer and move with the module.
+    """
+
+    def __init__(
+        self,
+        gamma: float = 2.0,
+        weight: Tensor | list[float] | None = None,
+        label_smoothing: float = 0.0,
+        binary: bool = False,
+        reduction: str = "mean",
+    ):
+        super().__init__()
+        _check_arguments(gamma, label_smoothing, reduction)
+        weight = None if weight is None else torch.as_tensor(weight, dtype=torch.float32)
+        if binary and weight is not None and weight.shape != (2,):
+            raise ValueError(f"weight: expected two, for classes 0 and 1, got shape {tuple(weight.shape)}")
+        self.register_buffer("weight", weight)
+        self.gamma, self.label_smoothing, self.binary, self.reduction = gamma, label_smoothing, binary, reduction
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        loss = binary_focal_loss if self.binary else focal_loss
+        return loss(logits, targets, self.gamma, self.weight, self.label_smoothing, self.reduction)
+
+    def extra_repr(self):
+        return f"gamma={self.gamma}, label_smoothing={self.label_smoothing}, binary={self.binary}"
+
+
+def focal_loss(
+    logits: Tensor,
+    targets: Tensor,
+    gamma: float = 2.0,
+    weight: Tensor | None = None,
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
+) -> Tensor:
+    """-Σ over classes c of q_c w_c (1 - p_c)^gamma log p_c, with p the softmax of the logits and q the targets.
+
+    logits: (B, C) or (B, C, ...).  targets: classes (B, ...), integers from 0 to C - 1, or, soft, probabilities of the
+    shape of the logits, as mixing gives them.  weight: (C,) one for each class.
+    label_smoothing: share of q spread evenly over all classes.
+    reduction: "mean", "sum" or "none". The mean divides by the sum of the targets' weights where targets are classes,
+    and by the number of targets where they are soft, so that gamma=0 gives F.cross_entropy exactly.
+    Raises ValueError naming the argument: classes out of range, shapes that do not fit, gamma below 0.
+    Source: Lin et al. 2017, eq. 4 and 5.
+    """
+    _check_arguments(gamma, label_smoothing, reduction)
+    if logits.dim() < 2 or not logits.is_floating_point():
+        raise ValueError(f"logits: expected floating (B, C, ...), got {tuple(logits.shape)} {logits.dtype}")
+    classes = logits.shape[1]
+    if weight is not None and weight.shape != (classes,):
+        raise ValueError(f"weight: expected ({classes},), one for each class, got {tuple(weight.shape)}")
+    soft = targets.is_floating_point()
+    q = targets if soft else _one_hot(targets, logits)
+    if q.shape != logits.shape:
+        raise ValueError(f"targets: expected probabilities {tuple(logits.shape)}, got {tuple(targets.shape)}")
+    log_p = F.log_softmax(logits, dim=1, dtype=torch.promote_types(logits.dtype, torch.float32))
+    q = q.to(log_p.dtype)
+    weight = torch.ones_like(log_p[:1]) if weight is None else _along_classes(weight, log_p)
+    total = log_p[:, 0].numel() if soft else (q * weight).sum()
+    q = (1 - label_smoothing) * q + label_smoothing / classes
+    return _reduced((q * weight * _focused(log_p, gamma)).sum(dim=1), total, reduction)
+
+
+def binary_focal_loss(
+    logits: Tensor,
+    targets: Tensor,
+    gamma: float = 2.0,
+    weight: Tensor | None = None,
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
+) -> Tensor:
+    """Focal loss of independent yes-or-no questions: one logit each, p = σ(logit) for yes.
+
+    logits: any shape.  targets: the same shape, from 0 to 1, of any dtype.  weight: (2,) for no and yes; α of the
+    source is weight (1 - α, α).  label_smoothing: targets move by half of it towards each other.
+    reduction: "mean" over all questions, "sum" or "none". gamma=0 gives F.binary_cross_entropy_with_logits.
+    Raises ValueError naming the argument.  Source: Lin et al. 2017, eq. 5.
+    """
+    _check_arguments(gamma, label_smoothing, reduction)
+    if not logits.is_floating_point() or logits.shape != targets.shape:
+        raise ValueError(
+            f"logits, targets: expected one shape, logits floating, got {tuple(logits.shape)} {logits.dtype} "
+            f"and {tuple(targets.shape)}"
+        )
+    if weight is not None and weight.shape != (2,):
+        raise ValueError(f"weight: expected two, for classes 0 and 1, got shape {tuple(weight.shape)}")
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    yes = targets.to(logits.dtype)
+    if targets.numel() and not bool(((yes >= 0) & (yes <= 1)).all()):
+        raise ValueError(f"targets: expected 0 to 1, got {yes.min().item():g} to {yes.max().item():g}")
+    yes = (1 - label_smoothing) * yes + label_smoothing / 2
+    no_weight, yes_weight = (1.0, 1.0) if weight is None else weight.to(logits)
+    losses = yes * yes_weight * _focused(F.logsigmoid(logits), gamma)
+    losses = losses + (1 - yes) * no_weight * _focused(F.logsigmoid(-logits), gamma)
+    return _reduced(losses, losses.numel(), reduction)
+
+
+def _focused(log_p: Tensor, gamma: float) -> Tensor:
+    """-(1 - p)^gamma log p.  1 - p is kept off 0, where a power below 1 has no finite slope."""
+    if gamma == 0:
+        return -log_p
+    return -((-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).eps) ** gamma) * log_p
+
+
+def _one_hot(targets: Tensor, logits: Tensor) -> Tensor:
+    """Classes (B, ...) as probabilities (B, C, ...)."""
+    classes = logits.shape[1]
+    expected = logits.shape[:1] + logits.shape[2:]
+    if targets.shape != expected or targets.dtype == torch.bool or targets.is_complex():
+        raise ValueError(f"targets: expected integers {tuple(expected)}, got {tuple(targets.shape)} {targets.dtype}")
+    if targets.numel() and (targets.min() < 0 or targets.max() >= classes):
+        raise ValueError(
+            f"targets: expected classes from 0 to {classes - 1}, got {targets.min().item()} to {targets.max().item()}"
+        )
+    return F.one_hot(targets.long(), classes).movedim(-1, 1)
+
+
+def _along_classes(weight: Tensor, log_p: Tensor) -> Tensor:
+    return weight.to(log_p).view(1, -1, *(1,) * (log_p.dim() - 2))
+
+
+def _reduced(losses: Tensor, total: Tensor | int, reduction: str) -> Tensor:
+    if reduction == "none":
+        return losses
+    return losses.sum() / total if reduction == "mean" else losses.sum()
+
+
+def _check_arguments(gamma: float, label_smoothing: float, reduction: str) -> None:
+    if not gamma >= 0:
+        raise ValueError(f"gamma: expected at least 0, got {gamma}")
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing: expected 0 to 1, got {label_smoothing}")
+    if reduction not in ("mean", "sum", "none"):
+        raise ValueError(f'reduction: expected "mean", "sum" or "none", got {reduction!r}')

@@ -1,0 +1,117 @@
+"""Audio classification by a transformer: convolutions make tokens of the waveform, a CLS token gathers them."""
+
+from __future__ import annotations
+
+from math import ceil
+
+from torch import Tensor, nn
+
+from course_lib import layers as sl
+from course_lib.models.log_mel_cnn import LogMelCNN
+from course_lib.sequence import Sequence
+
+
+class WaveformFeatures(nn.Module):
+    """Tokens from waveforms: (B, 1, samples) -> (B, N, embed_dim), one for 128 samples, N = samples / 128 rounded up.
+
+    Each clip is first brought to mean 0 and standard deviation 1 (silence stays 0). Then three strided convolutions
+    (strides 8, 4, 4; kernels twice to four times as long), each with batch normalisation and Mish.
+    """
+
+    def __init__(self, embed_dim: int):
+        super().__init__()
+        self.convolutions = sl.Sequential(
+            [
+                *_convolution(1, 32, kernel_size=32, stride=8),
+                *_convolution(32, 64, kernel_size=8, stride=4),
+                *_convolution(64, embed_dim, kernel_size=8, stride=4),
+            ]
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x - x.mean(dim=2, keepdim=True)
+        x = x / (x.square().mean(dim=2, keepdim=True).sqrt() + 1e-5)
+        return self.convolutions(x.transpose(1, 2))  # (B, N, embed_dim)
+
+
+class LogMelFeatures(nn.Module):
+    """Tokens from log-mel spectrograms: (B, num_mels, frames) -> (B, frames / 8 rounded up, embed_dim).
+
+    The convolutions of `LogMelCNN`; each of their frames, all bands and channels of it, becomes one token.
+    Raises ValueError where `x` has another rank or number of bands.
+    """
+
+    def __init__(self, embed_dim: int, num_mels: int = 64):
+        super().__init__()
+        cnn = LogMelCNN()
+        self.num_mels = num_mels
+        self.standardise, self.convolutions = cnn.standardise, cnn.features
+        self.project = nn.Linear(128 * ceil(num_mels / 16), embed_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() != 3 or x.shape[1] != self.num_mels or not x.shape[2]:
+            raise ValueError(f"x: expected (B, {self.num_mels}, frames), got {tuple(x.shape)}")
+        pictures = self.convolutions(self.standardise(x.unsqueeze(1)))  # (B, 128, num_mels / 16, frames / 8)
+        return self.project(pictures.flatten(1, 2).transpose(1, 2))  # (B, frames / 8, embed_dim)
+
+
+class TransformerClassifier(nn.Module):
+    """Classify audio: CNN features, sinusoidal positions, a CLS token, encoder blocks, a linear layer on the token.
+
+    x: (B, 1, samples), at least one sample; any real dtype, converted to that of the weights.
+    Returns logits (B, num_classes).
+    features: a module that makes tokens (B, N, embed_dim) of `x`; None: `WaveformFeatures`. With `LogMelFeatures`, or
+        a module of your own, `x` is what that takes.
+    norm: "pre" or "post"; block: more arguments of `EncoderBlock`.
+    dropout: of the tokens, in the blocks, and before the linear layer.
+    Raises ValueError where the heads do not divide `embed_dim`, `embed_dim` is odd, or `x` has another shape.
+    """
+
+    def __init__(
+        self,
+        num_classes: int = 10,
+        embed_dim: int = 48,
+        num_heads: int = 3,
+        num_layers: int = 2,
+        *,
+        features: nn.Module | None = None,
+        norm: str = "pre",
+        dropout: float = 0.1,
+        **block,
+    ):
+        super().__init__()
+        if num_classes < 2:
+            raise ValueError(f"num_classes: expected at least 2, got {num_classes}")
+        self.takes_waveforms = features is None
+        self.features = WaveformFeatures(embed_dim) if features is None else features
+        self.tokens = sl.Sequential([sl.PositionalEncoding(embed_dim), sl.CLSToken(embed_dim), sl.Dropout(dropout)])
+        self.encoder = sl.Repeat(
+            lambda: sl.EncoderBlock(embed_dim, num_heads, norm=norm, dropout=dropout, **block), num_layers
+        )
+        self.norm = sl.LayerNorm(embed_dim) if norm == "pre" else sl.Identity()
+        self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(embed_dim, num_classes))
+
+    def forward(self, x: Tensor, return_weights: bool = False):
+        """Logits; with `return_weights` a pair (logits, one (B, num_heads, N + 1, N + 1) for each block).
+
+        Row 0 of the weights is the CLS token's look at itself and at the N tokens after it.
+        """
+        if x.is_complex():
+            raise ValueError(f"x: expected real numbers, got {x.dtype}")
+        if self.takes_waveforms and (x.dim() != 3 or x.shape[1] != 1 or not x.shape[2]):
+            raise ValueError(f"x: expected (B, 1, samples), got {tuple(x.shape)}: one channel, time last")
+        x = x.to(self.classifier[-1].weight.dtype)
+        features = self.features(x).to(x.dtype)  # (B, N, embed_dim), in full precision under autocast too
+        tokens = self.tokens.layer(Sequence.of(features))  # (B, N + 1, embed_dim)
+        weights = []
+        for block in self.encoder:
+            if return_weights:
+                weights.append(block.weights(tokens))
+            tokens = block.layer(tokens)
+        logits = self.classifier(self.norm.layer(tokens).values[:, 0])
+        return (logits, weights) if return_weights else logits
+
+
+def _convolution(channels: int, out_channels: int, kernel_size: int, stride: int) -> list[sl.SequenceLayer]:
+    convolution = sl.Conv1D(channels, out_channels, kernel_size, stride, padding="same", bias=False)
+    return [convolution, sl.BatchNorm(out_channels), sl.Mish()]

@@ -1,0 +1,72 @@
+"""LogMelCNN: what it does not care about, what it can learn, and what it refuses."""
+
+import pytest
+import torch
+
+from course_lib.models import LogMelCNN
+
+
+@pytest.fixture
+def model():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return LogMelCNN(num_classes=3)
+
+
+def pictures(*shape, seed=1):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("size", [(64, 63), (40, 101), (1, 1)])
+def test_logits_for_pictures_of_any_size(model, size):
+    assert model.eval()(pictures(2, *size)).shape == (2, 3)
+
+
+def test_quarter_of_a_million_parameters():
+    assert sum(parameter.numel() for parameter in LogMelCNN(num_classes=10).parameters()) == 243_178
+
+
+def test_training_output_does_not_depend_on_the_scale_and_offset_of_the_input(model):
+    x = pictures(8, 64, 20)
+    torch.testing.assert_close(model(5 * x - 30), model(x), atol=1e-3, rtol=1e-3)
+
+
+def test_evaluation_uses_the_statistics_of_training(model):
+    x = pictures(32, 64, 20) * 2.5 - 4
+    for _ in range(100):  # the running averages forget where they began
+        model(x)
+    torch.testing.assert_close(model.standardise.running_mean, x.mean().reshape(1), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(model.standardise.running_var, x.var().reshape(1), rtol=1e-3, atol=1e-3)
+    model.eval()
+    torch.testing.assert_close(model(x[:1]), model(x)[:1])  # a clip's output does not depend on its batch
+
+
+def test_a_shift_by_whole_strides_changes_little_but_the_edges(model):
+    x = torch.zeros(1, 64, 80)
+    x[:, 20:30, 24:40] = pictures(1, 10, 16)
+    model.eval()
+    torch.testing.assert_close(model(x.roll(16, dims=2)), model(x))
+
+
+def test_learns_pitch_from_few_pictures(model):
+    x = 0.1 * pictures(24, 64, 16)
+    y = torch.arange(24) % 3
+    for picture, label in zip(x, y, strict=True):
+        picture[20 * label : 20 * label + 4] += 3
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for _ in range(12):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+    assert (model(x).argmax(1) == y).all()
+
+
+@pytest.mark.parametrize("shape", [(64, 63), (2, 1, 64, 63)])
+def test_wrong_ranks_are_named(model, shape):
+    with pytest.raises(ValueError, match=r"x: expected \(B, num_mels, frames\), got"):
+        model(torch.zeros(shape))
+
+
+def test_too_few_classes_are_named():
+    with pytest.raises(ValueError, match="num_classes: expected at least 2, got 1"):
+        LogMelCNN(num_classes=1)

@@ -1,0 +1,186 @@
+"""SignalClassifier: scikit-learn's own checks, signals of several shapes, repeatability, what it refuses."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, cross_val_predict
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from torch import nn
+
+from course_lib.estimator import SignalClassifier
+
+SMALL = {"model_dim": 8, "num_heads": 2, "num_layers": 1, "channels": (8,), "dropout": 0.0, "device": "cpu"}
+ROUNDING = "float32 sums round differently in batches of another size: probabilities agree to 1e-6, not to 1e-7"
+
+
+@pytest.mark.slow
+@parametrize_with_checks(
+    [SignalClassifier(**SMALL, epochs=15, learning_rate=1e-2)],
+    expected_failed_checks=lambda estimator: {
+        "check_methods_subset_invariance": ROUNDING,
+    },
+)
+def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+def small(**options):
+    return SignalClassifier(**SMALL | {"epochs": 8, "learning_rate": 1e-2, "random_state": 0} | options)
+
+
+def waves(count=24, length=40):
+    """Sines of two frequencies with random phase, and their names."""
+    rng = np.random.default_rng(0)
+    fast = np.arange(count) % 2
+    phase = rng.uniform(0, 2 * np.pi, (count, 1))
+    x = np.sin(2 * np.pi * np.where(fast, 8, 2)[:, None] * np.arange(length) / length + phase)
+    return 50 + 10 * x, np.where(fast, "fast", "slow")
+
+
+def test_learns_what_two_frequencies_are():
+    x, y = waves()
+    model = small(epochs=20).fit(x, y)
+    assert model.classes_.tolist() == ["fast", "slow"]
+    assert model.score(x, y) == 1.0
+    probabilities = model.predict_proba(x)
+    assert probabilities.shape == (24, 2)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    assert len(model.history_.table) == 20
+
+
+def test_the_layouts_of_one_data_set_agree():
+    x, y = waves(12)
+    expected = small().fit(x, y).predict_proba(x)
+    layouts = {
+        "(N, L, 1)": x[:, :, None],
+        "(N, 1, samples)": x[:, None],
+        "list of (L,)": list(x),
+        "list of (1, samples)": [row[None] for row in x],
+        "tensor": torch.from_numpy(x),
+        "Fortran order": np.asfortranarray(x),
+        "every other of twice": np.repeat(x, 2, axis=1)[:, ::2],
+    }
+    for name, layout in layouts.items():
+        got = small().fit(layout, y).predict_proba(layout)
+        np.testing.assert_allclose(got, expected, atol=1e-4, err_msg=name)
+
+
+def test_integer_signals_are_taken_as_numbers():
+    x, y = waves(12)
+    whole = np.round(x).astype(np.int16)
+    np.testing.assert_allclose(
+        small().fit(whole, y).predict_proba(whole), small().fit(whole.astype(float), y).predict_proba(whole), atol=1e-6
+    )
+
+
+def test_lengths_may_differ_and_channels_may_be_several():
+    rng = np.random.default_rng(1)
+    x = [rng.standard_normal((length, 3)) for length in rng.integers(5, 40, 12)]
+    y = np.arange(12) % 3
+    model = small().fit(x, y)
+    assert model.max_length_ == max(map(len, x)) and model.n_channels_ == 3
+    longer = [np.concatenate([signal, np.zeros((60 - len(signal), 3))]) for signal in x]
+    assert model.predict(longer).shape == (12,)
+    cut = [signal[: model.max_length_] for signal in longer]
+    np.testing.assert_allclose(model.predict_proba(longer), model.predict_proba(cut), atol=1e-6)
+    with pytest.raises(ValueError, match="X: expected signals of 3 channels, got 1"):
+        model.predict([signal[:, 0] for signal in x])
+
+
+def test_level_and_unit_do_not_matter():
+    x, y = waves(12)
+    expected = small().fit(x, y).predict_proba(x)
+    np.testing.assert_allclose(small().fit(1e4 * x - 7, y).predict_proba(1e4 * x - 7), expected, atol=1e-3)
+
+
+def test_a_seed_repeats_and_leaves_the_global_generators_alone():
+    x, y = waves(12)
+    before = torch.get_rng_state()
+    first, second = (small(dropout=0.3).fit(x, y).predict_proba(x) for _ in range(2))
+    assert torch.equal(torch.get_rng_state(), before)
+    np.testing.assert_array_equal(first, second)
+    other = small(dropout=0.3, random_state=1).fit(x, y).predict_proba(x)
+    assert np.abs(other - first).max() > 1e-4
+
+
+def test_works_in_cross_validation_and_grid_search():
+    x, y = waves(16)
+    predicted = cross_val_predict(small(epochs=3), list(x), y, cv=2, method="predict_proba")
+    assert predicted.shape == (16, 2)
+    assert cross_val_predict(small(epochs=1), x[:, :, None], y, cv=2).shape == (16,)
+    search = GridSearchCV(small(epochs=2), {"model_dim": [4, 8], "learning_rate": [1e-2]}, cv=2).fit(x, y)
+    assert search.best_params_["model_dim"] in (4, 8)
+    assert search.best_estimator_.model_.config.model_dim == search.best_params_["model_dim"]
+
+
+def linear_model(in_channels, max_length, num_classes):
+    return nn.Sequential(nn.Flatten(), nn.Linear(in_channels * max_length, num_classes))
+
+
+def test_a_model_and_a_loss_of_ones_own_and_pickling():
+    x, y = waves(12)
+    loss = nn.CrossEntropyLoss(label_smoothing=0.1)
+    model = small(model=linear_model, loss=loss).fit(x, y)
+    assert model.model_[1].weight.shape == (2, 40)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict_proba(x), model.predict_proba(x))
+    assert clone(model).model is linear_model and not hasattr(clone(model), "model_")
+
+
+@pytest.mark.parametrize(("length", "strides"), [(1, (1, 1)), (31, (1, 1)), (32, (2, 1)), (64, (2, 2)), (300, (2, 2))])
+def test_short_signals_keep_enough_tokens(length, strides):
+    x = np.random.default_rng(0).standard_normal((4, length))
+    assert small(channels=(4, 4), epochs=1).fit(x, [0, 1, 0, 1]).model_.config.strides == strides
+
+
+@pytest.mark.parametrize("value", [0.0, 3.0])
+def test_constant_signals_give_finite_probabilities(value):
+    x = np.full((6, 20), value)
+    assert np.isfinite(small(epochs=2).fit(x, [0, 1] * 3).predict_proba(x)).all()
+
+
+X, Y = waves(6, 20)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "complaint"),
+    [
+        (X, ["a"] * 6, "y: expected at least two classes, got one class"),
+        (X[:1], ["a"], "one class"),
+        (X, Y[:5], "inconsistent numbers of samples"),
+        (X, np.linspace(0, 1, 6), "Unknown label type"),
+        (X, None, "requires y to be passed"),
+        (list(X), None, "requires y to be passed|y cannot be None"),
+        (np.where(X > 55, np.nan, X), Y, "contains NaN"),
+        (np.where(X > 55, np.inf, X), Y, "contains infinity"),
+        ([*X[:5], np.full(20, np.nan)], Y, "X: signals: expected finite values, got 20 NaN or infinite in signal 5"),
+        ([*X[:5], np.zeros(0)], Y, "X: signals: expected at least one time step, got signal 5"),
+        ([*X[:5], np.zeros((20, 2))], Y, "X: signals: expected one number of channels"),
+        ([], Y[:0], "array"),
+        (np.zeros((0, 20)), Y[:0], "minimum of 1 is required"),
+        (np.zeros((0, 20, 2)), Y[:0], "expected at least one|minimum of 1"),
+        (X[0], Y, "Expected 2D array, got 1D array"),
+        (np.zeros((6, 5, 4, 3)), Y, "dim 4"),
+        (X.astype(complex), Y, "Complex data not supported"),
+    ],
+)
+def test_bad_data_is_named(x, y, complaint):
+    with pytest.raises((ValueError, TypeError), match=complaint):
+        small().fit(x, y)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ({"num_heads": 3}, "num_heads: expected a divisor"),
+        ({"epochs": 0}, "epochs: expected an integer of at least 1"),
+        ({"max_length": 0}, "max_length|max_signal_length"),
+        ({"device": "abacus"}, "abacus"),
+    ],
+)
+def test_bad_parameters_are_named_in_fit(options, complaint):
+    with pytest.raises((ValueError, RuntimeError), match=complaint):
+        small(**options).fit(X, Y)
