@@ -29,7 +29,7 @@ SETTINGS = {
 MINUTES = 5
 
 # Notebook, its learner's copy or the solved one, and the number of figures that a reader sees in it.
-SHOWN = [("00", "solved", 5), ("01", "solved", 18)]
+SHOWN = [("00", "solved", 5), ("01", "solved", 18), ("02", "learner", 16)]
 
 pytestmark = [
     pytest.mark.browser,
