@@ -46,19 +46,26 @@ def weights(prefix, layer, kernel=conv_kernel):
     return table
 
 
-def conv1d(c, channels, prefix=""):
-    layer = sl.Conv1D(
-        channels[-1],
-        c["filters"],
-        c["kernel_size"],
-        stride=c["strides"],
-        dilation=c["dilation_rate"],
-        groups=c["groups"],
-        bias=c["use_bias"],
-        padding=c["padding"],
-        activation=activation(c),
-    )
-    return layer, weights(prefix, layer)
+def conv1d_of(cls, kernel):
+    def build(c, channels, prefix=""):
+        layer = cls(
+            channels[-1],
+            c["filters"],
+            c["kernel_size"],
+            stride=c["strides"],
+            dilation=c["dilation_rate"],
+            groups=c["groups"],
+            bias=c["use_bias"],
+            padding=c["padding"],
+            activation=activation(c),
+        )
+        return layer, weights(prefix, layer, kernel)
+
+    return build
+
+
+conv1d = conv1d_of(sl.Conv1D, conv_kernel)
+conv1d_transpose = conv1d_of(sl.Conv1DTranspose, transposed_kernel)
 
 
 def depthwise(c, channels, prefix=""):
@@ -72,20 +79,6 @@ def depthwise(c, channels, prefix=""):
         padding=c["padding"],
     )
     return layer, weights(prefix, layer, depthwise_kernel)
-
-
-def conv1d_transpose(c, channels, prefix=""):
-    layer = sl.Conv1DTranspose(
-        channels[-1],
-        c["filters"],
-        c["kernel_size"],
-        stride=c["strides"],
-        dilation=c["dilation_rate"],
-        groups=c["groups"],
-        bias=c["use_bias"],
-        padding=c["padding"],
-    )
-    return layer, weights(prefix, layer, transposed_kernel)
 
 
 def conv_nd(cls, kernel):
