@@ -8,6 +8,7 @@ its methods, since that call is what DistributedDataParallel listens to.
 
 import atexit
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -118,5 +119,11 @@ def _order(loader: DataLoader) -> tuple[int, list[list[int]]]:
 
 
 def _leave() -> None:
+    """End the process group, once its threads have had time to let go of the last collective's tensors.
+
+    DistributedDataParallel keeps a group of gloo alive beyond destroy_process_group; a thread of it that frees a Python
+    tensor while the interpreter shuts down aborts the process, as was seen on a busy machine.
+    """
     if dist.is_initialized():
+        time.sleep(0.2)
         dist.destroy_process_group()
