@@ -51,19 +51,22 @@ class LogMelAugmentation:
 
     time roll: in a circle, by up to half the clip.  mel shift: up to 2 bands.  level: up to 6 dB either way.  mixing:
     two clips and their targets.  masks: two bands of up to 8 mels and two stretches of up to an eighth of the frames.
-    parts: which of them, by name; all by default.
+    parts: which of them, by name; all by default.  mixed: the probability with which a clip is mixed, 0 to 1.
     Call: (x, y, generator=None) with x (B, n_mels, frames) log10 of power and y (B,) classes; returns x of equal shape
-    and targets (B, num_classes), rows of sum 1, as cross-entropy takes them.  Raises ValueError for an unknown part.
+    and targets (B, num_classes), rows of sum 1, as cross-entropy takes them.  Raises ValueError for an unknown part
+    or a probability outside 0 to 1.
     """
 
     PARTS = ("time roll", "mel shift", "level", "mixing", "masks")
 
-    def __init__(self, num_classes: int, parts: Sequence[str] = PARTS):
+    def __init__(self, num_classes: int, parts: Sequence[str] = PARTS, mixed: float = 1.0):
         unknown = set(parts) - set(self.PARTS)
         if unknown:
             raise ValueError(f"parts: expected some of {self.PARTS}, got {sorted(unknown)}")
         self.num_classes = num_classes
-        self.parts = tuple(parts)
+        if not 0 <= mixed <= 1:
+            raise ValueError(f"mixed: expected a probability, 0 to 1, got {mixed}")
+        self.parts, self.mixed = tuple(parts), mixed
 
     def __call__(self, x: Tensor, y: Tensor, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
         targets = one_hot(y, self.num_classes).to(x.dtype)  # (B, num_classes)
@@ -75,7 +78,13 @@ class LogMelAugmentation:
         if "level" in self.parts:
             x = level_shift(x, generator=generator)
         if "mixing" in self.parts:
-            x, targets = mix_classes(x, targets, generator=generator)
+            both, shared = mix_classes(x, targets, generator=generator)
+            chosen = torch.ones(len(x), dtype=torch.bool)
+            if self.mixed < 1:
+                chosen = torch.rand(len(x), generator=generator) < self.mixed
+            chosen = chosen.to(x.device)
+            x = torch.where(chosen[:, None, None], both, x)
+            targets = torch.where(chosen[:, None], shared, targets)
         if "masks" in self.parts:
             x = spec_augment(x, time_width=frames // 8, generator=generator)
         return x, targets

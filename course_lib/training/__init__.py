@@ -6,10 +6,12 @@ from course_lib.training.cross_validation import CrossValidation, cross_validate
 from course_lib.training.device import device_label, resolve_device
 from course_lib.training.fit import fit
 from course_lib.training.history import History
+from course_lib.training.optimizers import adamw
 from course_lib.training.predict import predict
 from course_lib.training.schedules import cosine_with_warmup
 from course_lib.training.steps import accuracy
 from course_lib.training.tracking import TensorBoardTracker, Tracker, WandbTracker
+from course_lib.training.truncated import truncated_step
 
 __all__ = [
     "CheckpointError",
@@ -19,6 +21,7 @@ __all__ = [
     "Tracker",
     "WandbTracker",
     "accuracy",
+    "adamw",
     "cosine_with_warmup",
     "cross_validate",
     "device_label",
@@ -27,4 +30,5 @@ __all__ = [
     "predict",
     "resolve_device",
     "results",
+    "truncated_step",
 ]

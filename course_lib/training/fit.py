@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
 from course_lib.training import distributed
+from course_lib.training.averaging import moving_average
 from course_lib.training.device import amp_dtype, mode, resolve_device, to_device
 from course_lib.training.history import History
 from course_lib.training.progress import Means, Run
@@ -35,6 +36,7 @@ def fit(
     optimizer: Optimizer | Callable[[list], Optimizer] | None = None,
     schedule: Callable[[Optimizer, int], LRScheduler] | LRScheduler | None = None,
     clip_norm: float | None = None,
+    average_decay: float | None = None,
     device: str | torch.device = "auto",
     amp: bool | str = False,
     monitor: str | None = None,
@@ -66,6 +68,8 @@ def fit(
       optimizer: an optimiser, or a function of the list of trainable parameters; None: AdamW with rate 1e-3.
       schedule: `schedule(optimizer, total_steps)`, such as `cosine_with_warmup`, or a scheduler; moves with every step.
       clip_norm: largest norm of all gradients together.
+      average_decay: keep a moving average of the weights with this decay (see `averaging.moving_average`). It is what
+        validation, `callback` and the best weights see, and what `model` holds in the end. None: no average.
       amp: False, True, "bf16" or "fp16": autocast; gradients are scaled for fp16 on CUDA.
     What is kept
       monitor: the row entry that tells the best epoch, smaller or larger being better as its name or `monitor_mode`
@@ -113,10 +117,10 @@ def fit(
 
     def validated() -> dict[str, float]:
         means = Means()
-        with mode(model, False), torch.no_grad():
+        with mode(run.evaluated, False), torch.no_grad():
             for batch, samples, _ in distributed.deal(validation, world):
                 with autocast():
-                    values = checked((validation_step or step)(model, to_device(batch, device)))
+                    values = checked((validation_step or step)(run.evaluated, to_device(batch, device)))
                 means.add(values, samples)
         return means.over(world, "validation")
 
@@ -126,7 +130,8 @@ def fit(
         stack.enter_context(mode(model, True))
         generators = generators_of(generator, train_loader, validation)
         folder = None if checkpoint_dir is None else Path(checkpoint_dir)
-        run = Run(model, optimizer, scheduler, scaler, history, world, generators, folder)
+        average = None if average_decay is None else moving_average(model, average_decay)
+        run = Run(model, optimizer, scheduler, scaler, history, world, generators, folder, average)
         if resume:
             run.resume()
         network = distributed.wrap(model, world)
@@ -155,6 +160,8 @@ def fit(
                     nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
                 scaler.step(optimizer)
                 scaler.update()
+                if average is not None:
+                    average.update_parameters(model)
                 run.count(values, samples, optimizer.param_groups[0]["lr"])
                 if scheduler is not None:
                     scheduler.step()
@@ -168,8 +175,8 @@ def fit(
             row |= {"learning_rate": run.learning_rate, "seconds": time.perf_counter() - started}
             called = callback is not None and run.epoch % every_n_epochs == 0
             if called and world.is_main:
-                with mode(model, False):
-                    row |= callback(run.epoch, model, history) or {}
+                with mode(run.evaluated, False):
+                    row |= callback(run.epoch, run.evaluated, history) or {}
             row = distributed.broadcast(row)
             if history.monitor and history.monitor not in row and (callback is None or called):
                 raise ValueError(f"monitor: expected one of {sorted(row)}, got {history.monitor!r}")
@@ -182,6 +189,8 @@ def fit(
 
     if restore_best and history.best_weights is not None:
         model.load_state_dict(history.best_weights)
+    elif average is not None:
+        model.load_state_dict(average.module.state_dict())
     return history
 
 

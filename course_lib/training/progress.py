@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.swa_utils import AveragedModel
 
 from course_lib.training import checkpoint, distributed, rng
 from course_lib.training.checkpoint import CheckpointError
@@ -51,15 +52,22 @@ class Run:
         world: distributed.World,
         generators: Sequence[torch.Generator],
         folder: Path | None = None,
+        average: AveragedModel | None = None,
     ):
         self.model, self.optimizer, self.scheduler, self.scaler = model, optimizer, scheduler, scaler
         self.history, self.world, self.generators, self.folder = history, world, list(generators), folder
+        self.average = average
         self.epoch, self.batch, self.step = 1, 0, 0
         self.learning_rate: float | None = None  # of the last step
         self.seconds = 0.0  # spent on the epoch in progress before a resume
         self.means = Means()
         self._epoch_states: dict | None = None  # of the random generators, at the epoch's start
         self._resumed_states: dict | None = None
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model to look at: the moving average of the weights where there is one."""
+        return self.model if self.average is None else self.average.module
 
     def batches(self, loader) -> Iterator[tuple[object, int, float]]:
         """The epoch's batches that are still to do, with each one's samples and weight (see `distributed.deal`).
@@ -92,7 +100,7 @@ class Run:
     def end_epoch(self, row: dict) -> None:
         """Enter the row, keep the weights where they are the best so far, move on."""
         if self.history.add(row):
-            self.history.best_weights = checkpoint.weights_of(self.model)
+            self.history.best_weights = checkpoint.weights_of(self.evaluated)
         self.epoch += 1
         self.batch, self.seconds, self.means = 0, 0.0, Means()
 
@@ -107,6 +115,7 @@ class Run:
             return
         tree = {
             "weights": self.model.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
             "scaler": self.scaler.state_dict(),
@@ -136,9 +145,13 @@ class Run:
             )
         if (tree["scheduler"] is None) != (self.scheduler is None):
             raise CheckpointError(f"{path}: one of the two runs has a schedule and the other has none")
+        if (tree.get("average") is None) != (self.average is None):
+            raise CheckpointError(f"{path}: one of the two runs has a moving average and the other has none")
         mine = tree["random"][self.world.rank]
         try:
             self.optimizer.load_state_dict(tree["optimizer"])
+            if self.average is not None:
+                self.average.load_state_dict(tree["average"])
             if self.scheduler is not None:
                 self.scheduler.load_state_dict(tree["scheduler"])
             self.scaler.load_state_dict(tree["scaler"])
@@ -152,7 +165,7 @@ class Run:
         self.means = Means(**tree["means"][self.world.rank])
         if self.batch:
             self._epoch_states, self._resumed_states = mine["epoch"], mine["now"]
-        self._resume_best(tree["weights"])
+        self._resume_best(checkpoint.weights_of(self.evaluated))
 
     def _save_best(self) -> None:
         history = self.history

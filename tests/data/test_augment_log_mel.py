@@ -74,3 +74,14 @@ def test_bad_arguments_are_named(x, y):
         level_shift(x, -1)
     with pytest.raises(ValueError, match=r"x: expected \(B, n_mels, frames\)"):
         mix_classes(x[0], torch.eye(3)[y])
+
+
+def test_mixed_is_the_share_of_clips_that_are_mixed():
+    x, y = torch.randn(400, 4, 6), torch.arange(400) % 3
+    _, targets = LogMelAugmentation(3, ("mixing",), mixed=0.25)(x, y, torch.Generator().manual_seed(0))
+    share = (targets.max(1).values < 1).float().mean()  # a partner of the same class leaves the targets as they are
+    assert 0.1 < share < 0.25
+    same, targets = LogMelAugmentation(3, ("mixing",), mixed=0.0)(x, y, torch.Generator().manual_seed(0))
+    assert torch.equal(same, x) and (targets.max(1).values == 1).all()
+    with pytest.raises(ValueError, match="mixed: expected a probability"):
+        LogMelAugmentation(3, mixed=1.5)
