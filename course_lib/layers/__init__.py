@@ -3,6 +3,7 @@
 One file per idea. Everything public is here, so that `import course_lib.layers as sl` is all that a reader needs.
 """
 
+from course_lib.layers.accumulator import Accumulator, accumulate, accumulate_loop
 from course_lib.layers.attention import DotProductSelfAttention
 from course_lib.layers.attention_pooling import AttentionPooling
 from course_lib.layers.batch_norm import BatchNorm
@@ -35,7 +36,7 @@ from course_lib.layers.filters import FIRFilter, IIRFilter
 from course_lib.layers.fourier import FFT, IFFT, IRFFT, RFFT
 from course_lib.layers.frame import Frame, Window
 from course_lib.layers.gated import GEGLU, GLU, SwiGLU
-from course_lib.layers.global_pooling import MaxPooling, MeanPooling
+from course_lib.layers.global_pooling import MaxPooling, MeanPooling, StatisticsPooling
 from course_lib.layers.group_norm import GroupNorm
 from course_lib.layers.mel import LinearToMel
 from course_lib.layers.multi_head_attention import MultiHeadSelfAttention
@@ -74,6 +75,9 @@ from course_lib.sequence import (
 )
 
 __all__ = [
+    "Accumulator",
+    "accumulate",
+    "accumulate_loop",
     "AttentionPooling",
     "CLSToken",
     "EncoderBlock",
@@ -87,6 +91,7 @@ __all__ = [
     "MultiScaleCNN",
     "ResidualBlock",
     "SqueezeExcitation",
+    "StatisticsPooling",
     "BatchNorm",
     "Conv1D",
     "Conv2D",

@@ -26,6 +26,20 @@ class MaxPooling(nn.Module):
         return largest if x.all_valid else torch.where(largest > -torch.inf, largest, 0)
 
 
+class StatisticsPooling(nn.Module):
+    """Mean and standard deviation over the valid steps, side by side: (B, T, C), tensor or `Sequence`, -> (B, 2 C).
+
+    A floor of 10⁻⁵ under the variance keeps the slope of its root finite where all steps are equal.
+    Source: Snyder et al. 2017, section 2.1.
+    """
+
+    def forward(self, x: Tensor | Sequence) -> Tensor:
+        x = _sequence(x).masked()
+        mean = masked_mean(x)  # (B, C)
+        deviations = x.with_values((x.values - mean.unsqueeze(1)).square())
+        return torch.cat([mean, (masked_mean(deviations.masked()) + _FLOOR).sqrt()], dim=-1)  # (B, 2 C)
+
+
 def masked_mean(x: Sequence) -> Tensor:
     """(B, *C) mean over the valid steps of a sequence that holds zeros at the others."""
     count = x.mask.sum(dim=1).clamp(min=1).to(x.values.dtype)
@@ -37,3 +51,6 @@ def _sequence(x: Tensor | Sequence) -> Sequence:
     if not x.values.is_floating_point():
         raise ValueError(f"x: expected a floating dtype, got {x.values.dtype}")
     return x
+
+
+_FLOOR = 1e-5  # added to variances

@@ -30,6 +30,15 @@ def test_mean_and_max_are_over_the_valid_steps():
     torch.testing.assert_close(sl.MaxPooling()(dense), dense.amax(1))
 
 
+def test_statistics_are_mean_and_deviation_of_the_valid_steps():
+    x = ragged(4)
+    expected = [torch.cat([v.mean(0), (v.var(0, correction=0) + 1e-5).sqrt()]) for v in items(x)]
+    torch.testing.assert_close(sl.StatisticsPooling()(x), torch.stack(expected))
+    still = torch.ones(2, 5, 3, requires_grad=True)
+    sl.StatisticsPooling()(still).sum().backward()
+    assert still.grad.isfinite().all()
+
+
 @pytest.mark.parametrize("heads", [1, 2, 4])
 def test_attention_pooling_is_the_formula(heads):
     x = ragged(4)
@@ -58,8 +67,8 @@ def test_all_scores_equal_is_the_plain_mean_and_deviation():
 
 @pytest.mark.parametrize(
     "make",
-    [sl.MeanPooling, sl.MaxPooling, lambda: sl.AttentionPooling(4, 2, True).double()],
-    ids=["mean", "max", "att"],
+    [sl.MeanPooling, sl.MaxPooling, sl.StatisticsPooling, lambda: sl.AttentionPooling(4, 2, True).double()],
+    ids=["mean", "max", "statistics", "attention"],
 )
 def test_padding_reaches_neither_values_nor_gradients(make):
     layer = make()
