@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from course_lib.layers import cpu_kernels
+
 
 def attention_weights(
     queries: Tensor,
@@ -62,9 +64,14 @@ def dot_product_attention(
 
     Arguments as in `attention_weights`, and `is_causal`: query i sees keys 0 to i; it excludes `visible` and needs as
     many keys as queries.  dropout: probability with which a weight is dropped.  implementation: "sdpa", PyTorch's
-    scaled_dot_product_attention, or "math", the formula as written; a soft cap always takes the formula.
+    scaled_dot_product_attention, or "math", the formula as written; a soft cap always takes the formula, and so does
+    dropout on a CPU, where PyTorch's function is the slower one.
     """
-    if implementation == "sdpa" and soft_cap is None:
+    slow = dropout > 0 and queries.device.type == "cpu"
+    if is_causal and bias is not None:  # PyTorch's function takes a mask or is_causal, and the bias is a mask to it
+        is_causal = False
+        visible = torch.ones(queries.shape[2], keys.shape[2], dtype=torch.bool, device=queries.device).tril()
+    if implementation == "sdpa" and soft_cap is None and not slow:
         mask = visible
         if bias is not None:
             mask = bias.to(queries.dtype)
@@ -76,7 +83,8 @@ def dot_product_attention(
     if is_causal:
         visible = torch.ones(queries.shape[2], keys.shape[2], dtype=torch.bool, device=queries.device).tril()
     weights = attention_weights(queries, keys, visible, bias=bias, scale=scale, soft_cap=soft_cap)
-    weights = F.dropout(weights.to(values.dtype), dropout)
+    weights = weights.to(values.dtype)
+    weights = cpu_kernels.dropout(weights, dropout) if dropout else weights
     return weights @ _repeat_heads(values, queries.shape[1])
 
 

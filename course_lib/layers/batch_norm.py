@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.sequence import Sequence, SequenceLayer, check_channels
@@ -37,6 +38,8 @@ class BatchNorm(SequenceLayer):
         return spec
 
     def _layer(self, x, training, constants):
+        if x.all_valid and x.values[..., 0].numel() > 1:
+            return x.with_values(self._of_all(x.values, training))
         x = x.masked()
         mean, variance = self._batch_moments(x) if training else (self.running_mean, self.running_var)
         return x.with_values(self._normalised(x.values, mean, variance))
@@ -48,6 +51,15 @@ class BatchNorm(SequenceLayer):
                 "pass training=False"
             )
         return self._layer(x, False, constants), state
+
+    def _of_all(self, values: Tensor, training: bool) -> Tensor:
+        """As PyTorch has it, and faster: no step is masked, and the moments are of more than one value."""
+        if training:
+            self.num_batches_tracked += 1
+        rows = values.reshape(-1, self.num_features)  # (B * T * S, C)
+        running = self.running_mean, self.running_var
+        y = F.batch_norm(rows, *running, self.weight, self.bias, training, self.momentum, self.eps)
+        return y.view(values.shape)
 
     def _normalised(self, values: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
         scale = torch.rsqrt(variance + self.eps)

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.layers.windows import WindowedLayer, Windows, pad_axis
-from course_lib.sequence import ChannelSpec, check_channels
+from course_lib.sequence import ChannelSpec, Sequence, check_channels
 
 _LONG = 64  # steps
 
@@ -108,15 +108,26 @@ class Conv1D(Convolution):
         windows = Windows(kernel_size, stride, dilation, padding)
         super().__init__(in_channels, out_channels, [windows], groups, bias, activation)
 
-    def _convolve(self, values):
+    def _layer(self, x, training, constants):
+        windows, length = self.windows, x.shape[1]
+        fits = (length + 2 * windows.before - windows.extent) // windows.stride + 1 == windows.output_length(length)
+        if not (x.all_valid and windows.padding == "same" and fits and 0 < length):
+            return super()._layer(x, training, constants)
+        y = self._convolve(x.values, windows.before)  # the kernel pads both ends by itself, which saves a copy
+        y = y if self.activation is None else self.activation(y)
+        return Sequence(y, x.mask[:, :: windows.stride], all_valid=True)
+
+    def _convolve(self, values, padding=0):
         # On a CPU, (B, T', C) seen as an image (B, C, 1, T') is in the layout "channels last" that the two-dimensional
         # kernel takes as it is, where the one-dimensional one copies the values to (B, C, T') and back. But it first
         # rearranges the weights, which does not pay for a short block of a stream.
         if values.shape[1] < _LONG or values.device.type != "cpu":
-            return F.conv1d(values.transpose(1, 2), self.weight, self.bias, **self._arguments).transpose(1, 2)
+            values = values.transpose(1, 2)
+            return F.conv1d(values, self.weight, self.bias, padding=padding, **self._arguments).transpose(1, 2)
         image, weight = values.unsqueeze(1).permute(0, 3, 1, 2), self.weight.unsqueeze(2)
         stride, dilation = (1, self.windows.stride), (1, self.windows.dilation)
-        return F.conv2d(image, weight, self.bias, stride, 0, dilation, self.groups).permute(0, 2, 3, 1).squeeze(1)
+        y = F.conv2d(image, weight, self.bias, stride, (0, padding), dilation, self.groups)
+        return y.permute(0, 2, 3, 1).squeeze(1)
 
 
 class DepthwiseConv1D(Conv1D):

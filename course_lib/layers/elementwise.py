@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from course_lib.layers.cpu_kernels import dropout, mish
 from course_lib.sequence import ChannelSpec, StatelessLayer, check_floating
 
 
@@ -67,7 +68,7 @@ class Mish(_Activation):
     """x tanh(log(1 + eˣ)).  Source: Misra 2019."""
 
     def _values(self, values, training):
-        return F.mish(values)
+        return mish(values)
 
 
 class Sigmoid(_Activation):
@@ -127,7 +128,7 @@ class Dropout(StatelessLayer):
         return super()._layer(x, training, constants) if training and self.p else x
 
     def _values(self, values, training):
-        return F.dropout(values, self.p, training=True)
+        return dropout(values, self.p)
 
     def extra_repr(self):
         return f"p={self.p}"

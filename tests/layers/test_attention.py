@@ -244,3 +244,14 @@ def test_flash_kernel_runs_where_there_is_neither_padding_nor_horizon(past, futu
         fused = layer(x)
     layer.implementation = "math"
     torch.testing.assert_close(fused, layer(x), rtol=2e-2, atol=2e-2)
+
+
+@pytest.mark.parametrize("implementation", ["sdpa", "math"])
+@pytest.mark.parametrize("past", [5, 20, -1])
+def test_a_relative_bias_does_not_open_the_future(past, implementation):
+    """Where all steps are valid and the horizon covers them, attention takes a short cut: it must stay causal."""
+    bias = sl.T5RelativePositionBias(2, 8, 16)
+    layer = sl.DotProductSelfAttention(4, 2, 3, past, relative_position=bias, implementation=implementation)
+    x = torch.randn(1, 9, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    (gradient,) = torch.autograd.grad(layer(x)[0, 4].sum(), x)
+    assert not gradient[0, 5:].any() and gradient[0, 4].any()

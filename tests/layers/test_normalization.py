@@ -81,6 +81,18 @@ def test_group_norm_equals_pytorch_on_each_items_valid_steps():
         torch.testing.assert_close(y.values[item : item + 1, :length], expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_group_norm_is_the_same_with_and_without_the_promise_that_all_steps_are_valid(dtype):
+    layer = sl.GroupNorm(2, 6).to(torch.promote_types(dtype, torch.float32))
+    with torch.no_grad():
+        layer.weight.normal_()
+    x = torch.randn(3, 5, 4, 6).to(dtype)  # (B, T, S, C)
+    mask = torch.ones(3, 5, dtype=torch.bool)
+    unsaid, promised = (layer._layer(Sequence(x, mask, all_valid=said), False, None) for said in (False, True))
+    assert promised.values.dtype == dtype and promised.all_valid
+    torch.testing.assert_close(promised.values, unsaid.values)
+
+
 def test_cumulative_group_norm_is_group_norm_of_each_prefix():
     x = ragged(2, 6, lengths=(13, 9))
     x = Sequence(x.values, x.mask & (torch.arange(13) != 4))

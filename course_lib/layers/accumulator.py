@@ -1,0 +1,196 @@
+"""Accumulators: a running sum that leaks, a_t = decay · a_{t-1} + x_t, as a loop, as a parallel scan, as a layer.
+
+The decay is all there is to choose: 1 keeps everything and grows without bound, 0 keeps nothing, and in between an
+input fades to 1/e after 1 / (1 - decay) steps or so. Where the decay depends on the input, the layer chooses what to
+keep as it goes along: the heart of a selective state-space model (Gu and Dao 2023).
+
+The scan is the chunked one of Blelloch 1990: two stretches of time (decay p, sum a) and, after it, (q, b) join to
+(p·q, q·a + b), and this joining is associative, so stretches may be summed side by side and joined later. Nothing is
+ever divided by a decay, so no decay, small or near 1, and no length makes it overflow.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_lib.layers.fixed import FixedArray
+from course_lib.sequence import ChannelSpec, SequenceLayer, check_channels
+
+CHUNK = 16  # steps that run one after the other, in all chunks at once
+KINDS = ("fixed", "learned", "input-dependent")
+
+
+def accumulate(x: Tensor, decay: Tensor, initial: Tensor | None = None) -> Tensor:
+    """a_t = decay_t · a_{t-1} + x_t for all t by a parallel scan: about 16 · log₁₆ T steps in place of T.
+
+    x: (B, T, C).  decay: (C,), or (B, T, C) with one for each step; between 0 and 1.  initial: (B, C), a_{-1}; None: 0.
+    Returns (B, T, C), the sums after each step. Differentiable, any number of times, with respect to all three.
+    Equal to `accumulate_loop` but for rounding. Raises ValueError where the shapes do not fit.
+    """
+    return _Scan.apply(*_checked(x, decay, initial))
+
+
+def accumulate_loop(x: Tensor, decay: Tensor, initial: Tensor | None = None) -> Tensor:
+    """What `accumulate` computes, one step after the other: the definition, and the reference it is tested against."""
+    x, decay, a = _checked(x, decay, initial)
+    return _loop(x, decay, a)
+
+
+class Accumulator(SequenceLayer):
+    """a_t = decay · a_{t-1} + x_t in each channel: (B, T, channels) to (B, T, channels), the sum after each step.
+
+    channels: of the input, and of the sum.
+    decay: between 0 and 1, one number or one a channel; where it is not fixed, what it is before training (then
+        neither 0 nor 1).
+    kind: "fixed"; "learned", one parameter a channel, decay = σ(decay_logit); or "input-dependent",
+        decay_t = σ(weight · x_t + bias), one a channel and step.
+    An invalid step leaves the sum as it is. The state is (sum,), (B, channels), in at least float32.
+    Raises ValueError for another kind or a decay out of range.
+    """
+
+    receptive_field = (None, 0)
+
+    def __init__(self, channels: int, decay: float | list[float] = 0.9, kind: str = "fixed"):
+        super().__init__()
+        if channels < 1:
+            raise ValueError(f"channels: expected a positive number, got {channels}")
+        if kind not in KINDS:
+            raise ValueError(f"kind: expected one of {', '.join(map(repr, KINDS))}, got {kind!r}")
+        decays = np.asarray(decay, dtype=np.float64)
+        if decays.shape not in ((), (channels,)):
+            raise ValueError(f"decay: expected one number or {channels}, one a channel, got shape {decays.shape}")
+        inside = (decays >= 0) & (decays <= 1) if kind == "fixed" else (decays > 0) & (decays < 1)
+        if not inside.all():
+            wanted = "from 0 to 1" if kind == "fixed" else f"between 0 and 1 where it is {kind}"
+            raise ValueError(f"decay: expected numbers {wanted}, got {decay}")
+        self.channels, self.kind = channels, kind
+        decays = np.broadcast_to(decays, channels).copy()
+        self.fixed = FixedArray(decays if kind == "fixed" else decays[:0])
+        if kind == "fixed":
+            if not decays.any():
+                self.receptive_field = (0, 0)
+            return
+        logits = torch.tensor(np.log(decays / (1 - decays)), dtype=torch.float32)
+        if kind == "learned":
+            self.decay_logit = nn.Parameter(logits)
+        else:
+            self.weight = nn.Parameter(torch.empty(channels, channels))
+            self.bias = nn.Parameter(logits)
+            nn.init.uniform_(self.weight, -(channels**-0.5), channels**-0.5)
+
+    def decays(self, x: Tensor) -> Tensor:
+        """The decays that `x` (B, T, channels) meets: (channels,), or (B, T, channels) where they depend on it."""
+        if self.kind == "fixed":
+            return self.fixed.like(x)
+        return torch.sigmoid(self.decay_logit if self.kind == "learned" else F.linear(x, self.weight, self.bias))
+
+    @property
+    def input_spec(self) -> ChannelSpec:
+        one = next(self.parameters(), self.fixed.rounded)
+        return ChannelSpec((self.channels,), one.dtype)
+
+    def output_spec(self, spec):
+        check_channels(self, spec, *self.input_spec)
+        return spec
+
+    def _initial_state(self, batch_size, spec, device, constants):
+        device = self.fixed.rounded.device if device is None else device
+        dtype = torch.promote_types(self._known_spec(spec, self.input_spec).dtype, torch.float32)
+        return (torch.zeros(batch_size, self.channels, dtype=dtype, device=device),)
+
+    def _layer(self, x, training, constants):
+        return self._step(x, self._initial_state(x.shape[0], x.spec, x.values.device, constants), training, constants)[
+            0
+        ]
+
+    def _step(self, x, state, training, constants):
+        (a,) = state
+        values = x.masked().values
+        decay = self.decays(values).to(a.dtype)  # under autocast, too, sums are kept in full precision
+        if not x.all_valid:
+            decay = torch.where(x.mask[..., None], decay, 1.0)  # (B, T, C): an invalid step keeps the sum
+        if x.shape[1] <= CHUNK:
+            sums = _loop(values.to(a.dtype), decay.expand(x.shape), a)
+        else:
+            sums = accumulate(values.to(a.dtype), decay, a)
+        return x.with_values(sums.to(values.dtype)), (sums[:, -1] if x.shape[1] else a,)
+
+    def extra_repr(self):
+        return f"{self.channels}, kind={self.kind!r}"
+
+
+def half_life(decay: float) -> float:
+    """Steps after which an input has faded to one half: log ½ / log decay; 0 for decay 0, infinite for decay 1."""
+    if not 0 <= decay <= 1:
+        raise ValueError(f"decay: expected a number from 0 to 1, got {decay}")
+    return 0.0 if decay == 0 else math.inf if decay == 1 else math.log(0.5) / math.log(decay)
+
+
+def _checked(x: Tensor, decay: Tensor, initial: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    """x, the decays as (1, 1, C) or (B, T, C), and the initial sums.  Raises ValueError where they do not fit."""
+    if x.dim() != 3 or not x.is_floating_point():
+        raise ValueError(f"x: expected (B, T, C) of real numbers, got {tuple(x.shape)} of {x.dtype}")
+    if decay.shape not in (x.shape, x.shape[2:]):
+        raise ValueError(f"decay: expected {tuple(x.shape[2:])} or {tuple(x.shape)}, got {tuple(decay.shape)}")
+    if initial is None:
+        initial = x.new_zeros(x.shape[0], x.shape[2])
+    if initial.shape != (x.shape[0], x.shape[2]):
+        raise ValueError(f"initial: expected {(x.shape[0], x.shape[2])}, got {tuple(initial.shape)}")
+    return x, decay if decay.dim() == 3 else decay.reshape(1, 1, -1), initial
+
+
+def _loop(x: Tensor, decay: Tensor, a: Tensor) -> Tensor:
+    sums = []
+    for x_t, decay_t in zip(x.unbind(1), decay.expand(x.shape).unbind(1), strict=True):
+        a = torch.addcmul(x_t, decay_t, a)
+        sums.append(a)
+    return torch.stack(sums, dim=1) if sums else torch.zeros_like(x)
+
+
+def _scan(x: Tensor, decay: Tensor, a: Tensor) -> Tensor:
+    """The sums (B, T, C) of x (B, T, C) with decays (1, 1, C) or (B, T, C) from a (B, C), without gradients."""
+    steps, channels = x.shape[1:]
+    if steps <= CHUNK:
+        return _loop(x, decay, a)
+    chunks = -(-steps // CHUNK)
+    missing = chunks * CHUNK - steps
+    sums = F.pad(x, (0, 0, 0, missing)).reshape(len(x), chunks, CHUNK, channels)
+    if missing == 0:
+        sums = sums.clone()
+    if decay.shape[1] == 1:
+        decay = decay[:, :, None].expand(-1, -1, CHUNK, -1)  # the same in all chunks
+    else:
+        decay = F.pad(decay, (0, 0, 0, missing)).reshape(len(x), chunks, CHUNK, channels)
+    for t in range(1, CHUNK):  # every chunk as if it began from zero
+        sums[:, :, t].addcmul_(decay[:, :, t], sums[:, :, t - 1])
+    kept = decay.cumprod(dim=2)  # what is left, after t steps of a chunk, of the sum that it began from
+    after = _scan(sums[:, :, -1], kept[:, :, -1], a)  # (B, chunks, C): the chunks are steps of a shorter sequence
+    before = torch.cat([a[:, None], after[:, :-1]], dim=1)
+    return sums.addcmul_(kept, before[:, :, None]).flatten(1, 2)[:, :steps]
+
+
+class _Scan(torch.autograd.Function):
+    """The scan and its gradient, which is a scan backwards in time: g_t = (gradient of a_t) + decay_{t+1} · g_{t+1}."""
+
+    @staticmethod
+    def forward(ctx, x, decay, initial):
+        sums = _scan(x, decay, initial)
+        ctx.save_for_backward(decay, initial, sums)
+        return sums
+
+    @staticmethod
+    def backward(ctx, gradient):
+        decay, initial, sums = ctx.saved_tensors
+        if gradient.shape[1] == 0:
+            return gradient, torch.zeros_like(decay), torch.zeros_like(initial)
+        following = decay if decay.shape[1] == 1 else decay.roll(-1, dims=1).flip(1)  # decay_{t+1}, last step first
+        g = _Scan.apply(gradient.flip(1), following, torch.zeros_like(initial)).flip(1)
+        to_decay = None
+        if ctx.needs_input_grad[1]:
+            to_decay = (g * torch.cat([initial[:, None], sums[:, :-1]], dim=1)).sum_to_size(decay.shape)
+        return g, to_decay, decay.expand(sums.shape)[:, 0] * g[:, 0]
