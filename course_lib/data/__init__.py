@@ -8,19 +8,52 @@ from course_lib.data.catalogue import DatasetInfo, fetch, list_datasets, verify
 from course_lib.data.dataset import SignalDataset
 from course_lib.data.download import fetch_esc10
 from course_lib.data.esc10 import find_esc10, load_esc10
+from course_lib.data.event_dataset import EventBatch, EventDataset, EventItem, channel_statistics, collate_fn_supervised
+from course_lib.data.event_waveforms import EventTemplates, event_templates
+from course_lib.data.events import coloured_noise, make_event_stream, make_events
 from course_lib.data.features import log_mel
 from course_lib.data.folder import load_audio_folder
+from course_lib.data.fresh_events import FreshEvents
+from course_lib.data.gait import GaitRecording, load_gait_events
 from course_lib.data.load import load_audio
+from course_lib.data.pretraining import (
+    ContrastiveDataset,
+    UnsupervisedDataset,
+    collate_fn_contrastive,
+    collate_fn_unsupervised,
+)
+from course_lib.data.streams import StreamDataset, StreamLoader, StreamManager
 from course_lib.data.synthetic import synthetic_soundscape
+from course_lib.data.synthetic_signals import SIGNAL_KINDS, synthetic_signals
+from course_lib.data.temporal_augmentation import TemporalAugmentation
 
 __all__ = [
     "AudioData",
+    "ContrastiveDataset",
     "DataError",
     "DatasetInfo",
+    "EventBatch",
+    "EventDataset",
+    "EventItem",
+    "EventTemplates",
+    "FreshEvents",
+    "GaitRecording",
     "LogMelAugmentation",
     "Problem",
+    "SIGNAL_KINDS",
     "SignalDataset",
+    "StreamDataset",
+    "StreamLoader",
+    "StreamManager",
+    "TemporalAugmentation",
+    "UnsupervisedDataset",
     "between_class",
+    "channel_statistics",
+    "collate_fn_contrastive",
+    "collate_fn_supervised",
+    "collate_fn_unsupervised",
+    "coloured_noise",
+    "event_templates",
     "fetch",
     "fetch_esc10",
     "find_esc10",
@@ -29,11 +62,15 @@ __all__ = [
     "load_audio",
     "load_audio_folder",
     "load_esc10",
+    "load_gait_events",
     "log_mel",
+    "make_event_stream",
+    "make_events",
     "mixup",
     "noise",
     "pad_or_cut",
     "spec_augment",
+    "synthetic_signals",
     "synthetic_soundscape",
     "time_shift",
     "time_warp",

@@ -1,17 +1,53 @@
 """Whole models: short compositions of layers."""
 
+from course_lib.models.accumulative_mlp import SignalAccumulativeMLP
+from course_lib.models.attentive_cnn import AttentiveCNN
 from course_lib.models.audio_cnn import AudioCNN
+from course_lib.models.autoencoder import LSTMAutoencoder
+from course_lib.models.contrastive import ContrastiveLSTM
+from course_lib.models.event_detector import EventDetector, EventMaps
+from course_lib.models.event_specific import EventSpecificClassifier, EventSpecificCNN, EventSpecificTimingHeads
+from course_lib.models.event_templates import EventTemplateBank
+from course_lib.models.event_uncertainty import EventEnsemble, MonteCarloDropout
+from course_lib.models.learned_filterbank import LearnedFilterbank
 from course_lib.models.log_mel_cnn import LogMelCNN
+from course_lib.models.lstm_encoder import Transfer
+from course_lib.models.lstm_event_classifier import LSTMEventClassifier
 from course_lib.models.signal_transformer import SignalSequenceTransformer, SignalTransformerConfig, SignalWeights
+from course_lib.models.template_detector import TemplateDetector, candidate_targets
+from course_lib.models.template_learning import expectation_maximisation, fill_from_snippets, make_pursuit, noise_filter
 from course_lib.models.transformer_classifier import LogMelFeatures, TransformerClassifier, WaveformFeatures
+from course_lib.models.variational_autoencoder import LSTMVariationalAutoencoder
 
 __all__ = [
+    "AttentiveCNN",
     "AudioCNN",
+    "ContrastiveLSTM",
+    "EventDetector",
+    "EventEnsemble",
+    "EventMaps",
+    "EventSpecificCNN",
+    "EventSpecificClassifier",
+    "EventSpecificTimingHeads",
+    "EventTemplateBank",
+    "LSTMAutoencoder",
+    "LSTMEventClassifier",
+    "LSTMVariationalAutoencoder",
+    "LearnedFilterbank",
     "LogMelCNN",
     "LogMelFeatures",
+    "MonteCarloDropout",
+    "SignalAccumulativeMLP",
     "SignalSequenceTransformer",
     "SignalTransformerConfig",
     "SignalWeights",
+    "TemplateDetector",
+    "Transfer",
     "TransformerClassifier",
     "WaveformFeatures",
+    "candidate_targets",
+    "expectation_maximisation",
+    "fill_from_snippets",
+    "make_pursuit",
+    "noise_filter",
 ]

@@ -7,6 +7,8 @@ import numpy as np
 
 from course_lib.plots.style import colours, grid_axes, whole_numbers
 
+MARKED = 400  # steps: in a longer panel, the markers of single steps would hide the line
+
 
 def over_time(
     panels: Mapping[str, object],
@@ -61,7 +63,8 @@ def _as_array(name: str, values, dimensions: tuple[int, ...]) -> np.ndarray:
 
 def _lines(axis, lines: dict[str, np.ndarray], limits) -> None:
     for (label, line), colour in zip(lines.items(), colours(len(lines)), strict=True):
-        axis.plot(np.arange(len(line)), line, marker=".", color=colour, label=label)
+        marker = "." if len(line) <= MARKED else None
+        axis.plot(np.arange(len(line)), line, marker=marker, color=colour, label=label)
     if limits:
         axis.set_ylim(limits)
     if any(lines):

@@ -8,17 +8,22 @@ from course_lib.training.fit import fit
 from course_lib.training.history import History
 from course_lib.training.optimizers import adamw
 from course_lib.training.predict import predict
+from course_lib.training.range_test import learning_rate_range
 from course_lib.training.schedules import cosine_with_warmup
 from course_lib.training.steps import accuracy
 from course_lib.training.tracking import TensorBoardTracker, Tracker, WandbTracker
+from course_lib.training.trainers import ContrastiveTrainer, SupervisedTrainer, UnsupervisedTrainer
 from course_lib.training.truncated import truncated_step
 
 __all__ = [
     "CheckpointError",
+    "ContrastiveTrainer",
     "CrossValidation",
     "History",
+    "SupervisedTrainer",
     "TensorBoardTracker",
     "Tracker",
+    "UnsupervisedTrainer",
     "WandbTracker",
     "accuracy",
     "adamw",
@@ -26,6 +31,7 @@ __all__ = [
     "cross_validate",
     "device_label",
     "fit",
+    "learning_rate_range",
     "load_weights",
     "predict",
     "resolve_device",

@@ -23,12 +23,12 @@ _GIVEN = {"measure", "value", "std", "seeds", "seconds", "device"}
 def record(table: str, rows: Iterable[Mapping], command: str, folder: Path | None = None) -> Path:
     """Enter `rows` into the table; a measure that is there already is replaced where it stands. Returns the path.
 
-    rows: dicts with measure and value and, where they are known, std, seeds, seconds; device is this machine's (the
-    GPU's model or "cpu-<cores>") unless a row says otherwise; the date is today's.  command: what a reader types to
-    repeat it.
+    rows: dicts with measure and value and, where they are known, std, seeds, seconds (None or NaN: not known, left
+    empty); device is this machine's (the GPU's model or "cpu-<cores>") unless a row says otherwise; the date is
+    today's.  command: what a reader types to repeat it.
     Raises ValueError for other keys, a missing measure or value, or a measure given twice.
     """
-    rows = [dict(row) for row in rows]
+    rows = [{key: "" if value != value else value for key, value in row.items()} for row in rows]  # NaN: not known
     for row in rows:
         if not {"measure", "value"} <= row.keys() <= _GIVEN:
             raise ValueError(f"rows: expected measure, value and some of {sorted(_GIVEN)}, got {sorted(row)}")

@@ -35,6 +35,12 @@ def test_a_measure_recorded_again_takes_its_old_place(tmp_path):
     assert list(table.command) == ["first", "second", "first", "second"]
 
 
+def test_what_is_not_known_is_left_empty(tmp_path):
+    path = results.record("t", [{"measure": "a", "value": 1, "std": float("nan"), "seeds": None}], "c", folder=tmp_path)
+    assert path.read_text().splitlines()[1].startswith("a,1,,,,")
+    assert pd.isna(results.read("t", folder=tmp_path)["std"].item())
+
+
 def test_the_file_does_not_change_where_nothing_does(tmp_path):
     rows = [{"measure": "a", "value": 0.1 + 0.2, "seeds": 3}, {"measure": "b", "value": 1e-9}]
     text = results.record("t", rows, "c", folder=tmp_path).read_text()

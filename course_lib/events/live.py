@@ -1,0 +1,158 @@
+"""Events in a stream: a model that looks both ways, run on overlapping windows that lie fixed on the stream's clock."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from course_lib.events.detections import Detections
+from course_lib.events.peaks import PEAK_RADIUS, peak_mask
+from course_lib.events.refractory import refractory_filter
+
+
+class LiveDetector:
+    """Feed it chunks of one stream, of any sizes; it returns the events that are decided.
+
+    model: has `frame_scores(x (1, T, C)) -> scores, offsets (1, F, E)`, offsets in samples, `input_size`,
+    `num_events`, `timing_resolution_samples` and `refractory_period_samples`.
+    threshold: the least score of an event.  window: samples that the model sees at a time.  margin: samples at either
+    side of a window whose scores are not used, where another window sees farther.
+    statistics: (mean, std) per channel by which samples are normalised; None: they already are.
+    refractory: keep an event only if no stronger one of its type lies within the refractory period.
+    amp: run the model in bfloat16 (autocast), faster on CPUs and GPUs that compute in it, slower on others.
+
+    Windows begin at 0, hop, 2 hop, … of the clock (hop = window - 2 margin), wherever chunks end, and each is run
+    alone, so that the events do not depend on chunks. An event is returned at most `latency_samples` after its onset.
+    Raises ValueError naming the argument.
+    """
+
+    def __init__(
+        self,
+        model,
+        threshold: float = 0.5,
+        *,
+        window: int = 4000,
+        margin: int = 300,
+        statistics: tuple[np.ndarray, np.ndarray] | None = None,
+        refractory: bool = True,
+        amp: bool = False,
+    ):
+        self.model, self.threshold, self.amp = model, threshold, amp
+        self.resolution = model.timing_resolution_samples
+        self.period = model.refractory_period_samples if refractory else 0
+        if window % self.resolution or margin % self.resolution:
+            raise ValueError(f"window, margin: expected multiples of {self.resolution}, got {window} and {margin}")
+        if not 0 <= 2 * margin < window:
+            raise ValueError(f"margin: expected at least 0 and below half the window, {window // 2}, got {margin}")
+        self.window, self.margin, self.hop = window, margin, window - 2 * margin
+        self.statistics = None if statistics is None else tuple(np.asarray(part, np.float32) for part in statistics)
+        self.reset()
+
+    @property
+    def latency_samples(self) -> int:
+        """How many samples after its onset an event is returned at the latest."""
+        return self.hop + self.margin + (PEAK_RADIUS + 1) * self.resolution + self.period
+
+    def reset(self) -> None:
+        """Begin a new recording: the clock stands at 0 and nothing is remembered."""
+        self.clock = 0  # samples received
+        self.highest = np.zeros(self.model.num_events)  # the largest score of each type so far
+        self._samples = np.zeros((0, self.model.input_size), np.float32)  # from the next window's start on
+        self._window_start = 0
+        self._scores = np.zeros((0, self.model.num_events))  # of frames that are not decoded, and a few before them
+        self._offsets = np.zeros((0, self.model.num_events))
+        self._first_frame = 0  # frame that self._scores begins with
+        self._decoded = 0  # frames whose peaks have been taken
+        self._candidates = Detections.none()  # those which still matter to the refractory period
+        self._returned = -np.inf  # time up to which events are decided
+        self._ended = False
+
+    def push(self, chunk: np.ndarray, at: int | None = None) -> Detections:
+        """Take the next samples, (n, C); returns the events that are now decided, times on the stream's clock.
+
+        at: where the sender's clock says that the chunk begins; checked against `clock`, so that chunks which come in
+        a wrong order or are lost are noticed.  Raises ValueError for those, other shapes, and NaN or infinity.
+        """
+        if self._ended:
+            raise ValueError("the stream has ended with flush; call reset for a new recording")
+        if at is not None and at != self.clock:
+            raise ValueError(f"at: expected the chunk that begins at sample {self.clock}, got one that begins at {at}")
+        chunk = self._checked(chunk)
+        self.clock += len(chunk)
+        self._samples = np.concatenate([self._samples, chunk])
+        while len(self._samples) >= self.window:
+            self._run(self._samples[: self.window], used=self.window - self.margin)
+            self._samples = self._samples[self.hop :]
+            self._window_start += self.hop
+        return self._decide(final=False)
+
+    def flush(self) -> Detections:
+        """End the stream: the events that were still undecided."""
+        if self.clock > self._known * self.resolution:
+            self._run(self._samples, used=len(self._samples))
+        self._ended = True
+        return self._decide(final=True)
+
+    @property
+    def _known(self) -> int:
+        """Frames from the start of the stream whose scores are known."""
+        return self._first_frame + len(self._scores)
+
+    def _checked(self, chunk) -> np.ndarray:
+        chunk = np.asarray(chunk, np.float32)
+        channels = self.model.input_size
+        if chunk.ndim != 2 or chunk.shape[1] != channels:
+            hint = ": is the time axis last?" if chunk.ndim == 2 and chunk.shape[0] == channels else ""
+            raise ValueError(f"chunk: expected (n, {channels}), got {chunk.shape}{hint}")
+        if not np.isfinite(chunk).all():
+            bad = int(np.count_nonzero(~np.isfinite(chunk)))
+            raise ValueError(f"chunk: expected finite samples, got {bad} NaN or infinite after sample {self.clock}")
+        if self.statistics is None:
+            return chunk
+        mean, std = self.statistics
+        return (chunk - mean) / std
+
+    def _run(self, samples: np.ndarray, used: int) -> None:
+        """Run the model on one window and keep the frames that are new, up to `used` samples into the window."""
+        x = _tensor(samples, self.model)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.amp):
+            found = self.model.frame_scores(x)
+        scores, offsets = (values[0].float().cpu().numpy().astype(np.float64) for values in found)
+        first = self._known - self._window_start // self.resolution
+        last = -(-used // self.resolution)
+        if not np.isfinite(scores[first:last]).all():
+            raise ValueError("model: expected finite scores, got NaN or infinity; are its weights finite?")
+        self._scores = np.concatenate([self._scores, scores[first:last]])
+        self._offsets = np.concatenate([self._offsets, offsets[first:last]])
+        self.highest = np.maximum(self.highest, scores[first:last].max(axis=0, initial=0.0))
+
+    def _decide(self, final: bool) -> Detections:
+        """Take the peaks that no later frame can change, and of them the events that no later peak can change."""
+        end = self._known if final else self._known - PEAK_RADIUS
+        if end <= self._decoded and not final:
+            return Detections.none()
+        if end > self._decoded:
+            peaks = peak_mask(self._scores) & (self._scores >= self.threshold)
+            frames, types = np.nonzero(peaks[self._decoded - self._first_frame : end - self._first_frame])
+            frames += self._decoded
+            rows = frames - self._first_frame
+            offsets = np.clip(self._offsets[rows, types], -self.resolution, 2 * self.resolution)
+            times = np.clip(frames * self.resolution + offsets, 0, self.clock - 1)
+            found = Detections(types, times, self._scores[rows, types])
+            self._candidates = Detections.concatenate([self._candidates, found])
+            self._decoded = end
+            keep = max(0, end - PEAK_RADIUS - self._first_frame)
+            self._scores, self._offsets = self._scores[keep:], self._offsets[keep:]
+            self._first_frame += keep
+        settled = np.inf if final else (self._decoded - 1) * self.resolution - self.period
+        kept = refractory_filter(self._candidates, self.period) if self.period else self._candidates
+        decided = kept[(kept.times >= self._returned) & (kept.times < settled)]
+        self._returned = max(self._returned, settled)
+        self._candidates = self._candidates[self._candidates.times >= self._returned - self.period]
+        return decided
+
+
+def _tensor(samples: np.ndarray, model) -> torch.Tensor:
+    parameter = next(iter(model.parameters()), None) if isinstance(model, torch.nn.Module) else None
+    x = torch.from_numpy(np.ascontiguousarray(samples))[None]  # (1, T, C)
+    return x if parameter is None else x.to(parameter.device, parameter.dtype)

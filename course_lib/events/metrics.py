@@ -1,0 +1,134 @@
+"""How well found events agree with the true ones: F1 at a tolerance, timing errors, precision and recall."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from course_lib.events.detections import Detections
+from course_lib.events.matching import SAMPLE_RATE, match_by_score, match_events
+
+TOLERANCES_MS = (2.0, 5.0, 10.0)
+
+
+@dataclass(frozen=True)
+class EventScores:
+    """Counts and errors over several recordings.
+
+    true_events, found_events, matched: counts at `tolerance_ms`.  errors_ms: (matched,) found minus true.
+    A ratio with nothing to divide by is NaN, except that finding nothing where there is nothing is an F1 of 1.
+    """
+
+    tolerance_ms: float
+    true_events: int
+    found_events: int
+    matched: int
+    errors_ms: np.ndarray
+
+    @property
+    def precision(self) -> float:
+        return self.matched / self.found_events if self.found_events else np.nan
+
+    @property
+    def recall(self) -> float:
+        return self.matched / self.true_events if self.true_events else np.nan
+
+    @property
+    def f1(self) -> float:
+        total = self.true_events + self.found_events
+        return 2 * self.matched / total if total else 1.0
+
+    @property
+    def median_error_ms(self) -> float:
+        """Median absolute error of the matched events."""
+        return float(np.median(np.abs(self.errors_ms))) if self.matched else np.nan
+
+    def within(self, milliseconds: float = 5.0) -> float:
+        """Share of the matched events whose error is at most so large. Says more where the tolerance is larger."""
+        return float((np.abs(self.errors_ms) <= milliseconds).mean()) if self.matched else np.nan
+
+    def __str__(self) -> str:
+        return (
+            f"F1 {self.f1:.3f} at {self.tolerance_ms:g} ms (precision {self.precision:.3f}, recall {self.recall:.3f}), "
+            f"median error {self.median_error_ms:.2f} ms"
+        )
+
+
+def event_scores(
+    truths: Sequence, founds: Sequence, tolerance_ms: float = 5.0, sample_rate: float = SAMPLE_RATE
+) -> EventScores:
+    """Compare recordings: one-to-one pairs within each recording and type.
+
+    truths: one list of (type, sample) a recording.  founds: one `Detections`, or list of (type, sample, ...), each.
+    """
+    _check_recordings(truths, founds)
+    errors, true_events, found_events = [], 0, 0
+    for truth, found in zip(truths, founds, strict=True):
+        truth, found = list(truth), list(found)
+        pairs = match_events(truth, found, tolerance_ms * sample_rate / 1000)
+        errors += [found[j][1] - truth[i][1] for i, j in pairs]
+        true_events, found_events = true_events + len(truth), found_events + len(found)
+    errors_ms = np.array(errors, float) * 1000 / sample_rate
+    return EventScores(tolerance_ms, true_events, found_events, len(errors), errors_ms)
+
+
+@dataclass(frozen=True)
+class PrecisionRecall:
+    """precision, recall: (K,), of keeping all events that score at least `thresholds` (K,), which fall."""
+
+    precision: np.ndarray
+    recall: np.ndarray
+    thresholds: np.ndarray
+
+    @property
+    def f1(self) -> np.ndarray:
+        total = self.precision + self.recall
+        return np.divide(2 * self.precision * self.recall, total, out=np.zeros_like(total), where=total > 0)
+
+    @property
+    def average_precision(self) -> float:
+        """Σ (rise in recall) × precision, as in scikit-learn: 0 where nothing is found."""
+        return float((np.diff(self.recall, prepend=0.0) * self.precision).sum())
+
+
+def precision_recall(
+    truths: Sequence, founds: Sequence[Detections], tolerance_ms: float = 5.0, sample_rate: float = SAMPLE_RATE
+) -> PrecisionRecall:
+    """The curve over all thresholds, of all recordings and types together. Arguments as for `event_scores`.
+
+    Raises ValueError where there is no true event: recall is then undefined.
+    """
+    _check_recordings(truths, founds)
+    count = sum(len(truth) for truth in truths)
+    if count == 0:
+        raise ValueError("truths: expected at least one event, got none")
+    tolerance = tolerance_ms * sample_rate / 1000
+    parts = [match_by_score(truth, found, tolerance) for truth, found in zip(truths, founds, strict=True)]
+    scores, right = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    order = np.argsort(-scores, kind="stable")
+    scores, hits = scores[order], np.cumsum(right[order])
+    last = np.append(np.diff(scores) != 0, True)[: len(scores)]  # equal scores are kept or dropped together
+    kept = np.arange(1, len(scores) + 1)
+    return PrecisionRecall((hits / kept)[last], (hits / count)[last], scores[last])
+
+
+def best_threshold(
+    truths: Sequence, founds: Sequence[Detections], tolerance_ms: float = 5.0, sample_rate: float = SAMPLE_RATE
+) -> float:
+    """The score threshold with the highest F1, halfway to the next lower score. Take it from validation data only.
+
+    0.5 where nothing was found.
+    """
+    curve = precision_recall(truths, founds, tolerance_ms, sample_rate)
+    if len(curve.thresholds) == 0:
+        return 0.5
+    best = int(np.argmax(curve.f1))
+    below = curve.thresholds[best + 1] if best + 1 < len(curve.thresholds) else curve.thresholds[best]
+    return float((curve.thresholds[best] + below) / 2)
+
+
+def _check_recordings(truths: Sequence, founds: Sequence) -> None:
+    if len(truths) != len(founds):
+        raise ValueError(f"truths, founds: expected one each a recording, got {len(truths)} and {len(founds)}")

@@ -1,0 +1,34 @@
+"""Whitening: a short filter after which neighbouring samples of the noise no longer tell of each other."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import solve_toeplitz
+from scipy.signal import lfilter
+
+
+def whitening_filter(data: np.ndarray, order: int = 16) -> np.ndarray:
+    """Taps (order + 1,) that predict each sample of data (N, T, C) from the `order` before it, and keep the surprise.
+
+    One filter for all channels, scaled so that the surprise has RMS 1. Events in the data are taken for noise: harmless
+    where they are rare or faint, else give the data with the events taken out.
+    Raises ValueError where data are not (N, T, C), not finite, constant or not longer than `order`.
+    Source: autoregressive model by the Yule-Walker equations; Makhoul 1975.
+    """
+    data = np.asarray(data, np.float64)
+    if data.ndim != 3 or data.shape[1] <= order or order < 1 or not np.isfinite(data).all():
+        raise ValueError(f"data: expected finite (N, T, C) with T above order={order}, got shape {data.shape}")
+    data = data - data.mean(axis=1, keepdims=True)
+    length = data.shape[1]
+    correlation = np.array([np.mean(data[:, k:] * data[:, : length - k]) for k in range(order + 1)])
+    if correlation[0] <= 0:
+        raise ValueError("data: expected a signal that varies")
+    correlation[0] *= 1 + 1e-9  # a pure tone can be predicted without error; keep the equations solvable
+    coefficients = solve_toeplitz(correlation[:-1], correlation[1:])
+    surprise = correlation[0] - coefficients @ correlation[1:]
+    return np.concatenate([[1.0], -coefficients]) / np.sqrt(surprise)
+
+
+def whiten(data: np.ndarray, taps: np.ndarray, axis: int = 1) -> np.ndarray:
+    """`data` filtered along time by `taps`, float32. Looks back only; what was before the first sample counts as 0."""
+    return lfilter(taps, [1.0], data, axis=axis).astype(np.float32)

@@ -1,0 +1,225 @@
+"""A leaky accumulator that keeps its state between batches, and a multilayer perceptron that reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from course_lib import layers as sl
+from course_lib.models.stream_memory import Name, StreamMemory
+from course_lib.training import checkpoint
+from course_lib.training.checkpoint import CheckpointError
+from course_lib.training.device import resolve_device
+
+_KIND = "SignalAccumulativeMLP"
+
+
+class SignalAccumulativeMLP(nn.Module):
+    """Classify every step of many streams: a_t = decay · a_{t-1} + x_t, then layers with ReLU and dropout on a_t.
+
+    vocab_size: number of tokens, or of channels of vectors (`input_size`).
+    num_streams: streams that are there from the start, named 0, 1, …; others join by being seen.
+    accumulator_decay, decay_kind: as in `course_lib.layers.Accumulator`; decay 0 makes a model without memory.
+    hidden_sizes: units of each hidden layer, none for a linear readout.  num_classes: None means vocab_size.
+
+    The model remembers the sums of every stream between calls, cut from their graph: gradients reach back to the start
+    of one call's inputs. Training and evaluation have memories of their own: validation neither sees nor moves the sums
+    of training, which are still there when training goes on; each change from training to evaluation starts with empty
+    sums. `accumulators` reads and sets those of the present mode.
+    A state_dict holds both memories, so a run that is resumed from a checkpoint goes on where it was.
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        num_streams: int = 1,
+        accumulator_decay: float | list[float] = 0.9,
+        hidden_sizes: Sequence[int] = (64, 64),
+        num_classes: int | None = None,
+        dropout: float = 0.0,
+        decay_kind: str = "fixed",
+    ):
+        super().__init__()
+        num_classes = vocab_size if num_classes is None else num_classes
+        counts = {"vocab_size": [vocab_size], "num_classes": [num_classes], "hidden_sizes": list(hidden_sizes)}
+        for name, values in counts.items():
+            if not all(isinstance(value, int) and value >= 1 for value in values):
+                raise ValueError(f"{name}: expected positive integers, got {values}")
+        if num_streams < 0:
+            raise ValueError(f"num_streams: expected at least 0, got {num_streams}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout: expected a number from 0 to below 1, got {dropout}")
+        decay = list(map(float, accumulator_decay)) if isinstance(accumulator_decay, Iterable) else accumulator_decay
+        self.config = {
+            "vocab_size": vocab_size,
+            "num_streams": num_streams,
+            "accumulator_decay": decay,
+            "hidden_sizes": list(hidden_sizes),
+            "num_classes": num_classes,
+            "dropout": dropout,
+            "decay_kind": decay_kind,
+        }
+        self.input_size, self.num_classes = vocab_size, num_classes
+        self.accumulator = sl.Accumulator(vocab_size, decay, decay_kind)
+        sizes, blocks = [vocab_size, *hidden_sizes], []
+        for before, after in zip(sizes, sizes[1:], strict=False):
+            blocks += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout)]
+        self.classifier = nn.Sequential(*blocks, nn.Linear(sizes[-1], num_classes))
+        self._memories = {mode: StreamMemory(vocab_size) for mode in ("training", "evaluation")}
+        self.reset_accumulators()
+
+    def forward(self, inputs: Tensor, streams: Iterable[Name] | None = None, first: Tensor | None = None) -> Tensor:
+        """Logits of the next step, (B, num_classes), or the next k steps, (B, k, num_classes), of B streams.
+
+        inputs: integer tokens (B,) or (B, k), or vectors (B, input_size) or (B, k, input_size).
+        streams: the name of each row's stream; None: 0, …, B - 1. B may change: absent streams keep their sums.
+        first: (B,) booleans, True for streams that begin here, whose sums start from zero.
+        Raises ValueError for other shapes, tokens out of range, and NaN or Inf, which a sum would keep for ever; the
+        sums are then as they were.
+        """
+        x, one_step = self._vectors(inputs)
+        names = list(range(len(x)) if streams is None else streams)
+        if len(names) != len(x):
+            raise ValueError(f"streams: expected a name for each of {len(x)} rows, got {len(names)}")
+        if first is not None and (first.shape != (len(x),) or first.dtype != torch.bool):
+            raise ValueError(f"first: expected ({len(x)},) booleans, got {tuple(first.shape)} of {first.dtype}")
+        sums = self._memory.read(names)
+        if first is not None:
+            sums = torch.where(first.to(sums.device)[:, None], 0.0, sums)
+        features, (sums,) = self.accumulator.step(sl.Sequence.of(x), (sums,))
+        self._memory.write(names, sums)
+        logits = self.classifier(features.values)
+        return logits[:, 0] if one_step else logits
+
+    def train(self, mode: bool = True) -> SignalAccumulativeMLP:
+        """As any module. From training to evaluation, the sums of evaluation start empty; training keeps its own."""
+        if self.training and not mode:
+            self._memories["evaluation"].reset()
+        return super().train(mode)
+
+    # The memory.
+
+    @property
+    def accumulators(self) -> dict[Name, Tensor]:
+        """Name of a stream -> its sums (input_size,), a copy, in the present mode. Can be set."""
+        return self._memory.as_dict()
+
+    @accumulators.setter
+    def accumulators(self, sums: dict[Name, Tensor]) -> None:
+        self._memory.reset()
+        if sums:
+            self._memory.read(sums)
+            self._memory.write(sums, torch.stack([torch.as_tensor(row) for row in sums.values()]))
+
+    def reset_accumulators(self, streams: Iterable[Name] | None = None) -> None:
+        """Empty the sums of the named streams; None: of all streams, in training and in evaluation.
+
+        Raises KeyError, naming those that there are, for a stream that the present mode has not seen.
+        """
+        if streams is not None:
+            self._memory.reset([streams] if isinstance(streams, int | str) else streams)
+            return
+        for memory in self._memories.values():
+            memory.reset()
+            memory.read(range(self.config["num_streams"]))
+
+    @property
+    def _memory(self) -> StreamMemory:
+        return self._memories["training" if self.training else "evaluation"]
+
+    def get_extra_state(self) -> Tensor:
+        """Both memories as the bytes of one safetensors file, so that checkpoints hold them beside the weights."""
+        tensors = {}
+        for mode, memory in self._memories.items():
+            names, values = memory.packed()
+            tensors |= {f"{mode}.names": _bytes(names.encode()), f"{mode}.sums": values.cpu()}
+        return _bytes(save_tensors(tensors))
+
+    def set_extra_state(self, state: Tensor) -> None:
+        tensors = load_tensors(state.cpu().numpy().tobytes())
+        for mode, memory in self._memories.items():
+            memory.unpack(tensors[f"{mode}.names"].numpy().tobytes().decode(), tensors[f"{mode}.sums"])
+
+    def _apply(self, fn, recurse=True):
+        super()._apply(fn, recurse)
+        for memory in self._memories.values():
+            memory.apply(fn)
+        return self
+
+    # Where it is, and its file.
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is. Assign to it to move weights and sums: `model.device = "cuda"`."""
+        return next(self.parameters()).device
+
+    @device.setter
+    def device(self, device: str | torch.device) -> None:
+        self.to(resolve_device(device))
+
+    def save_model(self, path: Path | str) -> None:
+        """Write configuration, weights, sums and mode to `path`, whatever its suffix: one safetensors file.
+
+        It replaces an older file as a whole, or not at all.
+        """
+        tree = {"kind": _KIND, "config": self.config, "training": self.training, "weights": self.state_dict()}
+        checkpoint.save(path, tree)
+
+    @classmethod
+    def load_model(cls, path: Path | str, device: str | torch.device = "auto") -> SignalAccumulativeMLP:
+        """The model that `save_model` wrote, in the same mode and with the same sums, on `device`. Runs no code.
+
+        Raises FileNotFoundError, or CheckpointError for a file that is cut short, damaged, a pickle, or of something
+        else. PyTorch's random generator stays as it is.
+        """
+        try:
+            tree = checkpoint.load(path)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path} is damaged, cut short, or no saved {_KIND}") from error
+        if tree.get("kind") != _KIND:
+            raise CheckpointError(f"{path}: expected a saved {_KIND}, got {tree.get('kind', 'a checkpoint of a run')}")
+        try:
+            with torch.random.fork_rng(devices=[]):
+                model = cls(**tree["config"])
+            model.load_state_dict(tree["weights"])
+            model.training = bool(tree["training"])
+        except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+            raise CheckpointError(f"{path} is not a {_KIND} of this version: {error}") from error
+        for module in model.modules():
+            module.training = model.training
+        return model.to(resolve_device(device))
+
+    def _vectors(self, inputs: Tensor) -> tuple[Tensor, bool]:
+        """The inputs as vectors (B, k, input_size), and whether it was one step.  Raises ValueError."""
+        weight = next(self.classifier.parameters())
+        size = self.input_size
+        tokens = not (inputs.is_floating_point() or inputs.is_complex() or inputs.dtype == torch.bool)
+        fits = inputs.dim() in (1, 2) if tokens else inputs.dim() in (2, 3) and inputs.shape[-1] == size
+        if not fits or inputs.is_complex():
+            raise ValueError(
+                f"inputs: expected tokens (B,) or (B, k), or vectors (B, {size}) or (B, k, {size}), "
+                f"got {tuple(inputs.shape)} of {inputs.dtype}"
+            )
+        inputs = inputs.to(weight.device)
+        if tokens:
+            low, high = (int(inputs.min()), int(inputs.max())) if inputs.numel() else (0, 0)
+            if low < 0 or high >= size:
+                raise ValueError(f"inputs: expected tokens from 0 to {size - 1}, got {low} to {high}")
+            inputs = F.one_hot(inputs.long(), size)
+        elif not inputs.isfinite().all():
+            rows = (~inputs.isfinite()).flatten(1).any(dim=1).nonzero().flatten().tolist()
+            raise ValueError(f"inputs: got NaN or Inf in rows {rows}: a sum would keep it for ever")
+        one_step = inputs.dim() == 2
+        x = inputs.to(weight.dtype)
+        return (x[:, None] if one_step else x), one_step
+
+
+def _bytes(data: bytes) -> Tensor:
+    return torch.frombuffer(bytearray(data), dtype=torch.uint8)

@@ -1,0 +1,125 @@
+"""The event classifier as it was published: an LSTM, self-attention, and two answers for each type of event."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_lib.models.event_input import FrameFeatures, check_event_input, frames_valid, masked_samples, valid_lengths
+
+
+class LSTMEventClassifier(nn.Module):
+    """Which of `num_events` types happened in a window, and in which frame.
+
+    x: (B, T, input_size), zero-padded on the right; lengths: (B,) valid samples, None for T.
+    Returns event logits (B, E), yes or no for each type, and timing logits (B, F, E), whose softmax over the
+    F = ceil(T / timing_resolution_samples) frames says when; padding frames are -inf.
+
+    An LSTM reads the samples; its outputs are averaged over each frame, and self-attention looks over all frames.
+    As published, the attention's output takes the place of its input, and presence is read off the mean over time.
+    Both are mistakes, and each can be taken out:
+    residual: add the attention's input to its output, so that a frame keeps what happened in it.
+    presence: "mean", or "logsumexp" over the timing logits, so that one strong frame is enough.
+    front_end: give the LSTM 64 features a frame, by strided convolution, instead of the samples; far faster.
+    The refractory period acts twice, softly in `losses.EventTimingLoss` while training, and as a rule in
+    `events.detect_events_from_sequence`, which reads `refractory_period_samples`.
+    Raises ValueError naming the argument.
+    """
+
+    def __init__(
+        self,
+        input_size: int = 6,
+        hidden_size: int = 128,
+        num_layers: int = 2,
+        num_events: int = 16,
+        dropout: float = 0.3,
+        bidirectional: bool = True,
+        timing_resolution_samples: int = 10,
+        refractory_period_samples: int = 4000,
+        *,
+        num_heads: int = 4,
+        residual: bool = False,
+        presence: str = "mean",
+        front_end: bool = False,
+    ):
+        super().__init__()
+        for name, value in (
+            ("input_size", input_size),
+            ("hidden_size", hidden_size),
+            ("num_layers", num_layers),
+            ("num_events", num_events),
+            ("timing_resolution_samples", timing_resolution_samples),
+        ):
+            if value < 1:
+                raise ValueError(f"{name}: expected at least 1, got {value}")
+        if presence not in ("mean", "logsumexp"):
+            raise ValueError(f'presence: expected "mean" or "logsumexp", got {presence!r}')
+        width = hidden_size * (2 if bidirectional else 1)
+        if width % num_heads:
+            raise ValueError(f"num_heads: expected a divisor of {width}, the LSTM's outputs, got {num_heads}")
+        self.input_size, self.hidden_size, self.num_events = input_size, hidden_size, num_events
+        self.timing_resolution_samples = timing_resolution_samples
+        self.refractory_period_samples = refractory_period_samples
+        self.residual, self.presence = residual, presence
+        self.front_end = FrameFeatures(input_size, 64, timing_resolution_samples) if front_end else None
+        self.lstm = nn.LSTM(
+            64 if front_end else input_size,
+            hidden_size,
+            num_layers,
+            batch_first=True,
+            bidirectional=bidirectional,
+            dropout=dropout if num_layers > 1 else 0.0,
+        )
+        self.attention = nn.MultiheadAttention(width, num_heads, dropout=dropout, batch_first=True)
+        self.norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+        self.event_head = nn.Linear(width, num_events) if presence == "mean" else None
+        self.event_bias = None if presence == "mean" else nn.Parameter(torch.zeros(num_events))
+        self.timing_head = nn.Linear(width, num_events)
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        check_event_input(x, self.input_size)
+        lengths = valid_lengths(x, lengths)
+        valid = frames_valid(lengths, x.shape[1], self.timing_resolution_samples)  # (B, F)
+        x = masked_samples(x, lengths)
+        if self.front_end is None:
+            frames = self._frame_means(self._read(x, lengths), lengths)  # (B, F, H)
+        else:
+            features = self.front_end(x, valid)  # (B, F, 64)
+            frames = self._read(features, valid.sum(1))  # (B, F, H)
+        attended, _ = self.attention(frames, frames, frames, key_padding_mask=~valid, need_weights=False)
+        frames = self.norm(frames + self.dropout(attended) if self.residual else attended)
+        timing_logits = self.timing_head(frames).masked_fill(~valid[..., None], -torch.inf)  # (B, F, E)
+        count = valid.sum(1, keepdim=True)  # (B, 1)
+        if self.event_head is not None:
+            mean = (frames * valid[..., None]).sum(1) / count  # (B, H)
+            return self.event_head(mean), timing_logits
+        return torch.logsumexp(timing_logits, dim=1) - count.log() + self.event_bias, timing_logits
+
+    @torch.no_grad()
+    def frame_scores(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Scores (B, F, E), 0 to 1, and offsets (B, F, E): the middle of each frame, in samples from its start.
+
+        A score is the type's presence probability times the frame's share of the softmax over the largest share, so
+        that the best frame of a type scores its presence probability.
+        """
+        event_logits, timing_logits = self(x, lengths)
+        shares = torch.exp(timing_logits - timing_logits.amax(dim=1, keepdim=True))
+        scores = torch.sigmoid(event_logits)[:, None] * shares
+        return scores, torch.full_like(scores, self.timing_resolution_samples / 2)
+
+    def _read(self, steps: Tensor, lengths: Tensor) -> Tensor:
+        """The LSTM over (B, T, C), each item over its own length only: (B, T, H), zeros behind it."""
+        packed = nn.utils.rnn.pack_padded_sequence(steps, lengths.cpu(), batch_first=True, enforce_sorted=False)
+        outputs, _ = self.lstm(packed)
+        return nn.utils.rnn.pad_packed_sequence(outputs, batch_first=True, total_length=steps.shape[1])[0]
+
+    def _frame_means(self, outputs: Tensor, lengths: Tensor) -> Tensor:
+        """(B, T, H), zeros behind each item's length, to means over the valid samples of each frame (B, F, H)."""
+        size = self.timing_resolution_samples
+        padded = F.pad(outputs, (0, 0, 0, -outputs.shape[1] % size))
+        sums = padded.unflatten(1, (-1, size)).sum(2)
+        starts = torch.arange(sums.shape[1], device=lengths.device) * size
+        counts = (lengths[:, None] - starts).clamp(1, size)  # (B, F)
+        return sums / counts[..., None]

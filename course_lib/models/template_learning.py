@@ -1,0 +1,141 @@
+"""Where templates come from: averages of labelled snippets, and expectation maximisation on windows without labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from course_lib.events import MatchingPursuit, whitening_filter
+from course_lib.models.event_templates import MARGIN, EventTemplateBank, shift
+
+WARPS = (0.92, 0.96, 1.0, 1.04, 1.08)
+COARSE_WARPS = (0.94, 1.0, 1.06)  # enough to learn templates with
+_TAPS = 4  # samples on either side that interpolation reads
+
+
+def snippets(
+    data: np.ndarray, windows: np.ndarray, onsets: np.ndarray, length: int, delays: np.ndarray | None = None, warps=1.0
+) -> np.ndarray:
+    """What data (N, T, C) show from 12 samples before each onset on: (M, C, length + 24).
+
+    windows, onsets: (M,) where, in samples with fractions; values between samples are interpolated (Lanczos). Beyond
+    the ends the data count as 0.
+    delays: (M, C), warps: (M,): undo a warp about each channel's own start, as if the event had lasted as its template.
+    """
+    steps = np.arange(-MARGIN, length + MARGIN, dtype=float)  # (L,)
+    delays = np.zeros((1, data.shape[2])) if delays is None else delays
+    warps = np.broadcast_to(warps, onsets.shape)[:, None, None]
+    times = onsets[:, None, None] + delays[..., None] + warps * (steps - delays[..., None])  # (M, C, L)
+    first = np.floor(times).astype(int)
+    values, weights = np.zeros(times.shape), np.zeros(times.shape)
+    channels = np.arange(data.shape[2])[:, None]
+    for step in range(1 - _TAPS, 1 + _TAPS):
+        places = first + step
+        away = times - places
+        weight = np.sinc(away) * np.sinc(away / _TAPS)
+        inside = (places >= 0) & (places < data.shape[1])
+        read = data[windows[:, None, None], places.clip(0, data.shape[1] - 1), channels]
+        values += weight * inside * read
+        weights += weight
+    return values / weights
+
+
+def fill_from_snippets(
+    bank: EventTemplateBank, data: np.ndarray, labels: np.ndarray, timings: np.ndarray
+) -> np.ndarray:
+    """Set the bank to the average of the labelled snippets of each type; returns how many there were of each, (E,).
+
+    data: (N, T, C).  labels, timings: (N, E), timings in samples.  A type without a label keeps what it had.
+    """
+    windows, types = np.nonzero(labels)
+    found = snippets(data, windows, timings[windows, types], bank.template_length)
+    counts = np.bincount(types, minlength=bank.num_events)
+    kernels = bank.kernels().detach().numpy().astype(float)
+    for kind in np.flatnonzero(counts):
+        kernels[kind] = found[types == kind].mean(axis=0)
+    bank.load_kernels(torch.tensor(kernels), types=torch.tensor(counts > 0))
+    return counts
+
+
+def make_pursuit(bank: EventTemplateBank, taps: np.ndarray | None, warps=WARPS, **options) -> MatchingPursuit:
+    """Matching pursuit with the bank's templates at each of `warps`."""
+    with torch.no_grad():
+        kernels = torch.stack([bank.kernels(warp) for warp in warps], dim=1).numpy()  # (E, W, C, L)
+    return MatchingPursuit(kernels, warps, MARGIN, taps, **options)
+
+
+def noise_filter(bank: EventTemplateBank, data: np.ndarray, threshold: float = 15.0) -> np.ndarray:
+    """`whitening_filter` of data (N, T, C) less the events that the bank explains: it whitens the noise alone."""
+    pursuit = make_pursuit(bank, whitening_filter(data), COARSE_WARPS, refits=0)
+    return whitening_filter(remainder(bank, data, pursuit(data, threshold)))
+
+
+@torch.no_grad()
+def remainder(bank: EventTemplateBank, data: np.ndarray, explanations: list) -> np.ndarray:
+    """Data (N, T, C) less the explained events, not whitened: (N, T, C) float32."""
+    warps = {warp for found in explanations for warp in found.warps.tolist()}
+    kernels = {warp: bank.kernels(warp) for warp in warps}  # (E, C, L) each
+    length = bank.template_length + 2 * MARGIN
+    rest = np.pad(data.astype(np.float32), ((0, 0), (MARGIN, length), (0, 0)))
+    for row, found in zip(rest, explanations, strict=True):
+        starts = np.floor(found.times).astype(int)
+        for i, start in enumerate(starts):
+            kernel = kernels[found.warps[i]][found.types[i]] * found.amplitudes[i]  # (C, L)
+            late = torch.full(kernel.shape[:1], found.times[i] - start, dtype=kernel.dtype)
+            row[start : start + length] -= shift(kernel, late).T.numpy()
+    return rest[:, MARGIN : MARGIN + data.shape[1]]
+
+
+def expectation_maximisation(
+    bank: EventTemplateBank,
+    data: np.ndarray,
+    *,
+    rounds: int = 3,
+    threshold: float = 20.0,
+    anchors: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+) -> list[dict[str, float]]:
+    """Improve the bank on windows data (N, T, C) without labels. Returns a dict a round: events used, relative change.
+
+    Expectation: matching pursuit names events, onsets, amplitudes and warps; gains above `threshold` count.
+    Maximisation: each template becomes the average of what its events leave when all others are taken out of the data,
+    unwarped, weighted by amplitude. Amplitudes are scaled to a mean of 1. Types with fewer than three events stay.
+    anchors: labelled data, labels, timings. A type's onsets may creep from round to round, since without labels nothing
+    says where in a template the onset is; matched events of the anchors pull it back.
+    The hard choice of one explanation makes this the "classification" variety; Celeux and Govaert 1992.
+    """
+    history, rest = [], data
+    for _ in range(rounds):
+        taps = whitening_filter(rest)
+        found = make_pursuit(bank, taps, COARSE_WARPS, refits=0)(data, threshold)
+        rest = remainder(bank, data, found)
+        windows = np.repeat(np.arange(len(data)), [len(f) for f in found])
+        types, times, amplitudes, warps = (
+            np.concatenate([getattr(f, name) for f in found]) for name in ("types", "times", "amplitudes", "warps")
+        )
+        delays = bank.delays().detach().numpy().astype(float)
+        left = snippets(rest, windows, times, bank.template_length, delays[types], warps)  # (M, C, L)
+        before = bank.kernels().detach().numpy().astype(float)
+        after, enough = before.copy(), np.bincount(types, minlength=bank.num_events) >= 3
+        for kind in np.flatnonzero(enough):
+            mine, a = types == kind, amplitudes[types == kind]
+            correction = np.tensordot(a, left[mine], 1) / (a @ a)
+            after[kind] = (before[kind] + correction) * a.mean()
+        bank.load_kernels(torch.tensor(after), types=torch.tensor(enough))
+        if anchors is not None:
+            _anchor(bank, taps, *anchors)
+        history.append({"events": len(types), "change": float(np.linalg.norm(after - before) / np.linalg.norm(before))})
+    return history
+
+
+def _anchor(bank: EventTemplateBank, taps, data, labels, timings, reach: float = 10.0) -> None:
+    """Move each type's kernel by the median distance of its found onsets from the labelled ones."""
+    distances = [[] for _ in range(bank.num_events)]
+    for row, times, found in zip(
+        labels, timings, make_pursuit(bank, taps, COARSE_WARPS, refits=0)(data, 10.0), strict=True
+    ):
+        for kind, time, _ in found.detections():
+            if row[kind] and abs(time - times[kind]) <= reach:
+                distances[kind].append(time - times[kind])
+    move = torch.tensor([np.median(d) if d else 0.0 for d in distances], dtype=bank.templates.dtype)
+    kernels = bank.kernels().detach()
+    bank.load_kernels(shift(kernels, move[:, None].expand(kernels.shape[:2])), types=move != 0)

@@ -1,0 +1,117 @@
+"""Windows without labels, two views of each, and augmentation that says where events went."""
+
+import numpy as np
+import pytest
+import torch
+
+from course_lib.data import (
+    ContrastiveDataset,
+    TemporalAugmentation,
+    UnsupervisedDataset,
+    collate_fn_contrastive,
+    collate_fn_unsupervised,
+)
+from course_lib.data.temporal_augmentation import drop_channels, mask_time, shift_and_warp
+
+OFF = {"noise": 0.0, "scale": (1.0, 1.0), "shift": 0, "warp": (1.0, 1.0), "channel_drop": 0.0, "time_mask": 0}
+
+
+def bump(onset: float, length: int = 200) -> torch.Tensor:
+    """A smooth bump at `onset` on two channels, (length, 2)."""
+    time = torch.arange(length, dtype=torch.float64)
+    return torch.exp(-((time - onset) ** 2) / 50)[:, None].expand(-1, 2).clone()
+
+
+def centre(x: torch.Tensor) -> float:
+    weight = x[:, 0] / x[:, 0].sum()
+    return float((weight * torch.arange(len(x))).sum())
+
+
+@pytest.mark.parametrize(("late", "factor"), [(0.0, 1.0), (12.5, 1.0), (-30.0, 1.0), (0.0, 1.1), (7.25, 0.9)])
+def test_onsets_go_where_the_signal_goes(late, factor):
+    moved, timings = shift_and_warp(bump(70.0), late, factor, torch.tensor([70.0, torch.nan], dtype=torch.float64))
+    assert centre(moved) == pytest.approx(timings[0].item(), abs=0.05)
+    assert timings[1].isnan()
+
+
+def test_whole_shifts_are_exact_and_leave_zeros():
+    x = torch.randn(9, 2)
+    later, _ = shift_and_warp(x, 2.0)
+    torch.testing.assert_close(later[2:], x[:-2])
+    assert (later[:2] == 0).all()
+
+
+def test_an_onset_that_leaves_is_absent():
+    timings = torch.tensor([5.0, 195.0, 100.0])
+    assert shift_and_warp(bump(70.0), -10.0, 1.0, timings)[1].isnan().tolist() == [True, False, False]
+    assert mask_time(bump(70.0), 90, 101, timings)[1].isnan().tolist() == [False, False, True]
+
+
+def test_masks_silence_their_stretch_only():
+    x = torch.randn(9, 2)
+    masked, _ = mask_time(x, 3, 5)
+    assert (masked[3:5] == 0).all()
+    assert torch.equal(masked[:3], x[:3]) and torch.equal(masked[5:], x[5:])
+
+
+def test_one_channel_always_stays():
+    for seed in range(5):
+        kept = drop_channels(torch.ones(4, 3), 1.0, torch.Generator().manual_seed(seed))
+        assert kept.sum() == 4
+
+
+def test_strengths_of_nothing_change_nothing():
+    x = torch.randn(50, 3)
+    assert torch.equal(TemporalAugmentation(**OFF, probability=1.0)(x), x)
+    assert torch.equal(TemporalAugmentation(probability=0.0)(x), x)
+
+
+@pytest.mark.parametrize("name", OFF)
+def test_each_change_by_itself_changes_the_window(name):
+    strengths = OFF | {name: getattr(TemporalAugmentation(channel_drop=0.6, time_mask=40), name)}
+    x = torch.randn(200, 6)
+    view = TemporalAugmentation(**strengths, probability=1.0)(x, generator=torch.Generator().manual_seed(1))
+    assert view.shape == x.shape and view.dtype == x.dtype and not torch.equal(view, x)
+
+
+def test_views_repeat_with_their_generator_and_leave_the_global_one():
+    x, before = torch.randn(200, 6), torch.get_rng_state()
+    views = [TemporalAugmentation.random_augment(x, generator=torch.Generator().manual_seed(3)) for _ in range(2)]
+    assert torch.equal(*views)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_both_views_come_from_one_window():
+    data = np.random.default_rng(0).normal(5, 3, (4, 200, 6))
+    dataset = ContrastiveDataset(data, TemporalAugmentation(), generator=torch.Generator().manual_seed(0))
+    first, second = dataset[2]
+    assert first.shape == second.shape == (200, 6) and not torch.equal(first, second)
+    same = ContrastiveDataset(data, lambda x: x)
+    assert torch.equal(same[2][0], UnsupervisedDataset(data)[2])
+    assert abs(same[2][0].mean()) < 0.2 and abs(same[2][0].std() - 1) < 0.2
+
+
+def test_mixed_lengths_are_padded():
+    data = [np.ones((4, 2)) * np.arange(4)[:, None], np.ones((7, 2))]
+    x, lengths = collate_fn_unsupervised(list(UnsupervisedDataset(data)))
+    assert x.shape == (2, 7, 2) and lengths.tolist() == [4, 7] and (x[0, 4:] == 0).all()
+    first, second, lengths = collate_fn_contrastive(list(ContrastiveDataset(data, lambda x: x)))
+    assert torch.equal(first, second) and lengths.tolist() == [4, 7]
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: UnsupervisedDataset(np.full((2, 9, 3), np.nan)), "finite"),
+        (lambda: UnsupervisedDataset([]), "at least one window"),
+        (lambda: UnsupervisedDataset(np.zeros((9, 3))), "windows \\(T, C\\)"),
+        (lambda: ContrastiveDataset(np.zeros((2, 9, 3)), lambda x: x[1:])[0], "expected views \\(9, 3\\)"),
+        (lambda: TemporalAugmentation(warp=(0.0, 1.0)), "warp"),
+        (lambda: TemporalAugmentation(shift=-1), "shift"),
+        (lambda: TemporalAugmentation(channel_drop=1.5), "channel_drop"),
+        (lambda: TemporalAugmentation()(torch.zeros(2, 9, 3)), "one window"),
+    ],
+)
+def test_errors_name_the_argument(make, told):
+    with pytest.raises(ValueError, match=told):
+        make()

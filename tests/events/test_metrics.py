@@ -1,0 +1,117 @@
+"""Onset metrics against mir_eval and scikit-learn, and by hand."""
+
+import mir_eval
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score
+
+from course_lib.events import (
+    Detections,
+    best_threshold,
+    event_scores,
+    match_by_score,
+    match_events,
+    precision_recall,
+    window_events,
+)
+
+EVENTS = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 400)), max_size=25)
+
+
+@given(EVENTS, EVENTS, st.sampled_from([0, 4, 10, 20]))
+def test_matching_pairs_as_many_as_mir_eval(truth, found, tolerance):
+    pairs = match_events(truth, found, tolerance)
+    assert len({i for i, _ in pairs}) == len({j for _, j in pairs}) == len(pairs)  # one-to-one
+    for i, j in pairs:
+        assert truth[i][0] == found[j][0] and abs(truth[i][1] - found[j][1]) <= tolerance
+    expected = 0
+    for kind in range(3):
+        times = [np.array(sorted(t for k, t in events if k == kind), float) for events in (truth, found)]
+        expected += len(mir_eval.util.match_events(*times, tolerance))
+    assert len(pairs) == expected
+
+
+@given(EVENTS, EVENTS)
+def test_f1_is_that_of_mir_eval_for_one_type(truth, found):
+    truth, found = ([(0, t) for t in sorted({t for _, t in events})] for events in (truth, found))
+    reference, estimated = (np.array([t / 2000 for _, t in events]) for events in (truth, found))
+    expected, precision, recall = mir_eval.onset.f_measure(reference, estimated, window=0.0050001)
+    scores = event_scores([truth], [found], tolerance_ms=5)
+    if truth and found:
+        assert (scores.f1, scores.precision, scores.recall) == pytest.approx((expected, precision, recall))
+
+
+def test_errors_and_counts_by_hand():
+    truth = [[(0, 100.0), (1, 200.0)], [(0, 50.0)]]
+    found = [[(0, 103.0), (0, 104.0), (1, 260.0)], []]
+    scores = event_scores(truth, found, tolerance_ms=5)
+    assert (scores.true_events, scores.found_events, scores.matched) == (3, 3, 1)
+    assert scores.f1 == pytest.approx(1 / 3)
+    assert scores.errors_ms.tolist() == [1.5] and scores.median_error_ms == 1.5
+    wide = event_scores(truth, found, tolerance_ms=50)
+    assert wide.matched == 2 and wide.within(5) == 0.5
+
+
+def test_recordings_and_types_do_not_mix():
+    assert event_scores([[(0, 5)], []], [[], [(0, 5)]]).matched == 0
+    assert event_scores([[(0, 5)]], [[(1, 5)]]).matched == 0
+
+
+def test_no_events_and_an_absent_type():
+    assert event_scores([[]], [[]]).f1 == 1.0
+    assert event_scores([[]], [[(0, 5)]]).f1 == 0.0
+    assert np.isnan(event_scores([[(0, 5)]], [[]]).precision)
+    assert np.isnan(event_scores([[(0, 5)]], [[]]).median_error_ms)
+
+
+def test_the_strongest_chooses_first_and_takes_the_nearest():
+    truth = [(0, 100.0), (0, 108.0)]
+    found = Detections([0, 0, 0], [104.5, 107.0, 99.0], [0.9, 0.8, 0.1])
+    scores, right = match_by_score(truth, found, tolerance=10)
+    assert scores.tolist() == [0.9, 0.8, 0.1] and right.tolist() == [True, True, False]
+
+
+def _example(seed):
+    rng = np.random.default_rng(seed)
+    truths = [
+        [(int(k), float(t)) for k, t in zip(rng.integers(0, 3, 6), np.arange(6) * 100, strict=True)] for _ in range(5)
+    ]
+    founds = []
+    for truth in truths:
+        times = np.array([t for _, t in truth]) + rng.choice([0, 3, 30], 6)
+        founds.append(Detections([k for k, _ in truth], times, rng.random(6).round(1)))
+    return truths, founds
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_average_precision_is_that_of_scikit_learn(seed):
+    truths, founds = _example(seed)
+    parts = [match_by_score(truth, found, 10) for truth, found in zip(truths, founds, strict=True)]
+    scores, right = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    count = sum(map(len, truths))
+    expected = average_precision_score(right, scores) * right.sum() / count  # its recall is of what was found
+    assert precision_recall(truths, founds).average_precision == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_threshold_beats_the_best(seed):
+    truths, founds = _example(seed)
+    best = best_threshold(truths, founds)
+    f1 = [event_scores(truths, [found.above(t) for found in founds]).f1 for t in np.linspace(0, 1, 101)]
+    assert event_scores(truths, [found.above(best) for found in founds]).f1 == pytest.approx(max(f1))
+
+
+def test_nothing_found_and_nothing_to_find():
+    assert best_threshold([[(0, 5)]], [Detections.none()]) == 0.5
+    assert precision_recall([[(0, 5)]], [Detections.none()]).average_precision == 0.0
+    with pytest.raises(ValueError, match="at least one event"):
+        precision_recall([[]], [Detections.none()])
+    with pytest.raises(ValueError, match="got 2 and 1"):
+        event_scores([[], []], [[]])
+
+
+def test_window_events_in_time_order():
+    labels, timings = np.array([[1, 0, 1], [0, 0, 0]]), np.array([[9.5, np.nan, 2.0], [np.nan] * 3])
+    assert window_events(labels, timings) == [[(2, 2.0), (0, 9.5)], []]
