@@ -1,0 +1,117 @@
+"""What the run on label efficiency measures on: windows with events, generated ones and steps of a walk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from course_lib.data import channel_statistics, load_gait_events, make_events
+
+COUNTS = (16, 64, 320)  # labelled windows
+GAIT_COUNTS = (4, *COUNTS)
+UNLABELLED = 640  # windows, the labelled ones among them
+SAMPLES, EVENT_RATE = 1000, 6.0  # a generated window lasts 0.5 s and holds three events on average
+GAIT_SAMPLES = 128  # 0.6 s: less than a stride, so that a contact of one foot happens at most once
+
+
+class Windows(NamedTuple):
+    """data (N, T, C) float32, labels (N, E), timings (N, E) in samples, NaN where a type is absent."""
+
+    data: np.ndarray
+    labels: np.ndarray
+    timings: np.ndarray
+
+    def first(self, count: int) -> Windows:
+        return Windows(*(values[:count] for values in self))
+
+
+class Task(NamedTuple):
+    """Windows to learn from, of which the first ones may be used with labels; for the threshold; and to score on.
+
+    All data are normalised by the mean and standard deviation of the training windows.
+    step: samples that make one step of the LSTM.  template_length: samples that an event lasts.
+    counts: how many labelled windows are tried.
+    """
+
+    train: Windows
+    validation: Windows
+    test: Windows
+    step: int
+    sample_rate: float
+    tolerance_ms: float
+    template_length: int
+    counts: tuple[int, ...]
+
+    @property
+    def channels(self) -> int:
+        return self.train.data.shape[2]
+
+    @property
+    def num_events(self) -> int:
+        return self.train.labels.shape[1]
+
+
+def generated(seed: int, unlabelled: int = UNLABELLED, scored: int = 200, **events) -> Task:
+    """Half a second at 0 dB, 16 types; each of them occurs in the first 16 windows, or there would be nothing to learn.
+
+    seed: other seeds share no window.  events: of `make_events`, in place of these settings.
+    """
+    events = {"seq_len": SAMPLES, "event_rate": EVENT_RATE} | events
+    for attempt in range(1000):
+        few = make_events(COUNTS[0], seed=[seed, 0, attempt], **events)
+        if few[1].sum(axis=0).min() >= 1:
+            break
+    else:
+        raise ValueError(f"events: no draw of {COUNTS[0]} windows has every type")
+    rest, validation, test = (
+        make_events(count, seed=[seed, part], **events)
+        for part, count in enumerate((unlabelled - COUNTS[0], scored // 2, scored), start=1)
+    )
+    train = tuple(np.concatenate(pair) for pair in zip(few, rest, strict=True))
+    options = {"step": 10, "sample_rate": 2000.0, "tolerance_ms": 5.0, "template_length": 80, "counts": COUNTS}
+    return _normalised(train, validation, test, **options)
+
+
+def gait(seed: int, folder: Path, count: int = COUNTS[-1]) -> Task:
+    """Steps of both feet: `count` windows that overlap from the first three eighths of the walk, the next eighth for
+    the threshold, and the second half, cut into windows that do not overlap, to score on.
+    """
+    rng = np.random.default_rng(seed)
+    parts = {"train": [], "validation": [], "test": []}
+    for foot in load_gait_events(folder).values():
+        times = [time for _, time in foot.events]
+        first, last = int(min(times)) - 30, int(max(times)) + 30
+        borders = [first + (last - first) * eighths // 8 for eighths in (0, 3, 4, 8)]
+        starts = {
+            "train": rng.integers(borders[0], borders[1] - GAIT_SAMPLES, count // 2),
+            "validation": range(borders[1], borders[2] - GAIT_SAMPLES, GAIT_SAMPLES // 4),
+            "test": range(borders[2], borders[3] - GAIT_SAMPLES, GAIT_SAMPLES),
+        }
+        for part, begin in starts.items():
+            parts[part] += [foot.part(int(start), int(start) + GAIT_SAMPLES) for start in begin]
+    parts["train"] = [parts["train"][i] for i in rng.permutation(len(parts["train"]))]
+    windows = [_as_windows(recordings) for recordings in parts.values()]
+    options = {"step": 4, "sample_rate": 204.8, "tolerance_ms": 20.0, "template_length": 24, "counts": GAIT_COUNTS}
+    return _normalised(*windows, **options)
+
+
+def _as_windows(recordings: list) -> Windows:
+    timings = np.full((len(recordings), 2), np.nan)
+    for row, recording in enumerate(recordings):
+        for kind, time in recording.events:
+            timings[row, kind] = time
+    data = np.stack([recording.data for recording in recordings])
+    return Windows(data, (~np.isnan(timings)).astype(np.float32), timings)
+
+
+def _normalised(train, validation, test, **options) -> Task:
+    mean, std = channel_statistics(train[0])
+    parts = (Windows((data - mean) / std, labels, timings) for data, labels, timings in (train, validation, test))
+    return Task(*parts, **options)
+
+
+def steps_of(x, size: int):
+    """Samples (..., T, C) to steps (..., T / size, size · C): nothing is lost, the LSTM only takes fewer steps."""
+    return x.reshape(*x.shape[:-2], x.shape[-2] // size, size * x.shape[-1])
