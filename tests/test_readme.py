@@ -30,8 +30,8 @@ def test_links_inside_the_repository_lead_somewhere():
         assert target.startswith("https://") or (PROJECT_ROOT / target).exists(), target
 
 
-def test_four_pictures_with_text_that_stands_in_for_them():
-    assert len(PICTURES) == 4
+def test_twelve_pictures_with_text_that_stands_in_for_them():
+    assert len(PICTURES) == 12
     for text, target in PICTURES:
         assert len(text.split()) >= 15, target
         assert (PROJECT_ROOT / target).stat().st_size < 500_000

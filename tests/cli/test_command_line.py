@@ -227,10 +227,10 @@ class TestFigures:
         assert (tmp_path / "course_map.png").read_bytes() == first
 
     def test_pictures_of_recorded_runs(self, tmp_path, monkeypatch, capsys):
-        from course_lib.cli import figures
+        from course_lib.cli import figures, pictures
 
         monkeypatch.setattr(figures, "FIGURES", tmp_path)
-        monkeypatch.setattr(figures, "RESULTS", tmp_path)
+        monkeypatch.setattr(pictures, "RESULTS", tmp_path)
         names = ["cnn_baseline_curves", "log_mel_confusion"]
         assert run("figures", *names) == 0
         assert capsys.readouterr().out.count("left as it is; needs figures/results/detail/") == 2
@@ -244,6 +244,15 @@ class TestFigures:
         scores.to_csv(tmp_path / "detail" / "log_mel_cnn_predictions.csv", index=False)
         assert run("figures", *names) == 0
         assert sorted(path.stem for path in tmp_path.glob("*.png")) == names
+
+    def test_every_picture_of_recorded_runs_is_drawn_from_the_committed_tables(self, tmp_path, monkeypatch, capsys):
+        from course_lib.cli import figures
+
+        monkeypatch.setattr(figures, "FIGURES", tmp_path)
+        names = ["longer_than_trained", "encoder_repairs", "esc10_models", "series_sets", "accumulator_memory"]
+        names.append("event_detectors")
+        assert run("figures", *names) == 0
+        assert sorted(path.stem for path in tmp_path.glob("*.png")) == sorted(names), capsys.readouterr().out
 
     def test_picture_of_data_that_is_not_here_is_left(self, tmp_path, monkeypatch, capsys):
         from course_lib.cli import figures
