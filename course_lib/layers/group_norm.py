@@ -50,7 +50,8 @@ class GroupNorm(SequenceLayer):
         if self.cumulative:
             return self._step(x, self._no_steps(x.mask.shape[0], x.values.device), training, constants)[0]
         wide = torch.promote_types(x.values.dtype, torch.float32)
-        if x.all_valid and x.values.numel() and (self.weight is None or self.weight.dtype == wide):
+        several = x.values.numel() > self.num_groups  # of a single value, PyTorch refuses to take a variance
+        if x.all_valid and several and (self.weight is None or self.weight.dtype == wide):
             y = x.values.to(wide).movedim(-1, 1)  # one fused call where no step is masked
             y = F.group_norm(y, self.num_groups, self.weight, self.bias, self.eps).movedim(1, -1)
             return x.with_values(y.to(x.values.dtype))
