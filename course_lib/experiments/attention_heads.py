@@ -10,10 +10,10 @@ Writes figures/results/attention_heads.csv and, under figures/results/detail/, a
 (out-of-fold logits of the 320 clips).
 """
 
-import json
 import shutil
 import time
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 from course_lib.data import AudioData, load_esc10, log_mel
+from course_lib.experiments._resume import once
 from course_lib.experiments.audio_cnn import TEST_FOLD
 from course_lib.experiments.encoder_repairs import PICTURE_RATE, Setting, repaired, train
 from course_lib.experiments.log_mel_cnn import average_pairs
@@ -50,11 +51,8 @@ def run(arguments) -> None:
     for heads in HEADS:
         for fold in FOLDS:
             file = unfinished / f"{heads}-{fold}.json"
-            if not file.exists():
-                with replacing(file) as temporary:
-                    found = _one_fold(pictures, data, heads, fold, setting, arguments.seed)
-                    temporary.write_text(json.dumps(found), encoding="utf-8")
-            done[heads, fold] = json.loads(file.read_text(encoding="utf-8"))
+            measure = partial(_one_fold, pictures, data, heads, fold, setting, arguments.seed)
+            done[heads, fold] = once(file, measure)
             print(f"heads {heads}, fold {fold}: {done[heads, fold]['validation accuracy']:.3f}", flush=True)
     _record(done, data, arguments)
     shutil.rmtree(unfinished)

@@ -11,7 +11,6 @@ Writes figures/results/encoder_repairs.csv and figures/results/detail/encoder_re
 goes on after the last training that it finished.
 """
 
-import json
 import shutil
 import time
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from course_lib.data import AudioData, LogMelAugmentation, load_esc10, log_mel
+from course_lib.experiments._resume import once
 from course_lib.experiments.audio_cnn import whole_clip
 from course_lib.experiments.log_mel_cnn import average_pairs
 from course_lib.models import TransformerClassifier
@@ -172,11 +172,8 @@ def run(arguments) -> None:
         on_pictures = setting.tokens == "log-mel"
         for seed in arguments.seeds if on_pictures and "put back" not in name else arguments.seeds[:1]:
             file = unfinished / f"{name.replace(' ', '-').replace(':', '')}-{seed}.json"
-            if not file.exists():
-                x = pictures if on_pictures else prepared(waveforms, setting)
-                with replacing(file) as temporary:
-                    temporary.write_text(json.dumps(_measure(x, data, setting, seed)), encoding="utf-8")
-            done[name, seed] = json.loads(file.read_text(encoding="utf-8"))
+            x = pictures if on_pictures else prepared(waveforms, setting)
+            done[name, seed] = once(file, partial(_measure, x, data, setting, seed))
             print(f"{name}, seed {seed}: {done[name, seed]['accuracy']:.3f}", flush=True)
     _record(done, arguments)
     shutil.rmtree(unfinished)

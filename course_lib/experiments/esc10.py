@@ -16,7 +16,6 @@ Writes figures/results/esc10.csv and, under detail/, esc10_predictions.csv (out-
 that was stopped goes on after the last model and seed that it finished.
 """
 
-import json
 import shutil
 import time
 from functools import partial
@@ -34,6 +33,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from course_lib.data import LogMelAugmentation, between_class, load_esc10, log_mel, spec_augment, time_shift
+from course_lib.experiments._resume import once
 from course_lib.experiments.log_mel_cnn import average_pairs
 from course_lib.models import AttentiveCNN, LearnedFilterbank, LogMelFeatures, TransformerClassifier
 from course_lib.paths import RESULTS, cache_dir
@@ -92,10 +92,7 @@ def run(arguments) -> None:
         partners = [seed + 100 for seed in arguments.seeds] if name == CNN else []
         for seed in arguments.seeds + partners:
             file = unfinished / f"{name.replace(' ', '-')}-{seed}.json"
-            if not file.exists():
-                with replacing(file) as temporary:
-                    temporary.write_text(json.dumps(_measure(*settings[name], data, EPOCHS[name], seed)))
-            done[name, seed] = json.loads(file.read_text())
+            done[name, seed] = once(file, partial(_measure, *settings[name], data, EPOCHS[name], seed))
             accuracy = np.mean(np.argmax(done[name, seed]["logits"], axis=1) == data.labels)
             print(f"{name}, seed {seed}: {accuracy:.4f}, {done[name, seed]['seconds']:.0f} CPU s", flush=True)
     if set(arguments.models) >= {CNN}:

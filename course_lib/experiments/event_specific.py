@@ -10,21 +10,21 @@ trained for eight times as many. Threshold from 100 validation windows, F1 at 5 
 the last training that it finished.
 """
 
-import json
 import shutil
 import time
+from functools import partial
 
 import numpy as np
 import torch
 
 from course_lib.data import make_events
 from course_lib.events import best_threshold, decode_peaks, event_scores, window_events
+from course_lib.experiments._resume import once
 from course_lib.losses import EventSpecificLoss, EventTimingLoss
 from course_lib.models import EventSpecificClassifier, LSTMEventClassifier, fill_from_snippets
 from course_lib.paths import cache_dir
 from course_lib.training import cosine_with_warmup, fit, results
 from course_lib.training.device import mode
-from course_lib.training.files import replacing
 from course_lib.training.rng import isolated
 
 LENGTH, BATCH, EPOCHS = 1000, 16, 8
@@ -112,10 +112,7 @@ def run(arguments) -> None:
         measured = []
         for seed in arguments.seeds:
             file = unfinished / f"{name}-{seed}.json"
-            if not file.exists():
-                with replacing(file) as temporary:
-                    temporary.write_text(json.dumps(measure(name, seed)), encoding="utf-8")
-            measured.append(json.loads(file.read_text(encoding="utf-8")))
+            measured.append(once(file, partial(measure, name, seed)))
         columns = {what: np.array([values[what] for values in measured]) for what in measured[0]}
         seconds = columns["training (CPU s)"]
         rows = [

@@ -13,9 +13,9 @@ About 25 CPU seconds a seed and noise level. Writes figures/results/event_templa
 over seeds. A run that was stopped goes on after the last part that it finished.
 """
 
-import json
 import shutil
 import time
+from functools import partial
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ from course_lib.events import (
     window_events,
 )
 from course_lib.experiments._event_runs import close_recall
+from course_lib.experiments._resume import once
 from course_lib.models import (
     EventTemplateBank,
     TemplateDetector,
@@ -42,7 +43,6 @@ from course_lib.models.event_templates import MARGIN
 from course_lib.models.template_learning import WARPS
 from course_lib.paths import cache_dir
 from course_lib.training import results
-from course_lib.training.files import replacing
 from course_lib.training.rng import isolated
 
 LABELLED, VALIDATION, TEST, UNLABELLED = 320, 200, 400, 400  # windows of 2000 samples
@@ -145,19 +145,19 @@ def add_arguments(parser) -> None:
     parser.add_argument("--levels", type=int, nargs="+", default=[-6, 0], help="in dB (default: -6 0)")
 
 
+def _timed(part: str, snr_db: int, seed: int) -> dict:
+    started = time.process_time()
+    measured = _measure(part, snr_db, seed)
+    return {"measured": measured, "seconds": time.process_time() - started}
+
+
 def run(arguments) -> None:
     unfinished, found = cache_dir() / "event-templates", {}
     for snr_db in arguments.levels:
         for part in arguments.parts:
             for seed in arguments.seeds:
                 file = unfinished / f"{part}-{snr_db}-{seed}.json"
-                if not file.exists():
-                    started = time.process_time()
-                    measured = _measure(part, snr_db, seed)
-                    with replacing(file) as temporary:
-                        entry = {"measured": measured, "seconds": time.process_time() - started}
-                        temporary.write_text(json.dumps(entry), encoding="utf-8")
-                entry = json.loads(file.read_text(encoding="utf-8"))
+                entry = once(file, partial(_timed, part, snr_db, seed))
                 for measure, value in entry["measured"].items():
                     found.setdefault(measure, []).append((value, entry["seconds"]))
                     print(f"seed {seed}  {measure:60} {value:.4f}", flush=True)

@@ -14,7 +14,6 @@ About 20 CPU minutes. Writes figures/results/label_efficiency.csv: means and sta
 was stopped goes on after the last part that it finished.
 """
 
-import json
 import shutil
 import time
 from functools import partial
@@ -34,6 +33,7 @@ from course_lib.data.event_dataset import EventItem
 from course_lib.events import Detections, best_threshold, decode_peaks, event_scores, window_events
 from course_lib.experiments._label_tasks import Task, Windows, gait, generated, steps_of
 from course_lib.experiments._label_templates import matched_filter, snippets_and_em
+from course_lib.experiments._resume import once
 from course_lib.losses import AutoencoderLoss, EventTimingLoss, VariationalLoss
 from course_lib.models import ContrastiveLSTM, LSTMAutoencoder, LSTMEventClassifier, LSTMVariationalAutoencoder
 from course_lib.paths import cache_dir, data_roots
@@ -44,7 +44,6 @@ from course_lib.training import (
     cosine_with_warmup,
     results,
 )
-from course_lib.training.files import replacing
 from course_lib.training.rng import isolated
 
 TABLE = "label_efficiency"
@@ -224,21 +223,21 @@ def _part(kept, data: str, make, method: str, seed: int, arguments) -> dict:
     """One method with one seed: measure -> value, and the CPU seconds it took; from disk where it is there."""
     settings = f"{arguments.steps}-{arguments.rate}-{arguments.pretraining_steps}"
     file = kept / f"{data}-{method}-{seed}-{settings}.json"
-    if not file.exists():
-        started, task = time.process_time(), make(seed)
-        encoder, measured = None, {}
-        if method in PRETRAINED:
-            encoder, reached = pretrain(method, task, seed, arguments.pretraining_steps)
-            measured = {f"{method}: pre-training {name}": value for name, value in reached.items()}
-        for count in task.counts:
-            measured[f"{method}: F1, {count} labelled"] = measure(task, method, seed, count, encoder, arguments)
-        entry = {"measured": measured, "seconds": time.process_time() - started}
-        with replacing(file) as temporary:
-            temporary.write_text(json.dumps(entry), encoding="utf-8")
-    entry = json.loads(file.read_text(encoding="utf-8"))
+    entry = once(file, partial(_timed, make, method, seed, arguments))
     for name, value in entry["measured"].items():
         print(f"{data}, seed {seed}: {name} {value:.3f}", flush=True)
     return entry
+
+
+def _timed(make, method: str, seed: int, arguments) -> dict:
+    started, task = time.process_time(), make(seed)
+    encoder, measured = None, {}
+    if method in PRETRAINED:
+        encoder, reached = pretrain(method, task, seed, arguments.pretraining_steps)
+        measured = {f"{method}: pre-training {name}": value for name, value in reached.items()}
+    for count in task.counts:
+        measured[f"{method}: F1, {count} labelled"] = measure(task, method, seed, count, encoder, arguments)
+    return {"measured": measured, "seconds": time.process_time() - started}
 
 
 def _row(data: str, name: str, values: list[float], seconds: float) -> dict:

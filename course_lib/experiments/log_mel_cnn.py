@@ -11,7 +11,6 @@ log_mel_cnn_predictions.csv (out-of-fold logits of the first seed). A run that w
 variant that it finished.
 """
 
-import json
 import shutil
 import time
 from functools import partial
@@ -23,6 +22,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from torch import nn
 
 from course_lib.data import LogMelAugmentation, load_esc10, log_mel
+from course_lib.experiments._resume import once
 from course_lib.models import LogMelCNN
 from course_lib.paths import RESULTS, cache_dir
 from course_lib.training import cosine_with_warmup, cross_validate, results
@@ -54,10 +54,7 @@ def run(arguments) -> None:
     for variant, parts in VARIANTS.items():
         for seed in arguments.seeds if variant == ALL else arguments.seeds[:1]:
             file = unfinished / f"{variant.replace(' ', '-')}-{seed}.json"
-            if not file.exists():
-                with replacing(file) as temporary:
-                    temporary.write_text(json.dumps(_measure(x, data, parts, seed)), encoding="utf-8")
-            done[variant, seed] = json.loads(file.read_text(encoding="utf-8"))
+            done[variant, seed] = once(file, partial(_measure, x, data, parts, seed))
             logits = np.array(done[variant, seed]["logits"])
             print(f"{variant}, seed {seed}: {accuracy_score(data.labels, logits.argmax(1)):.3f}", flush=True)
     _record(done, data, arguments)

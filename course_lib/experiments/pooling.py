@@ -9,7 +9,6 @@ Writes figures/results/pooling.csv: for each head the accuracy (std over seeds, 
 its parameters, and the gain over the mean, paired clip by clip (std: the standard error of that difference).
 """
 
-import json
 import shutil
 import time
 from functools import partial
@@ -20,11 +19,11 @@ from torch import Tensor, nn
 
 import course_lib.layers as sl
 from course_lib.data import LogMelAugmentation, load_esc10, log_mel
+from course_lib.experiments._resume import once
 from course_lib.experiments.log_mel_cnn import SAMPLE_RATE, average_pairs
 from course_lib.models.transformer_classifier import LogMelFeatures
 from course_lib.paths import cache_dir
 from course_lib.training import cosine_with_warmup, cross_validate, results
-from course_lib.training.files import replacing
 
 EPOCHS = 100
 EMBED_DIM = 128
@@ -90,10 +89,7 @@ def run(arguments) -> None:
     for head in arguments.heads:
         for seed in arguments.seeds:
             file = unfinished / f"{head.replace(' ', '-')}-{seed}.json"
-            if not file.exists():
-                with replacing(file) as temporary:
-                    temporary.write_text(json.dumps(_measure(x, data, head, seed)), encoding="utf-8")
-            found[head, seed] = json.loads(file.read_text(encoding="utf-8"))
+            found[head, seed] = once(file, partial(_measure, x, data, head, seed))
             print(f"{head}, seed {seed}: {np.mean(found[head, seed]['right']):.4f}", flush=True)
     results.record("pooling", _rows(found, data.folds, arguments), arguments.command)
     if arguments.heads == list(HEADS):

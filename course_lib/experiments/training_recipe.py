@@ -14,7 +14,6 @@ all of it is, so a run that was stopped goes on.
 Writes figures/results/training_recipe.csv and, under detail/, training_recipe_trainings.csv (one row a training).
 """
 
-import json
 import shutil
 import time
 from functools import partial
@@ -28,6 +27,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from course_lib.data import AudioData, LogMelAugmentation, load_esc10, log_mel
+from course_lib.experiments._resume import once
 from course_lib.models import LogMelCNN
 from course_lib.paths import RESULTS, cache_dir
 from course_lib.training import adamw, cosine_with_warmup, fit, predict, results
@@ -119,10 +119,7 @@ def run(arguments) -> None:
     for seed in arguments.seeds:
         for variant in CHANGES:
             file = unfinished / f"{variant.replace(' ', '-')}-{seed}.json"
-            if not file.exists():
-                with replacing(file) as temporary:
-                    temporary.write_text(json.dumps(_measure(x, data, variant, seed)), encoding="utf-8")
-            found[variant, seed] = json.loads(file.read_text(encoding="utf-8"))
+            found[variant, seed] = once(file, partial(_measure, x, data, variant, seed))
             right = np.array(found[variant, seed]["logits"]).argmax(1) == data.labels
             print(f"seed {seed}, {variant}: {right.mean():.4f}, {found[variant, seed]['seconds']} s", flush=True)
     _record(found, data, arguments)

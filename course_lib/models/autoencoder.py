@@ -33,8 +33,11 @@ class LSTMAutoencoder(LSTMEncoder):
             if value < 1:
                 raise ValueError(f"{name}: expected at least 1, got {value}")
         self.latent_size, self.latent_samples = latent_size, latent_samples
-        self.to_latents = nn.Linear(self.width, latent_size)
+        self._add_latent_layers()
         self.drawer = LatentDecoder(latent_size, hidden_size, input_size, latent_samples, bidirectional)
+
+    def _add_latent_layers(self) -> None:
+        self.to_latents = nn.Linear(self.width, self.latent_size)
 
     def encode(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Latents (B, ceil(T / latent_samples), latent_size)."""

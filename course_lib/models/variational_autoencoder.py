@@ -5,47 +5,28 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from course_lib.models.autoencoder import LatentDecoder
-from course_lib.models.lstm_encoder import LSTMEncoder, stretch_means
+from course_lib.models.autoencoder import LSTMAutoencoder
+from course_lib.models.lstm_encoder import stretch_means
 
 
-class LSTMVariationalAutoencoder(LSTMEncoder):
+class LSTMVariationalAutoencoder(LSTMAutoencoder):
     """x (B, T, input_size), lengths (B,) or None -> reconstruction (B, T, input_size), mean and log-variance (B, F, L).
 
     As `LSTMAutoencoder`, but the encoder names a mean and a variance for each latent, F = ceil(T / latent_samples).
     In training the decoder sees a draw, mean + standard deviation · noise, from PyTorch's default generator; in
     evaluation the mean.  Train it with `VariationalLoss`, whose `noise_std` decides whether the latents stay in use.
+    `decode` also takes draws from a standard normal.
     Source: Kingma and Welling 2014, section 2.4.  Raises ValueError naming the argument.
     """
 
-    def __init__(
-        self,
-        input_size: int = 6,
-        hidden_size: int = 128,
-        num_layers: int = 2,
-        latent_size: int = 16,
-        *,
-        latent_samples: int = 10,
-        dropout: float = 0.0,
-        bidirectional: bool = True,
-    ):
-        super().__init__(input_size, hidden_size, num_layers, dropout, bidirectional)
-        for name, value in (("latent_size", latent_size), ("latent_samples", latent_samples)):
-            if value < 1:
-                raise ValueError(f"{name}: expected at least 1, got {value}")
-        self.latent_size, self.latent_samples = latent_size, latent_samples
-        self.to_mean = nn.Linear(self.width, latent_size)
-        self.to_log_variance = nn.Linear(self.width, latent_size)
-        self.drawer = LatentDecoder(latent_size, hidden_size, input_size, latent_samples, bidirectional)
+    def _add_latent_layers(self) -> None:
+        self.to_mean = nn.Linear(self.width, self.latent_size)
+        self.to_log_variance = nn.Linear(self.width, self.latent_size)
 
     def encode(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the latents, (B, F, latent_size) each; log-variances from -10 to 10."""
         features = stretch_means(*self.read(x, lengths), self.latent_samples)
         return self.to_mean(features), self.to_log_variance(features).clamp(-10, 10)
-
-    def decode(self, latents: Tensor, num_samples: int, lengths: Tensor | None = None) -> Tensor:
-        """Latents (B, F, latent_size), such as draws from a standard normal, to a signal (B, num_samples, C)."""
-        return self.drawer(latents, num_samples, lengths)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         mean, log_variance = self.encode(x, lengths)

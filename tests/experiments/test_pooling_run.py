@@ -6,35 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib.data import AudioData
 from course_lib.experiments import pooling
 from course_lib.training import results
-
-RATE = 3200
-
-
-@pytest.fixture
-def clips():
-    """50 clips of 5 s, one a class and fold."""
-    generator = np.random.default_rng(0)
-    return AudioData(
-        signals=generator.standard_normal((50, 1, 5 * RATE)).astype(np.float32),
-        labels=np.arange(50) % 10,
-        classes=tuple("abcdefghij"),
-        sample_rate=RATE,
-        name="made up",
-        folds=np.arange(50) // 10 + 1,
-        groups=np.arange(50).astype(str),
-        files=tuple(f"clip {i}" for i in range(50)),
-        report=(),
-    )
 
 
 def test_run_compares_heads_clip_by_clip_and_keeps_what_it_measured(clips, monkeypatch, tmp_path):
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(results, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(pooling, "load_esc10", lambda **_: clips)
-    monkeypatch.setattr(pooling, "SAMPLE_RATE", RATE)
+    monkeypatch.setattr(pooling, "SAMPLE_RATE", clips.sample_rate)
     right = {"mean": np.arange(50) < 20, "CLS": np.arange(50) < 30}
     calls = []
 

@@ -8,28 +8,8 @@ import pytest
 import torch
 from scipy.special import log_softmax
 
-from course_lib.data import AudioData
 from course_lib.experiments import training_recipe
 from course_lib.training import results
-
-RATE = 3200
-
-
-@pytest.fixture
-def clips():
-    """50 clips of 5 s, one a class and fold, two of a recording."""
-    generator = np.random.default_rng(0)
-    return AudioData(
-        signals=generator.standard_normal((50, 1, 5 * RATE)).astype(np.float32),
-        labels=np.arange(50) % 10,
-        classes=tuple("abcdefghij"),
-        sample_rate=RATE,
-        name="made up",
-        folds=np.arange(50) // 10 + 1,
-        groups=np.array([f"recording {i // 2}" for i in range(50)]),
-        files=tuple(f"clip {i}" for i in range(50)),
-        report=(),
-    )
 
 
 @pytest.fixture
@@ -39,7 +19,7 @@ def written(tmp_path, monkeypatch, clips):
     for module in (training_recipe, results):
         monkeypatch.setattr(module, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(training_recipe, "load_esc10", lambda **_: clips)
-    monkeypatch.setattr(training_recipe, "SAMPLE_RATE", RATE)
+    monkeypatch.setattr(training_recipe, "SAMPLE_RATE", clips.sample_rate)
     three = ("whole recipe", "no average", "none of it")
     monkeypatch.setattr(training_recipe, "CHANGES", {name: training_recipe.CHANGES[name] for name in three})
     return tmp_path / "results"
@@ -127,7 +107,7 @@ def test_every_clip_is_predicted_by_a_model_that_did_not_see_it(written, monkeyp
 
 def test_pictures_average_power_over_two_bands_and_four_frames(monkeypatch, clips, tmp_path):
     monkeypatch.setenv("COURSE_CACHE", str(tmp_path))
-    monkeypatch.setattr(training_recipe, "SAMPLE_RATE", RATE)
+    monkeypatch.setattr(training_recipe, "SAMPLE_RATE", clips.sample_rate)
     power = np.random.default_rng(1).uniform(1, 2, (3, 64, 9))
     monkeypatch.setattr(training_recipe, "log_mel", lambda *_, **__: np.log10(power))
     pictures = training_recipe.small_pictures(clips)
