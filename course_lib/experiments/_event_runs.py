@@ -12,7 +12,7 @@ from torch import nn
 
 from course_lib.data import FreshEvents, make_events
 from course_lib.events import Detections, best_threshold, decode_peaks, event_scores, refractory_filter, window_events
-from course_lib.training import cosine_with_warmup, fit
+from course_lib.training import cosine_with_warmup, fit, results
 
 WINDOW = 2000  # samples: 1 s
 
@@ -114,7 +114,7 @@ def rows_of(name: str, values: list[dict[str, float]], seconds: float) -> list[d
     rows = []
     for measure in values[0]:
         column = [value[measure] for value in values]
-        std = round(float(np.std(column, ddof=1)), 4) if len(column) > 1 else np.nan
+        std = results.spread(column)
         rows.append(
             {
                 "measure": f"{name}: {measure}",

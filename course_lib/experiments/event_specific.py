@@ -119,7 +119,7 @@ def run(arguments) -> None:
             {
                 "measure": f"{what}: {name}",
                 "value": round(float(column.mean()), 4 if what == "F1" else 1),
-                "std": round(float(column.std(ddof=1)), 4) if len(column) > 1 and what != "parameters" else np.nan,
+                "std": results.spread(column) if what != "parameters" else np.nan,
                 "seeds": len(column),
                 "seconds": round(seconds.sum()),
             }

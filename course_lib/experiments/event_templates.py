@@ -165,7 +165,7 @@ def run(arguments) -> None:
         {
             "measure": measure,
             "value": round(float(np.mean([value for value, _ in values])), 4),
-            "std": round(float(np.std([v for v, _ in values], ddof=1)), 4) if len(values) > 1 else np.nan,
+            "std": results.spread([value for value, _ in values]),
             "seeds": len(values),
             "seconds": round(sum(seconds for _, seconds in values)),
         }

@@ -241,6 +241,6 @@ def _timed(make, method: str, seed: int, arguments) -> dict:
 
 
 def _row(data: str, name: str, values: list[float], seconds: float) -> dict:
-    std = round(float(np.std(values, ddof=1)), 4) if len(values) > 1 else np.nan
+    std = results.spread(values)
     value = round(float(np.mean(values)), 4)
     return {"measure": f"{data}, {name}", "value": value, "std": std, "seeds": len(values), "seconds": round(seconds)}

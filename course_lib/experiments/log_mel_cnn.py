@@ -104,10 +104,8 @@ def _record(done: dict, data, arguments) -> None:
     rows = []
 
     def row(measure: str, values: np.ndarray, seeds: int, took: float) -> None:
-        value, spread = round(float(np.mean(values)), 4), float(np.std(values, ddof=1)) if len(values) > 1 else np.nan
-        rows.append(
-            {"measure": measure, "value": value, "std": round(spread, 4), "seeds": seeds, "seconds": round(took)}
-        )
+        value, std = round(float(np.mean(values)), 4), results.spread(values)
+        rows.append({"measure": measure, "value": value, "std": std, "seeds": seeds, "seconds": round(took)})
 
     first = arguments.seeds[0]
     repeated = [(ALL, seed) for seed in arguments.seeds]

@@ -177,7 +177,7 @@ def _measure(task: str, encoding: str, arguments) -> None:
         {
             "measure": f"{task}: {name}: {times} L",
             "value": round(float(np.mean(values)), 4),
-            "std": round(float(np.std(values)), 4),
+            "std": results.spread(values),
             "seeds": len(values),
             "seconds": seconds,
         }

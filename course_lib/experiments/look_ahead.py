@@ -135,7 +135,7 @@ def run(arguments) -> None:
             row = {
                 "measure": f"{name}, {'noise' if noise else 'clean'}",
                 "value": round(float(np.mean(wrong)), 4),
-                "std": round(float(np.std(wrong)), 4),
+                "std": results.spread(wrong),
                 "seeds": len(wrong),
                 "seconds": round(time.perf_counter() - started, 1),
             }

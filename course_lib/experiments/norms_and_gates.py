@@ -111,7 +111,7 @@ def _record(measure: str, scores: list[float], started: float, arguments) -> Non
     row = {
         "measure": measure,
         "value": round(float(np.mean(scores)), 4),
-        "std": round(float(np.std(scores)), 4),
+        "std": results.spread(scores),
         "seeds": len(scores),
         "seconds": round(time.perf_counter() - started, 1),
     }

@@ -125,7 +125,7 @@ def _rows(found: dict, folds: np.ndarray, arguments) -> list[dict]:
     for head, clips in right.items():  # (seeds, clips)
         parts = [clips[0, folds == fold].mean() for fold in np.unique(folds)]
         took = {"seeds": len(seeds), "seconds": round(sum(found[head, seed]["seconds"] for seed in seeds))}
-        spread = np.std(clips.mean(1), ddof=1) if len(seeds) > 1 else np.std(parts, ddof=1)
+        spread = results.spread(clips.mean(1) if len(seeds) > 1 else parts)
         rows.append({"measure": f"{head}: accuracy", "value": clips.mean(), "std": spread} | took)
         if "mean" in right and head != "mean":
             gain = (clips - right["mean"]).mean(0)  # (clips,), mean over seeds

@@ -162,7 +162,7 @@ def run(arguments) -> None:
             row = {
                 "measure": f"{task}: {encoding}",
                 "value": round(float(np.mean(values)), 4),
-                "std": round(float(np.std(values)), 4),
+                "std": results.spread(values),
                 "seeds": len(values),
                 "seconds": seconds,
             }

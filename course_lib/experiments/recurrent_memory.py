@@ -98,7 +98,7 @@ def run(arguments) -> None:
             row = {
                 "measure": f"{name}, {distance} steps",
                 "value": round(float(np.mean(scores)), 4),
-                "std": round(float(np.std(scores)), 4),
+                "std": results.spread(scores),
                 "seeds": len(scores),
                 "seconds": round(time.perf_counter() - started, 1),
             }

@@ -161,7 +161,7 @@ def _record(found: dict, data: AudioData, arguments) -> None:
     for variant, scores in clips.items():
         seconds = sum(found[variant, seed]["seconds"] for seed in seeds)
         for name, values in scores.items():
-            row(f"{variant}: {name}", values.mean(), _spread(values.mean(1)), seconds=round(seconds))
+            row(f"{variant}: {name}", values.mean(), results.spread(values.mean(1)), seconds=round(seconds))
         for place, (i, j) in enumerate(np.ndindex(len(seeds), len(folds))):
             of_training = {
                 name.replace(" ", "_"): by_training(values).flat[place].round(4) for name, values in scores.items()
@@ -170,20 +170,16 @@ def _record(found: dict, data: AudioData, arguments) -> None:
     for variant in list(CHANGES)[1:]:
         for name, values in clips[variant].items():
             change = values - clips[WHOLE][name]  # (seeds, N), paired
-            row(f"{variant}: change in {name}, over trainings", change.mean(), _spread(by_training(change)))
+            row(f"{variant}: change in {name}, over trainings", change.mean(), results.spread(by_training(change)))
             error = clustered_error(change.mean(0), data.groups)
             row(f"{variant}: change in {name}, over recordings", change.mean(), error)
     for variant in (WHOLE, NOTHING):
         for size in range(2, len(seeds) + 1):
             teams = [ensemble(logits[variant][list(team)]) for team in combinations(range(len(seeds)), size)]
             right = np.array([(team.argmax(1) == labels).mean() for team in teams])
-            row(f"{variant}, ensemble of {size}: accuracy", right.mean(), _spread(right))
+            row(f"{variant}, ensemble of {size}: accuracy", right.mean(), results.spread(right))
             losses = np.array([log_loss(team, labels) for team in teams])
-            row(f"{variant}, ensemble of {size}: log loss", losses.mean(), _spread(losses))
+            row(f"{variant}, ensemble of {size}: log loss", losses.mean(), results.spread(losses))
     results.record("training_recipe", rows, arguments.command)
     with replacing(RESULTS / "detail" / "training_recipe_trainings.csv") as temporary:
         pd.DataFrame(trainings).to_csv(temporary, index=False, lineterminator="\n")
-
-
-def _spread(values: np.ndarray) -> float:
-    return float(np.std(values, ddof=1)) if values.size > 1 else float("nan")

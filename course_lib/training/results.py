@@ -1,7 +1,7 @@
 """Recorded measurements: one small CSV file a table under figures/results, which notebooks show.
 
 Columns: measure, value, std, seeds, seconds, device, date, command. std is the spread that the table's text names
-(over seeds or folds), seeds how many there were, seconds what the measurement took.
+(over seeds or folds), as `spread` computes it, seeds how many there were, seconds what the measurement took.
 """
 
 import csv
@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from course_lib.paths import RESULTS
 from course_lib.training.device import device_label
@@ -57,6 +59,12 @@ def read(table: str, folder: Path | None = None) -> pd.DataFrame:
         there = ", ".join(sorted(file.stem for file in path.parent.glob("*.csv"))) or "none"
         raise FileNotFoundError(f"no recorded table {table!r}; recorded are: {there}")
     return pd.read_csv(path)
+
+
+def spread(values: ArrayLike) -> float:
+    """The `std` of a row: sample standard deviation (n - 1 in the denominator) to 4 digits; NaN for a single value."""
+    values = np.asarray(values, dtype=float)
+    return round(float(values.std(ddof=1)), 4) if values.size > 1 else float("nan")
 
 
 def _path(table: str, folder: Path | None) -> Path:

@@ -3,6 +3,7 @@
 import platform
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -68,3 +69,9 @@ def test_bad_rows_and_names(tmp_path):
     results.record("there", [{"measure": "a", "value": 1}], "c", folder=tmp_path)
     with pytest.raises(FileNotFoundError, match="recorded are: there"):
         results.read("missing", folder=tmp_path)
+
+
+def test_spread_is_the_sample_standard_deviation_and_unknown_for_one_value():
+    assert results.spread([1.0, 3.0]) == pytest.approx(2**0.5, abs=1e-4)
+    assert results.spread(np.array([2, 2, 2])) == 0
+    assert np.isnan(results.spread([5.0]))
