@@ -2,6 +2,7 @@
 
 import argparse
 
+import pytest
 import torch
 
 from course_lib.experiments import multi_scale
@@ -17,7 +18,8 @@ def test_windows_hold_two_clicks_at_the_stated_gap_away_from_the_edges():
         together = row[: -int(gap)] + row[int(gap) :]
         first = int(together.argmax())
         assert together[first] > 2.5
-        assert multi_scale.EDGE - 2 <= first and first + gap + len(click) <= multi_scale.LENGTH - multi_scale.EDGE + 5
+        # noise may move the best place by two samples
+        assert multi_scale.EDGE - 2 <= first and first + gap < multi_scale.LENGTH - multi_scale.EDGE + 2
 
 
 def test_only_the_dilated_network_sees_a_whole_gap():
@@ -34,7 +36,11 @@ def test_run_writes_a_row_as_soon_as_it_is_done(monkeypatch, tmp_path):
     monkeypatch.setattr(multi_scale, "VARIANTS", {"separable": {"separable": True}})
     multi_scale.run(argparse.Namespace(seeds=[0, 1], steps=2, command="python -m course_lib measure multi_scale"))
     table = results.read("multi_scale").set_index("measure")
-    assert 0 <= table.loc["separable: accuracy", "value"] <= 1 and table.loc["separable: accuracy", "seeds"] == 2
+    scores = [multi_scale.train_gap_classifier({"separable": True}, seed, steps=2)[1] for seed in (0, 1)]
+    assert table.loc["separable: accuracy", "value"] == pytest.approx(sum(scores) / 2, abs=1e-4)
+    assert table.loc["separable: accuracy", "std"] == pytest.approx(abs(scores[1] - scores[0]) / 2**0.5, abs=1e-4)
+    assert table.loc["separable: accuracy", "seeds"] == 2
+    assert table.loc["separable: solved", "value"] == sum(score > 0.95 for score in scores)
     count = sum(p.numel() for p in multi_scale.GapClassifier(separable=True).parameters())
     assert table.loc["separable: parameters", "value"] == count
 
