@@ -25,7 +25,8 @@ class SignalClassifier(ClassifierMixin, BaseEstimator):
     """Classifies signals with a `SignalSequenceTransformer`, or a model of your own, trained by `course_lib.training`.
 
     X: an array (N, L), (N, L, C) or (N, 1, samples), any real dtype; or a list of signals (L,), (L, C) or (1, samples)
-    whose lengths may differ.  y: N labels of any kind.
+    whose lengths may differ.  y: N labels of any kind.  In training, signals of one row are taken for (1, samples);
+    after a training on several channels, one row is one step of them.
     Each channel is brought to mean 0 and standard deviation 1 by the training signals' moments; then signals are
     zero-padded or cut on the right to `max_length` steps (None: the longest signal in training).
 
@@ -123,7 +124,7 @@ class SignalClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         if hasattr(self, "n_features_in_") and _is_table(X):
             X = validate_data(self, X, dtype=np.float32, reset=False)
-        signals = _time_first(X)
+        signals = _time_first(X, self.n_channels_)
         if signals[0].shape[1] != self.n_channels_:
             raise ValueError(f"X: expected signals of {self.n_channels_} channels, got {signals[0].shape[1]}")
         logits = predict(self.model_, self._padded(signals), device=self.device)
@@ -170,14 +171,18 @@ def _is_table(X) -> bool:
     return not (isinstance(X, np.ndarray | Tensor) and X.ndim == 3)
 
 
-def _time_first(X) -> list[np.ndarray]:
-    """Signals (L, C), checked as `SignalDataset` checks them."""
+def _time_first(X, n_channels: int | None = None) -> list[np.ndarray]:
+    """Signals (L, C), checked as `SignalDataset` checks them.  n_channels: C, where a training has settled it."""
     try:
         checked = SignalDataset(X, np.zeros(len(X), dtype=np.int64)).signals
     except ValueError as error:
         raise ValueError(f"X: {error}") from None
-    audio = checked[0].ndim == 2 and checked[0].shape[0] == 1 and checked[0].shape[1] > 1  # (1, samples)
-    return [signal.T if audio else signal.reshape(len(signal), -1) for signal in checked]
+    one_row = [signal.ndim == 2 and len(signal) == 1 for signal in checked]  # (1, samples), or one step of C channels
+    audio = all(one_row) if n_channels is None else n_channels == 1
+    return [
+        signal.T if audio and row else signal.reshape(len(signal), -1)
+        for signal, row in zip(checked, one_row, strict=True)
+    ]
 
 
 def _moments(signals: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -2,10 +2,18 @@
 
 import pickle
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.metrics import (
+    ConfusionMatrixDisplay,
+    PrecisionRecallDisplay,
+    RocCurveDisplay,
+    confusion_matrix,
+    roc_auc_score,
+)
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import nn
@@ -88,6 +96,33 @@ def test_lengths_may_differ_and_channels_may_be_several():
     np.testing.assert_allclose(model.predict_proba(longer), model.predict_proba(cut), atol=1e-6)
     with pytest.raises(ValueError, match="X: expected signals of 3 channels, got 1"):
         model.predict([signal[:, 0] for signal in x])
+
+
+def test_one_row_is_audio_or_one_step_as_the_training_was():
+    generator = np.random.default_rng(0)
+    steps = [generator.standard_normal((length, 3)) for length in (4, 9, 5, 7)]
+    several = SignalClassifier(epochs=1, device="cpu", random_state=0).fit(steps, [0, 1, 0, 1])
+    assert several.n_channels_ == 3
+    one_step, padded = generator.standard_normal((1, 3)), np.zeros((9, 3))
+    padded[:1] = one_step
+    padded[1:] = several.mean_  # which is what zeros are after standardising
+    np.testing.assert_allclose(several.predict_proba([one_step]), several.predict_proba([padded]), atol=1e-6)
+    audio = SignalClassifier(epochs=1, device="cpu", random_state=0).fit([s[:, :1].T for s in steps], [0, 1, 0, 1])
+    assert (audio.n_channels_, audio.max_length_) == (1, 9)
+    np.testing.assert_array_equal(audio.predict_proba([one_step]), audio.predict_proba([one_step.T]))
+
+
+def test_display_classes_of_scikit_learn_take_it():
+    generator = np.random.default_rng(0)
+    signals = [generator.standard_normal(length) for length in (20, 30, 25, 40, 35, 22)]
+    labels = np.array(["a", "b"] * 3)
+    classifier = SignalClassifier(epochs=1, device="cpu", random_state=0).fit(signals, labels)
+    shown = ConfusionMatrixDisplay.from_estimator(classifier, signals, labels)
+    np.testing.assert_array_equal(shown.confusion_matrix, confusion_matrix(labels, classifier.predict(signals)))
+    curve = RocCurveDisplay.from_estimator(classifier, signals, labels)
+    assert curve.roc_auc == pytest.approx(roc_auc_score(labels == "b", classifier.predict_proba(signals)[:, 1]))
+    PrecisionRecallDisplay.from_estimator(classifier, signals, labels)
+    plt.close("all")
 
 
 def test_level_and_unit_do_not_matter():
