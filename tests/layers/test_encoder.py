@@ -79,12 +79,13 @@ def test_encoder_block_equals_transformer_encoder_layer(norm):
 
 def test_swiglu_feed_forward_is_the_formula_and_as_large_as_gelu():
     layer = sl.FeedForward(6, 5, "swiglu").double()
-    x = normal(2, 3, 6)
+    x = normal(2, 3, 6).requires_grad_()
     first, last = layer[0], layer[-1]
     w, v = first.weight.chunk(2)
     b, c = first.bias.chunk(2)
     expected = F.linear(F.silu(F.linear(x, w, b)) * F.linear(x, v, c), last.weight, last.bias)
     torch.testing.assert_close(layer(x), expected)
+    assert_same(gradients(layer(x), x, *layer.parameters()), gradients(expected, x, *layer.parameters()))
     sizes = [sum(p.numel() for p in sl.FeedForward(96, kind=kind).parameters()) for kind in ("gelu", "swiglu")]
     assert sizes[0] == pytest.approx(sizes[1], rel=0.01)
 
@@ -93,12 +94,18 @@ def test_rms_block_equals_the_same_built_of_torch_parts():
     block = sl.EncoderBlock(6, 2, norm_kind="rms", hidden_size=5).double()
     attention = nn.MultiheadAttention(6, 2, batch_first=True).double()
     attention.load_state_dict(block.attention.state_dict())
-    norm = nn.RMSNorm(6, eps=1e-6).double()
-    x = normal(2, 4, 6)
-    h = norm(x)
-    h = x + attention(h, h, h)[0]
+    norms = [nn.RMSNorm(6, eps=1e-6).double() for _ in range(2)]
+    for norm, part in zip(norms, block, strict=True):
+        norm.load_state_dict(part.body[0].state_dict())
     feed_forward = block[1].body[1]
-    torch.testing.assert_close(block(x), h + feed_forward(norm(h)))
+    x = normal(2, 4, 6).requires_grad_()
+    h = norms[0](x)
+    h = x + attention(h, h, h)[0]
+    expected = h + feed_forward(norms[1](h))
+    torch.testing.assert_close(block(x), expected)
+    parts = (norms[0], attention, norms[1], feed_forward)
+    theirs = gradients(expected, x, *[p for part in parts for p in part.parameters()])
+    assert_same(gradients(block(x), x, *block.parameters()), theirs)
 
 
 def test_weights_are_those_that_make_the_output():

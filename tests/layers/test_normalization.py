@@ -11,12 +11,17 @@ from course_lib.sequence import Sequence
 
 @pytest.mark.parametrize("ours, theirs", [(sl.LayerNorm(6), nn.LayerNorm(6)), (sl.RMSNorm(6), nn.RMSNorm(6, eps=1e-6))])
 def test_step_wise_kinds_load_and_equal_pytorch(ours, theirs):
+    ours, theirs = ours.double(), theirs.double()
     with torch.no_grad():
         for parameter in theirs.parameters():
             parameter.normal_()
     ours.load_state_dict(theirs.state_dict())
-    x = torch.randn(2, 5, 6)
+    x, slopes = torch.randn(2, 2, 5, 6, dtype=torch.float64)
+    x.requires_grad_()
     torch.testing.assert_close(ours(x), theirs(x))
+    gradients = [torch.autograd.grad(layer(x), [x, *layer.parameters()], slopes) for layer in (ours, theirs)]
+    for mine, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(mine, other)
 
 
 @pytest.mark.parametrize("make", [sl.LayerNorm, sl.RMSNorm, lambda n: sl.GroupNorm(1, n, cumulative=True)])

@@ -10,21 +10,32 @@ from course_lib.receptive_field import influence
 float64 = torch.float64
 
 
+def gradients(y, *inputs):
+    slopes = torch.randn(y.shape, generator=torch.Generator().manual_seed(9), dtype=float64)
+    return torch.autograd.grad((y * slopes).sum(), inputs)
+
+
+def assert_same_in_value_and_gradient(y, expected, *inputs):
+    torch.testing.assert_close(y, expected)
+    for mine, other in zip(gradients(y, *inputs), gradients(expected, *inputs), strict=True):
+        torch.testing.assert_close(mine, other)
+
+
 def size(module):
     return sum(p.numel() for p in module.parameters())
 
 
 def test_squeeze_and_excitation_is_the_formula():
     layer = sl.SqueezeExcitation(6, reduction=2).double()
-    x = torch.randn(2, 5, 6, dtype=float64)
+    x = torch.randn(2, 5, 6, dtype=float64, requires_grad=True)
     w = torch.sigmoid(layer.excite(F.relu(layer.squeeze(x.mean(1)))))
-    torch.testing.assert_close(layer(x), x * w[:, None])
+    assert_same_in_value_and_gradient(layer(x), x * w[:, None], x, *layer.parameters())
     torch.testing.assert_close(layer.weights(x), w)
 
 
 def test_block_is_the_formula_in_torch_functions():
     block = sl.ResidualBlock(3, 4, dilations=(1, 2, 4)).double().eval()
-    x = torch.randn(2, 20, 3, dtype=float64)
+    x = torch.randn(2, 20, 3, dtype=float64, requires_grad=True)
     body, shortcut = block[0].body, block[0].shortcut
     h = x.transpose(1, 2)
     for i, (conv, norm) in enumerate(((body[0], body[1]), (body[3], body[4]), (body[6], body[7]))):
@@ -34,8 +45,9 @@ def test_block_is_the_formula_in_torch_functions():
         h = F.batch_norm(h, norm.running_mean, norm.running_var, norm.weight, norm.bias)
     h = h * body[8].weights(h.transpose(1, 2))[:, :, None]
     norm = shortcut[1]
-    s = F.batch_norm(F.conv1d(x.transpose(1, 2), shortcut[0].weight), norm.running_mean, norm.running_var)
-    torch.testing.assert_close(block(x), F.mish(h + s).transpose(1, 2))
+    s = F.conv1d(x.transpose(1, 2), shortcut[0].weight)
+    s = F.batch_norm(s, norm.running_mean, norm.running_var, norm.weight, norm.bias)
+    assert_same_in_value_and_gradient(block(x), F.mish(h + s).transpose(1, 2), x, *block.parameters())
 
 
 def test_reach_of_the_dilations():
