@@ -7,8 +7,9 @@ _SILENCE = 1e-8  # amplitude
 
 
 def between_class(x: Tensor, y: Tensor, num_classes: int, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
-    """Play each clip together with another one of the batch, levels standing as r to 1 - r with r even in 0 to 1.
+    """Play each clip together with one drawn from the batch, levels standing as r to 1 - r with r even in 0 to 1.
 
+    Every clip is some other's partner once (a random permutation), so a few meet one of their own class, or themselves.
     x: (B, ..., T) waveforms.  y: (B,) integers.  Returns the mixed x, of the energy that two unrelated sounds of one
     level have, and soft targets (B, num_classes), r for the one class and 1 - r for the other.
     With levels G₁ and G₂ (RMS) the clips are weighed p and 1 - p, p = 1 / (1 + G₁/G₂ · (1 - r)/r), and the sum is
