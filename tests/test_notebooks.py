@@ -43,9 +43,9 @@ def test_outputs_are_stripped(path):
 
 @every_notebook
 def test_cells_are_short(path):
-    lengths = [len(cell.source.splitlines()) for cell in code_cells(path)]
+    lengths = [sum(bool(line.strip()) for line in cell.source.splitlines()) for cell in code_cells(path)]
     assert max(lengths) <= 30
-    assert statistics.median(lengths) <= 10
+    assert statistics.median(lengths) <= 8
 
 
 @every_notebook
