@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import asdict, replace
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -42,13 +43,29 @@ def written(tmp_path, monkeypatch):
 
 def test_each_row_of_the_ladder_changes_one_thing():
     rows = list(encoder_repairs.ladder().items())
-    steps = [setting for name, setting in rows if "put back" not in name]
+    steps = [setting for name, setting in rows if ":" not in name]
     for before, after in zip(steps, steps[1:], strict=False):
         assert sum(asdict(before)[key] != value for key, value in asdict(after).items()) == 1
+    assert sum(":" in name for name, _ in rows) == 4
     assert steps[0] == encoder_repairs.Setting() and steps[-1] == encoder_repairs.repaired()
     for name, setting in rows:
-        if "put back" in name:
+        if ":" in name:  # put back, left out
             assert sum(asdict(steps[-1])[key] != value for key, value in asdict(setting).items()) == 1
+
+
+@pytest.mark.parametrize("regularised", [False, True])
+@pytest.mark.parametrize("augmented", [False, True])
+def test_training_takes_optimiser_smoothing_and_augmentation_from_their_own_switches(
+    monkeypatch, regularised, augmented
+):
+    options = {}
+    monkeypatch.setattr(encoder_repairs, "fit", lambda *_, **given: options.update(given) or Mock())
+    setting = replace(encoder_repairs.repaired(), regularised=regularised, augmented=augmented)
+    encoder_repairs.train(torch.nn.Linear(1, 1), torch.zeros(4, 1), torch.arange(4), setting, seed=0)
+    optimizer = options["optimizer"]([torch.nn.Parameter(torch.zeros(1))])
+    assert isinstance(optimizer, torch.optim.AdamW) == regularised
+    assert (options["loss"].label_smoothing > 0) == regularised
+    assert ("train_transform" in options) == augmented
 
 
 def test_small_kernels_make_one_token_of_128_samples_and_see_the_level():
@@ -77,13 +94,14 @@ def test_encoder_repairs_writes_its_tables_and_resumes(written, monkeypatch, tmp
         if name in ("stuck", "long kernels", "augmentation", "put back: softmax twice")
     }
     monkeypatch.setattr(encoder_repairs, "ladder", lambda: rows)
-    measured, real = [], encoder_repairs._measure
+    measured, found, real = [], [], encoder_repairs._measure
 
     def stop_once(x, data, setting, seed):
         measured.append((setting.tokens, seed))
         if len(measured) == 3:
             raise KeyboardInterrupt
-        return real(x, data, setting, seed)
+        found.append(real(x, data, setting, seed))
+        return found[-1]
 
     monkeypatch.setattr(encoder_repairs, "_measure", stop_once)
     arguments = argparse.Namespace(seeds=[0, 1], command="python -m course_lib measure encoder_repairs")
@@ -91,10 +109,12 @@ def test_encoder_repairs_writes_its_tables_and_resumes(written, monkeypatch, tmp
         encoder_repairs.run(arguments)
     assert not written.exists()
     encoder_repairs.run(arguments)
-    assert measured == [("kernel 3", 0), ("long kernels", 0), *2 * [("log-mel", 0)], ("log-mel", 1), ("log-mel", 0)]
+    assert measured == [("kernel 3", 0), ("long kernels", 0), ("log-mel", 0), *2 * [("log-mel", 0), ("log-mel", 1)]]
     table = results.read("encoder_repairs").set_index("measure")
     assert table.loc["augmentation | accuracy", "seeds"] == 2 and table.loc["stuck | accuracy", "seeds"] == 1
-    assert table.loc["stuck | classes predicted", "value"] >= 1
+    assert table.loc["stuck | classes predicted", "value"] == found[0]["classes predicted"]
+    softmax_twice = [one["training accuracy"] for one in found[-2:]]
+    assert table.loc["put back: softmax twice | training accuracy", "value"] == pytest.approx(np.mean(softmax_twice))
     assert len(pd.read_csv(written / "detail" / "encoder_repairs_curves.csv")) == 2 * len(rows)
     assert not (tmp_path / "cache" / "encoder-repairs").exists()
 
