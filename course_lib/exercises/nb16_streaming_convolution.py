@@ -102,7 +102,10 @@ def latencies(fn):
         mistakes=[
             ([7, 7], "This is the look-ahead f itself: outputs are counted in steps of the stride."),
             ([7, 21], "This is the look-ahead f itself: outputs are counted in steps of the stride."),
-            ([3, 9], "Rounded up: the block that brings the anchor brings stride - 1 later samples too. Round down."),
+            (
+                [3, 9],
+                "Rounded up: the block with the output's own step brings stride - 1 later samples too. Round down.",
+            ),
             ([2, 7], "input_latency is in whole blocks: the outputs that are late, times the stride."),
             ([2, 2], "input_latency is counted in input steps: an output is worth `stride` of them."),
             ([6, 2], "The two are swapped: the output latency comes first."),
@@ -115,7 +118,7 @@ def latencies(fn):
         [2, 6],
         mistakes=[
             ([1, 3], "The dilation is missing: the extent is (K - 1) * dilation + 1."),
-            ([3, 9], "The window ends at extent - 1 steps after its anchor, not at the extent."),
+            ([3, 9], "The window ends at extent - 1 steps after the output's own step, not at the extent."),
         ],
         what="(output, input) latency for K = 5, stride 3, dilation 2, reverse_causal",
     )
@@ -124,7 +127,7 @@ def latencies(fn):
         [3, 3],
         mistakes=[
             ([2, 2], "With an even kernel the halves differ: floor((e - 1) / 2) steps lie before, the rest ahead."),
-            ([5, 5], "same is centred: part of the window lies before the anchor."),
+            ([5, 5], "same is centred: part of the window lies before the output's own step."),
         ],
         what="(output, input) latency for K = 6, same",
     )
