@@ -100,8 +100,12 @@ class TransformerClassifier(nn.Module):
             raise ValueError(f"x: expected real numbers, got {x.dtype}")
         if self.takes_waveforms and (x.dim() != 3 or x.shape[1] != 1 or not x.shape[2]):
             raise ValueError(f"x: expected (B, 1, samples), got {tuple(x.shape)}: one channel, time last")
-        x = x.to(self.classifier[-1].weight.dtype)
-        features = self.features(x).to(x.dtype)  # (B, N, embed_dim), in full precision under autocast too
+        features = self.features(x.to(self.classifier[-1].weight.dtype))  # (B, N, embed_dim)
+        return self.classify_features(features, return_weights)
+
+    def classify_features(self, features: Tensor, return_weights: bool = False):
+        """What `forward` returns, from what `features` made of its input: (B, N, embed_dim)."""
+        features = features.to(self.classifier[-1].weight.dtype)  # in full precision under autocast too
         tokens = self.tokens.layer(Sequence.of(features))  # (B, N + 1, embed_dim)
         weights = []
         for block in self.encoder:

@@ -87,8 +87,23 @@ def test_waveforms_are_mixed_about_every_other_time_and_targets_stay_shares():
 def test_models_take_their_input_and_train_every_weight(make_model):
     torch.manual_seed(0)
     x = torch.randn(2, 1, 16_000) if make_model is esc10.raw_model else torch.randn(2, 64, 17)
-    model = make_model()
-    logits = model(x)
-    assert logits.shape == (2, 10)
-    logits.square().sum().backward()
+    model, targets = make_model(), torch.tensor([3, 1])
+    esc10.smoothed_loss(model(x), targets).backward()
     assert all(p.grad is not None for p in model.parameters())
+    assert model.eval()(x).shape == (2, 10)
+
+
+def test_deep_supervision_adds_a_loss_in_training_and_leaves_the_answer_alone():
+    torch.manual_seed(0)
+    supervised, x, targets = esc10.cls_model(), torch.randn(4, 64, 17), torch.tensor([3, 1, 0, 2])
+    torch.testing.assert_close(supervised.eval()(x), supervised.model(x))
+    logits, other = supervised.train()(x)
+    smoothed = torch.nn.CrossEntropyLoss(label_smoothing=0.1)
+    expected = smoothed(logits, targets) + 0.3 * smoothed(other, targets)
+    torch.testing.assert_close(esc10.smoothed_loss((logits, other), targets), expected)
+    torch.testing.assert_close(esc10.smoothed_loss(logits, targets), smoothed(logits, targets))
+    weight = supervised.model.features.project.weight
+    (slope,) = torch.autograd.grad(smoothed(other, targets), weight)
+    assert slope.abs().sum() > 0  # a way to the convolutions past the encoder
+    right = (logits.argmax(1) == targets).float().mean()
+    torch.testing.assert_close(esc10.share_correct((logits, other), targets), right)
