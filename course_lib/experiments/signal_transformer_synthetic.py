@@ -6,8 +6,9 @@ clipped at 1, bfloat16 autocast, the last epoch's weights. About 30 CPU seconds 
 Every variant is trained with every seed. Beside them: logistic regression on the samples.
 
 Writes figures/results/signal_transformer_synthetic.csv and, under figures/results/detail/,
-signal_transformer_synthetic_epochs.csv (accuracy after every epoch). Rows are written as soon as a variant is done;
-`--only` measures some of the variants. A run that was stopped goes on after the last training that it finished.
+signal_transformer_synthetic_epochs.csv (accuracy after every epoch, of every variant and seed). Rows are written as
+soon as a variant is done; `--only` measures some of the variants. A run that was stopped goes on after the last
+training that it finished.
 """
 
 import time
@@ -46,7 +47,7 @@ VARIANTS = {
 
 
 def add_arguments(parser) -> None:
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default: 0 1 2)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="(default: 0 to 4)")
     parser.add_argument("--only", nargs="+", choices=[*VARIANTS, "logistic regression"], help="(default: all)")
 
 
@@ -64,8 +65,7 @@ def run(arguments) -> None:
             for file, seed in zip(files, arguments.seeds, strict=True)
         ]
         _record(variant, [(one["accuracies"][-1], one["seconds"]) for one in found], arguments)
-        if variant == ALL:
-            _record_epochs(found, arguments)
+        _record_epochs(variant, found, arguments)
         for file in files:
             file.unlink()
 
@@ -88,6 +88,7 @@ def train(seed: int, test: tuple[np.ndarray, np.ndarray], loss: nn.Module | None
         clip_norm=1.0,
         amp=True,
         generator=chance,
+        progress=False,
     )
     return {
         "accuracies": list(history.table.validation_accuracy),
@@ -105,31 +106,38 @@ def _logistic(seed: int, test: tuple[np.ndarray, np.ndarray]) -> tuple[float, fl
 def _record(name: str, found: list[tuple[float, float]], arguments) -> None:
     accuracies, seconds = zip(*found, strict=True)
     row = {"measure": f"accuracy: {name}", "value": round(float(np.mean(accuracies)), 4)}
-    row |= {"std": _spread(accuracies), "seeds": len(found), "seconds": round(sum(seconds))}
+    row |= {"std": results.spread(accuracies), "seeds": len(found), "seconds": round(sum(seconds))}
     results.record("signal_transformer_synthetic", [row], arguments.command)
     print(f"{name}: {row['value']:.3f} ± {row['std']}, {row['seconds']} CPU s", flush=True)
 
 
-def _record_epochs(found: list, arguments) -> None:
+def _record_epochs(variant: str, found: list[dict], arguments) -> None:
+    """The accuracy after each epoch: of all pieces in the table too, of any variant in the file under detail/."""
     steps = EPOCHS * (10 * PER_CLASS // BATCH)
     curves = np.array([one["accuracies"] for one in found])  # (seeds, epochs)
-    sizes = {"steps": steps, "parameters": found[0]["parameters"]}
-    rows = [{"measure": name, "value": value} for name, value in sizes.items()]
-    rows += [
-        {
-            "measure": f"accuracy after epoch {epoch} ({epoch * steps // EPOCHS} steps)",
-            "value": round(float(curves[:, epoch - 1].mean()), 4),
-            "std": _spread(curves[:, epoch - 1]),
-            "seeds": len(found),
-        }
-        for epoch in range(1, EPOCHS + 1)
-    ]
-    results.record("signal_transformer_synthetic", rows, arguments.command)
-    table = pd.DataFrame(curves.T, columns=[f"seed {seed}" for seed in arguments.seeds])
-    table.insert(0, "epoch", range(1, EPOCHS + 1))
-    with replacing(RESULTS / "detail" / "signal_transformer_synthetic_epochs.csv") as temporary:
-        table.to_csv(temporary, index=False, float_format="%.4f", lineterminator="\n")
-
-
-def _spread(values) -> float:
-    return round(float(np.std(values, ddof=1)), 4) if len(values) > 1 else float("nan")
+    if variant == ALL:
+        sizes = {"steps": steps, "parameters": found[0]["parameters"]}
+        rows = [{"measure": name, "value": value} for name, value in sizes.items()]
+        rows += [
+            {
+                "measure": f"accuracy after epoch {epoch} ({epoch * steps // EPOCHS} steps)",
+                "value": round(float(curves[:, epoch - 1].mean()), 4),
+                "std": results.spread(curves[:, epoch - 1]),
+                "seeds": len(found),
+            }
+            for epoch in range(1, EPOCHS + 1)
+        ]
+        results.record("signal_transformer_synthetic", rows, arguments.command)
+    table = pd.DataFrame(
+        [
+            {"variant": variant, "seed": seed, "epoch": epoch, "accuracy": round(accuracy, 4)}
+            for seed, one in zip(arguments.seeds, found, strict=True)
+            for epoch, accuracy in enumerate(one["accuracies"], 1)
+        ]
+    )
+    file = RESULTS / "detail" / "signal_transformer_synthetic_epochs.csv"
+    if file.exists():  # variants that were measured before keep their rows
+        before = pd.read_csv(file)
+        table = pd.concat([before[before["variant"] != variant], table])
+    with replacing(file) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
