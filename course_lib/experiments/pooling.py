@@ -77,7 +77,7 @@ def make_model(head: str) -> PooledClassifier:
 
 
 def add_arguments(parser) -> None:
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="(default: 0)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default: 0 1 2)")
     parser.add_argument("--heads", nargs="+", choices=list(HEADS), default=list(HEADS), help="(default: all)")
 
 
