@@ -111,17 +111,6 @@ def threshold_of(model: nn.Module, statistics, snr_db: float, seed: int, **event
 
 def rows_of(name: str, values: list[dict[str, float]], seconds: float) -> list[dict]:
     """Rows for `results.record`: the mean and the spread over seeds of each measure."""
-    rows = []
-    for measure in values[0]:
-        column = [value[measure] for value in values]
-        std = results.spread(column)
-        rows.append(
-            {
-                "measure": f"{name}: {measure}",
-                "value": round(float(np.mean(column)), 4),
-                "std": std,
-                "seeds": len(column),
-                "seconds": round(seconds),
-            }
-        )
-    return rows
+    return [
+        results.over_seeds(f"{name}: {measure}", [value[measure] for value in values], seconds) for measure in values[0]
+    ]

@@ -10,7 +10,6 @@ parameters; microseconds of CPU a step of one stream, one thread, the best of fi
 
 import time
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -107,12 +106,6 @@ def run(arguments) -> None:
         for task in arguments.tasks:
             started = time.perf_counter()
             scores = [train(name, TASKS[task], seed, arguments.updates)[1] for seed in arguments.seeds]
-            row = {
-                "measure": f"{name}: {task}",
-                "value": round(float(np.mean(scores)), 4),
-                "std": results.spread(scores),
-                "seeds": len(scores),
-                "seconds": round(time.perf_counter() - started, 1),
-            }
+            row = results.over_seeds(f"{name}: {task}", scores, time.perf_counter() - started)
             results.record("accumulator_comparison", [row], arguments.command)
             print(f"{row['measure']:50} {row['value']:.3f} ± {row['std']:.3f}", flush=True)

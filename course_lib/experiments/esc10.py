@@ -198,18 +198,10 @@ def _svm_rows(pictures: np.ndarray, data) -> list[dict]:
         started = time.process_time()
         model = make_pipeline(StandardScaler(), SVC(C=10))
         right = [cross_val_predict(model, x, data.labels, cv=split) == data.labels for split in splits]
-        rows.append(_row(f"{name}: accuracy", [hits.mean() for hits in right], time.process_time() - started))
+        rows.append(
+            results.over_seeds(f"{name}: accuracy", [hits.mean() for hits in right], time.process_time() - started)
+        )
     return rows
-
-
-def _row(measure: str, values, seconds: float) -> dict:
-    return {
-        "measure": measure,
-        "value": round(float(np.mean(values)), 4),
-        "std": results.spread(values),
-        "seeds": len(values),
-        "seconds": round(seconds),
-    }
 
 
 def _record(done: dict, data, svm: list[dict], arguments) -> None:
@@ -232,7 +224,7 @@ def _record(done: dict, data, svm: list[dict], arguments) -> None:
         }.items():
             if not values:
                 continue  # a pair is not trained as such
-            rows.append(_row(f"{name}: {measure}", values, seconds))
+            rows.append(results.over_seeds(f"{name}: {measure}", values, seconds))
         clips = pd.DataFrame({"file": data.files, "label": y, "fold": data.folds, "model": name})
         values = pd.DataFrame(logits[0], columns=[f"logit_{i}" for i in range(10)])
         predictions.append(pd.concat([clips, values], axis=1))

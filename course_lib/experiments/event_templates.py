@@ -162,13 +162,7 @@ def run(arguments) -> None:
                     found.setdefault(measure, []).append((value, entry["seconds"]))
                     print(f"seed {seed}  {measure:60} {value:.4f}", flush=True)
     rows = [
-        {
-            "measure": measure,
-            "value": round(float(np.mean([value for value, _ in values])), 4),
-            "std": results.spread([value for value, _ in values]),
-            "seeds": len(values),
-            "seconds": round(sum(seconds for _, seconds in values)),
-        }
+        results.over_seeds(measure, [value for value, _ in values], sum(seconds for _, seconds in values))
         for measure, values in found.items()
     ]
     results.record("event_templates", rows, arguments.command)

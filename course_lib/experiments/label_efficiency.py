@@ -212,7 +212,8 @@ def run(arguments) -> None:
             parts = [_part(kept, data, make, method, seed, arguments) for seed in arguments.seeds]
             seconds = sum(part["seconds"] for part in parts)
             rows = [
-                _row(data, name, [part["measured"][name] for part in parts], seconds) for name in parts[0]["measured"]
+                results.over_seeds(f"{data}, {name}", [part["measured"][name] for part in parts], seconds)
+                for name in parts[0]["measured"]
             ]
             results.record(TABLE, rows, arguments.command)
     if folder is not None and len(arguments.data) == 2 and len(arguments.methods) == len(METHODS):
@@ -238,9 +239,3 @@ def _timed(make, method: str, seed: int, arguments) -> dict:
     for count in task.counts:
         measured[f"{method}: F1, {count} labelled"] = measure(task, method, seed, count, encoder, arguments)
     return {"measured": measured, "seconds": time.process_time() - started}
-
-
-def _row(data: str, name: str, values: list[float], seconds: float) -> dict:
-    std = results.spread(values)
-    value = round(float(np.mean(values)), 4)
-    return {"measure": f"{data}, {name}", "value": value, "std": std, "seeds": len(values), "seconds": round(seconds)}

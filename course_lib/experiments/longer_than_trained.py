@@ -12,7 +12,6 @@ import copy
 import functools
 import time
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -174,14 +173,7 @@ def _measure(task: str, encoding: str, arguments) -> None:
                 scores.setdefault((name, times), []).append(right_steps(variant, task, times).nanmean().item())
     seconds = round(time.perf_counter() - started, 1)
     rows = [
-        {
-            "measure": f"{task}: {name}: {times} L",
-            "value": round(float(np.mean(values)), 4),
-            "std": results.spread(values),
-            "seeds": len(values),
-            "seconds": seconds,
-        }
-        for (name, times), values in scores.items()
+        results.over_seeds(f"{task}: {name}: {times} L", values, seconds) for (name, times), values in scores.items()
     ]
     results.record("longer_than_trained", rows, arguments.command)
     for row in rows:

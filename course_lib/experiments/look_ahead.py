@@ -132,12 +132,6 @@ def run(arguments) -> None:
             for seed in arguments.seeds:
                 model = train_labeller(past, future, seed, noise=noise, steps=arguments.steps, late=late)
                 wrong.append(wrong_steps(model, x, speaker).float().mean().item())
-            row = {
-                "measure": f"{name}, {'noise' if noise else 'clean'}",
-                "value": round(float(np.mean(wrong)), 4),
-                "std": results.spread(wrong),
-                "seeds": len(wrong),
-                "seconds": round(time.perf_counter() - started, 1),
-            }
+            row = results.over_seeds(f"{name}, {'noise' if noise else 'clean'}", wrong, time.perf_counter() - started)
             results.record("look_ahead", [row], arguments.command)
             print(f"{row['measure']:36} {row['value']:.3f} ± {row['std']:.3f}", flush=True)

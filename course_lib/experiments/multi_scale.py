@@ -92,13 +92,7 @@ def run(arguments) -> None:
     for name, options in VARIANTS.items():
         started = time.process_time()
         scores = [train_gap_classifier(options, seed, arguments.steps)[1] for seed in arguments.seeds]
-        measured = {
-            "measure": f"{name}: accuracy",
-            "value": round(float(np.mean(scores)), 4),
-            "std": results.spread(scores),
-            "seeds": len(scores),
-            "seconds": round(time.process_time() - started, 1),
-        }
+        measured = results.over_seeds(f"{name}: accuracy", scores, time.process_time() - started)
         count = sum(p.numel() for p in GapClassifier(**options).parameters())
         solved = {"measure": f"{name}: solved", "value": int(np.sum(np.array(scores) > 0.95)), "seeds": len(scores)}
         sizes = {"measure": f"{name}: parameters", "value": count}

@@ -11,7 +11,6 @@ Writes figures/results/norms_and_gates.csv: accuracy over test steps, mean and s
 
 import time
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -108,12 +107,6 @@ def run(arguments) -> None:
 
 
 def _record(measure: str, scores: list[float], started: float, arguments) -> None:
-    row = {
-        "measure": measure,
-        "value": round(float(np.mean(scores)), 4),
-        "std": results.spread(scores),
-        "seeds": len(scores),
-        "seconds": round(time.perf_counter() - started, 1),
-    }
+    row = results.over_seeds(measure, scores, time.perf_counter() - started)
     results.record("norms_and_gates", [row], arguments.command)
     print(f"{measure:32} {row['value']:.3f} ± {row['std']:.3f}", flush=True)

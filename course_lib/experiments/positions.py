@@ -11,7 +11,6 @@ Writes figures/results/positions.csv: accuracy on test clips, mean and standard 
 import math
 import time
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -159,13 +158,7 @@ def run(arguments) -> None:
                 scores.setdefault(task, []).append(score)
         seconds = round((time.perf_counter() - started) / len(scores), 1)
         for task, values in scores.items():
-            row = {
-                "measure": f"{task}: {encoding}",
-                "value": round(float(np.mean(values)), 4),
-                "std": results.spread(values),
-                "seeds": len(values),
-                "seconds": seconds,
-            }
+            row = results.over_seeds(f"{task}: {encoding}", values, seconds)
             results.record("positions", [row], arguments.command)
             print(f"{row['measure']:40} {row['value']:.3f} ± {row['std']:.3f}", flush=True)
 

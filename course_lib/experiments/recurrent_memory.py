@@ -10,7 +10,6 @@ Writes figures/results/recurrent_memory.csv: accuracy on 500 fresh sequences, me
 import math
 import time
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -95,12 +94,6 @@ def run(arguments) -> None:
         for name in STARTS:
             started = time.perf_counter()
             scores = [train_recaller(name, distance, seed, arguments.steps)[1] for seed in arguments.seeds]
-            row = {
-                "measure": f"{name}, {distance} steps",
-                "value": round(float(np.mean(scores)), 4),
-                "std": results.spread(scores),
-                "seeds": len(scores),
-                "seconds": round(time.perf_counter() - started, 1),
-            }
+            row = results.over_seeds(f"{name}, {distance} steps", scores, time.perf_counter() - started)
             results.record("recurrent_memory", [row], arguments.command)
             print(f"{row['measure']:28} {row['value']:.3f} ± {row['std']:.3f}", flush=True)

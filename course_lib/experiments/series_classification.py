@@ -95,13 +95,13 @@ def run(arguments) -> None:
             found.append(once(files[-1], lambda data=data, name=name, seed=seed: measured(data, RECIPES[name], seed)))
         took = round(sum(one["seconds"] for one in found) / len(found), 1)  # a training
         exact, running = ([one[kind] for one in found] for kind in ("exact", "running"))
-        rows.append(_row(f"{name}: signal transformer", exact, took))
+        rows.append(results.over_seeds(f"{name}: signal transformer", exact, took))
         if RECIPES[name].norm == "batch":
-            rows.append(_row(f"{name}: running statistics", running, took))
+            rows.append(results.over_seeds(f"{name}: running statistics", running, took))
         if arguments.group and RECIPES[name].norm == "batch":
             found = [measured(data, replace(RECIPES[name], norm="group"), seed) for seed in arguments.seeds]
             took = round(sum(one["seconds"] for one in found) / len(found), 1)
-            rows.append(_row(f"{name}: {GROUP}", [one["exact"] for one in found], took))
+            rows.append(results.over_seeds(f"{name}: {GROUP}", [one["exact"] for one in found], took))
         results.record("series_classification", rows, arguments.command)
         for file in files:
             file.unlink()
@@ -232,13 +232,3 @@ def minirocket(name: str) -> tuple[float, float]:
         model = MiniRocketClassifier(random_state=0).fit(x, y)
         accuracy = model.score(test_x, test_y)
     return float(accuracy), time.process_time() - started
-
-
-def _row(measure: str, accuracies: list[float], seconds: float) -> dict:
-    return {
-        "measure": measure,
-        "value": round(float(np.mean(accuracies)), 4),
-        "std": results.spread(accuracies),
-        "seeds": len(accuracies),
-        "seconds": seconds,
-    }

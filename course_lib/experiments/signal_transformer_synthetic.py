@@ -105,8 +105,7 @@ def _logistic(seed: int, test: tuple[np.ndarray, np.ndarray]) -> tuple[float, fl
 
 def _record(name: str, found: list[tuple[float, float]], arguments) -> None:
     accuracies, seconds = zip(*found, strict=True)
-    row = {"measure": f"accuracy: {name}", "value": round(float(np.mean(accuracies)), 4)}
-    row |= {"std": results.spread(accuracies), "seeds": len(found), "seconds": round(sum(seconds))}
+    row = results.over_seeds(f"accuracy: {name}", accuracies, sum(seconds))
     results.record("signal_transformer_synthetic", [row], arguments.command)
     print(f"{name}: {row['value']:.3f} ± {row['std']}, {row['seconds']} CPU s", flush=True)
 
@@ -119,12 +118,7 @@ def _record_epochs(variant: str, found: list[dict], arguments) -> None:
         sizes = {"steps": steps, "parameters": found[0]["parameters"]}
         rows = [{"measure": name, "value": value} for name, value in sizes.items()]
         rows += [
-            {
-                "measure": f"accuracy after epoch {epoch} ({epoch * steps // EPOCHS} steps)",
-                "value": round(float(curves[:, epoch - 1].mean()), 4),
-                "std": results.spread(curves[:, epoch - 1]),
-                "seeds": len(found),
-            }
+            results.over_seeds(f"accuracy after epoch {epoch} ({epoch * steps // EPOCHS} steps)", curves[:, epoch - 1])
             for epoch in range(1, EPOCHS + 1)
         ]
         results.record("signal_transformer_synthetic", rows, arguments.command)

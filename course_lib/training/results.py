@@ -61,6 +61,15 @@ def read(table: str, folder: Path | None = None) -> pd.DataFrame:
     return pd.read_csv(path)
 
 
+def over_seeds(measure: str, values: ArrayLike, seconds: float | None = None) -> dict:
+    """A row for `record`: mean and `spread` of `values`, one a seed, to 4 digits, and how many there are.
+
+    seconds: kept to a tenth; None: not known.
+    """
+    row = {"measure": measure, "value": round(float(np.mean(values)), 4), "std": spread(values), "seeds": len(values)}
+    return row if seconds is None else row | {"seconds": round(seconds, 1)}
+
+
 def spread(values: ArrayLike) -> float:
     """The `std` of a row: sample standard deviation (n - 1 in the denominator) to 4 digits; NaN for a single value."""
     values = np.asarray(values, dtype=float)

@@ -27,7 +27,7 @@ def test_measures_at_one_threshold():
 
 def test_rows_hold_mean_and_spread_over_seeds():
     (row,) = rows_of("detector", [{"F1": 0.8}, {"F1": 1.0}], 12.3)
-    assert row == {"measure": "detector: F1", "value": 0.9, "std": 0.1414, "seeds": 2, "seconds": 12}
+    assert row == {"measure": "detector: F1", "value": 0.9, "std": 0.1414, "seeds": 2, "seconds": 12.3}
 
 
 @pytest.mark.parametrize(

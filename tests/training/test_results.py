@@ -75,3 +75,9 @@ def test_spread_is_the_sample_standard_deviation_and_unknown_for_one_value():
     assert results.spread([1.0, 3.0]) == pytest.approx(2**0.5, abs=1e-4)
     assert results.spread(np.array([2, 2, 2])) == 0
     assert np.isnan(results.spread([5.0]))
+
+
+def test_a_row_over_seeds_has_mean_spread_and_number():
+    row = results.over_seeds("accuracy", [0.5, 0.7], seconds=12.34)
+    assert row == {"measure": "accuracy", "value": 0.6, "std": results.spread([0.5, 0.7]), "seeds": 2, "seconds": 12.3}
+    assert "seconds" not in results.over_seeds("accuracy", np.array([1.0]))
