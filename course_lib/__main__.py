@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """All commands and their options; `command` is "module:function" below `course_lib.cli`."""
+    """All commands and their options; `command` is "module:function" below `course_lib.course.cli`."""
     parser = argparse.ArgumentParser(
         prog="python -m course_lib", description="Signals from Scratch: check the machine, start notebooks, run them."
     )
@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     module, function = arguments.command.split(":")
     try:
-        return getattr(importlib.import_module(f"course_lib.cli.{module}"), function)(arguments)
+        return getattr(importlib.import_module(f"course_lib.course.cli.{module}"), function)(arguments)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

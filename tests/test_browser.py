@@ -14,7 +14,7 @@ import urllib.request
 import nbformat
 import pytest
 
-from course_lib.exercises.learner import learner_copy, notebook_path
+from course_lib.course.exercises.learner import learner_copy, notebook_path
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (

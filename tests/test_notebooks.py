@@ -7,9 +7,9 @@ import statistics
 import nbformat
 import pytest
 
-from course_lib.cli.execute import execute
-from course_lib.exercises.learner import BEGIN, END, blank, learner_copy, solved_notebooks
-from course_lib.syllabus import SYLLABUS
+from course_lib.course.cli.execute import execute
+from course_lib.course.exercises.learner import BEGIN, END, blank, learner_copy, solved_notebooks
+from course_lib.course.syllabus import SYLLABUS
 
 NOTEBOOKS = solved_notebooks()
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])

@@ -5,9 +5,9 @@ import re
 import pytest
 
 from course_lib.__main__ import build_parser
-from course_lib.exercises.learner import solved_notebooks
+from course_lib.course.exercises.learner import solved_notebooks
+from course_lib.course.syllabus import SYLLABUS
 from course_lib.paths import PROJECT_ROOT
-from course_lib.syllabus import SYLLABUS
 
 README = (PROJECT_ROOT / "README.md").read_text(encoding="utf-8")
 LINKS = re.findall(r"\[([^\]]*)\]\(([^)]+)\)", README)

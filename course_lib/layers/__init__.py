@@ -65,7 +65,6 @@ from course_lib.layers.squeeze_excitation import SqueezeExcitation
 from course_lib.layers.stft import STFT, InverseSTFT
 from course_lib.layers.time_varying import MaskedDense, SequenceDense
 from course_lib.layers.transposed_convolution import Conv1DTranspose, Conv2DTranspose
-from course_lib.random_sequences import random_sequence, random_tokens
 from course_lib.sequence import (
     ChannelSpec,
     Sequence,
@@ -73,6 +72,7 @@ from course_lib.sequence import (
     StatelessLayer,
     stream,
 )
+from course_lib.sequence.random_sequences import random_sequence, random_tokens
 
 __all__ = [
     "Accumulator",

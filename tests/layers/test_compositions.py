@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import course_lib.layers as sl
-from course_lib.contract import check_contract, ragged
 from course_lib.layers.windows import PADDING_MODES
+from course_lib.sequence import check_contract, ragged
 
 CHANNELS = 2
 LARGEST_BLOCK = 6

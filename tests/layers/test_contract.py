@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import course_lib.layers as sl
-from course_lib.contract import check_contract, ragged
+from course_lib.sequence import check_contract, ragged
 
 FAMILIES = {path.stem: runpy.run_path(path)["CASES"] for path in sorted(Path(__file__).parent.glob("cases/*.py"))}
 CASES = {f"{family}: {name}": make for family, cases in FAMILIES.items() for name, make in cases.items()}

@@ -6,8 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import course_lib.layers as sl
-from course_lib.contract import ragged
-from course_lib.sequence import Sequence
+from course_lib.sequence import Sequence, ragged
 
 PADDED_MODES = ("causal", "reverse_causal", "same", "semicausal", "causal_valid", "reverse_causal_valid")
 

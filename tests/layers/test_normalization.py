@@ -5,8 +5,7 @@ import torch
 from torch import nn
 
 import course_lib.layers as sl
-from course_lib.contract import ragged
-from course_lib.sequence import Sequence
+from course_lib.sequence import Sequence, ragged
 
 
 @pytest.mark.parametrize("ours, theirs", [(sl.LayerNorm(6), nn.LayerNorm(6)), (sl.RMSNorm(6), nn.RMSNorm(6, eps=1e-6))])

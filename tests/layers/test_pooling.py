@@ -5,8 +5,7 @@ import torch
 import torch.nn.functional as F
 
 import course_lib.layers as sl
-from course_lib.contract import ragged
-from course_lib.sequence import Sequence
+from course_lib.sequence import Sequence, ragged
 
 LAYERS = (sl.MaxPooling1D, sl.MinPooling1D, sl.AveragePooling1D)
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 import course_lib.layers as sl
-from course_lib.receptive_field import influence
+from course_lib.sequence.receptive_field import influence
 
 float64 = torch.float64
 

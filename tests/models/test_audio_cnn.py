@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from course_lib.experiments.audio_cnn import ChannelsLast
+from course_lib.course.experiments.audio_cnn import ChannelsLast
 from course_lib.models import AudioCNN
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib.contract import check_contract, ragged
 from course_lib.data import event_templates, make_events
 from course_lib.models import EventTemplateBank, fill_from_snippets
 from course_lib.models.event_templates import MARGIN, centred_and_clamped, delays_of, shift, stretch
+from course_lib.sequence import check_contract, ragged
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 from matplotlib.patches import FancyBboxPatch
 
 from course_lib import plots
-from course_lib.syllabus import SYLLABUS
+from course_lib.course.syllabus import SYLLABUS
 
 
 def boxes(ax):

@@ -1,7 +1,7 @@
 """Accumulators: the three kinds of decay, and the two fixed ones at the ends."""
 
 import course_lib.layers as sl
-from course_lib.contract import Case, ragged
+from course_lib.sequence import Case, ragged
 
 
 def accumulator(decay, kind="fixed", lengths=(13, 9, 0)):

@@ -1,7 +1,7 @@
 """Self-attention, cross-attention, rotary, sinusoidal and relative positions."""
 
 import course_lib.layers as sl
-from course_lib.contract import Case, ragged
+from course_lib.sequence import Case, ragged
 
 
 def attention(past, future=0, *, heads=2, t5=None, **options):

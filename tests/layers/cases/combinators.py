@@ -3,7 +3,7 @@
 import torch
 
 import course_lib.layers as sl
-from course_lib.contract import Case, ragged
+from course_lib.sequence import Case, ragged
 
 CASES = {
     "Sequential": lambda: Case(lambda: sl.Sequential([sl.Dense(5), sl.ReLU(), sl.Dense(3)]), ragged(4)),

@@ -3,9 +3,9 @@
 import torch
 
 import course_lib.layers as sl
-from course_lib.contract import Case, ragged
 from course_lib.layers.overlap_add import OVERLAP_MODES
 from course_lib.layers.windows import PADDING_MODES
+from course_lib.sequence import Case, ragged
 
 GEOMETRIES = ((1, 1, 1), (3, 1, 1), (4, 2, 1), (5, 3, 1), (2, 3, 1), (1, 2, 1), (3, 1, 2), (3, 2, 2), (2, 3, 4))
 

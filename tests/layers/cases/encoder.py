@@ -1,7 +1,7 @@
 """The transformer's parts: multi-head attention, positions, the encoder block, the CLS token, the residual CNN."""
 
 import course_lib.layers as sl
-from course_lib.contract import Case, ragged
+from course_lib.sequence import Case, ragged
 
 
 def case(make, *channels):

@@ -1,7 +1,7 @@
 """Filters with finite and infinite impulse responses."""
 
 import course_lib.layers as sl
-from course_lib.contract import Case, ragged
+from course_lib.sequence import Case, ragged
 
 CASES = {
     "FIRFilter": lambda: Case(lambda: sl.FIRFilter([0.5, -1.0, 2.0]), ragged(2)),

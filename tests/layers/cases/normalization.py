@@ -1,7 +1,7 @@
 """Normalisation of a step, of a batch and of groups of channels over time."""
 
 import course_lib.layers as sl
-from course_lib.contract import Case, ragged
+from course_lib.sequence import Case, ragged
 
 CASES = {
     "LayerNorm": lambda: Case(lambda: sl.LayerNorm(4), ragged(4)),

@@ -1,8 +1,8 @@
 """Pooling: kind × padding mode × size, stride and dilation; integers; two dimensions."""
 
 import course_lib.layers as sl
-from course_lib.contract import Case, ragged, ragged_tokens
 from course_lib.layers.windows import PADDING_MODES
+from course_lib.sequence import Case, ragged, ragged_tokens
 
 GEOMETRIES = ((3, 1, 1), (3, 3, 1), (4, 2, 1), (2, 3, 1), (2, 1, 2), (3, 2, 3))
 MASKED_GEOMETRIES = ((3, 1, 1), (4, 2, 1), (2, 1, 2))

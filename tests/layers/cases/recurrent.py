@@ -1,7 +1,7 @@
 """Recurrent layers: each by its equations and by the fused kernel, with biases and without."""
 
 import course_lib.layers as sl
-from course_lib.contract import Case, ragged
+from course_lib.sequence import Case, ragged
 
 
 def recurrent(kind, **options):

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 
 import course_lib.layers as sl
-from course_lib.contract import Case, ragged, ragged_tokens
+from course_lib.sequence import Case, ragged, ragged_tokens
 
 CASES = {
     "Identity": lambda: Case(sl.Identity, ragged(4)),

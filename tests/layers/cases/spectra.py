@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 import course_lib.layers as sl
-from course_lib.contract import PROPERTIES, Case, ragged
 from course_lib.layers.overlap_add import OVERLAP_MODES
 from course_lib.layers.windows import PADDING_MODES
+from course_lib.sequence import PROPERTIES, Case, ragged
 
 FRAMES = ((4, 2), (4, 4), (5, 2), (2, 3), (3, 1))
 # The inverse cancels part of what the transform reaches: what is declared is only a bound.

@@ -1,0 +1,112 @@
+"""Post-norm against pre-norm as depth grows, and GELU against SwiGLU at equal size, on who-is-speaking conversations.
+
+Every model is a stack of encoder blocks of 32 channels with rotary positions and Xavier's initial weights. It is
+trained on batches of 16 noisy conversations of 32 steps, joined from the JapaneseVowels training utterances, and tested
+on 40 joined from the test utterances. "depth": 2, 8 and 16 blocks, 60 batches. "gate": two pre-norm blocks, hidden
+sizes 96 for GELU and 64 for SwiGLU, 100 batches at two rates. About 30 CPU seconds a seed.
+
+Writes figures/results/norms_and_gates.csv: accuracy over test steps, mean and standard deviation over seeds; and for
+"gate" SwiGLU minus GELU, paired by seed.
+"""
+
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import course_lib.layers as sl
+from course_lib.course.experiments import look_ahead
+from course_lib.training import fit, results
+from course_lib.training.rng import isolated
+
+WIDTH, LENGTH, NOISE = 32, 32, 1.0
+DEPTHS = (2, 8, 16)
+WAYS = {"post": ("post", 1), "post, warm-up": ("post", 30), "pre": ("pre", 1)}  # (norm, steps of warm-up)
+HIDDEN_SIZES = {"gelu": 96, "swiglu": 64}  # 2 · 96 · 32 = 3 · 64 · 32 weights
+RATES = (1e-3, 4e-3)
+
+
+def stack(depth: int, norm: str, seed: int, **block) -> nn.Sequential:
+    """(B, T, 12) -> logits (B, T, 9): a linear layer, `depth` encoder blocks (at index 1), a last norm, a linear layer.
+
+    norm: "pre" or "post"; a pre-norm stack normalises its sum once, at the end.  block: arguments of `EncoderBlock`.
+    """
+    with isolated(seed, torch.device("cpu")):
+        blocks = nn.Sequential(*[sl.EncoderBlock(WIDTH, 2, norm=norm, rotary=10_000.0, **block) for _ in range(depth)])
+        for parameter in blocks.parameters():
+            if parameter.dim() == 2:
+                nn.init.xavier_uniform_(parameter)
+        last = sl.LayerNorm(WIDTH) if norm == "pre" else nn.Identity()
+        embed, readout = nn.Linear(look_ahead.COEFFICIENTS, WIDTH), nn.Linear(WIDTH, look_ahead.SPEAKERS)
+    return nn.Sequential(embed, blocks, last, readout)
+
+
+def test_talk() -> tuple[Tensor, Tensor]:
+    """The test conversations (40, 32, 12) and their speakers (40, 32), the same for every model."""
+    generator = torch.Generator().manual_seed(99)
+    return look_ahead.conversations(*look_ahead.load_speakers("test"), 40, LENGTH, NOISE, generator)[:2]
+
+
+def loss(logits: Tensor, speaker: Tensor) -> Tensor:
+    """Cross-entropy over all steps: logits (B, T, 9), speaker (B, T)."""
+    return F.cross_entropy(logits.flatten(0, 1), speaker.flatten())
+
+
+def train(model: nn.Module, seed: int, steps: int, rate: float = 2e-3, warm_up: int = 1) -> nn.Module:
+    """The model after `steps` fresh batches, with Adam; the rate rises linearly over the first `warm_up` of them."""
+    generator, known = torch.Generator().manual_seed(seed), look_ahead.load_speakers("train")
+    batches = [look_ahead.conversations(*known, 16, LENGTH, NOISE, generator)[:2] for _ in range(steps)]
+    adam = torch.optim.Adam(model.parameters(), lr=rate)
+    ramp = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: min(1.0, (step + 1) / warm_up))
+    fit(model, batches, epochs=1, loss=loss, optimizer=adam, schedule=ramp, metrics={}, device="cpu", progress=False)
+    return model.eval()
+
+
+def accuracy(model: nn.Module) -> float:
+    """Share of test steps whose speaker is named."""
+    x, speaker = test_talk()
+    with torch.no_grad():
+        return (model(x).argmax(dim=-1) == speaker).float().mean().item()
+
+
+def gradient_by_block(model: nn.Module) -> list[float]:
+    """Norm of the gradient of each block's parameters, on the test conversations; nothing is changed."""
+    x, speaker = test_talk()
+    parameters = [list(block.parameters()) for block in model[1]]
+    flat = [parameter for block in parameters for parameter in block]
+    gradients = iter(torch.autograd.grad(loss(model(x), speaker), flat))
+    return [sum(next(gradients).square().sum().item() for _ in block) ** 0.5 for block in parameters]
+
+
+def add_arguments(parser) -> None:
+    parser.add_argument("--parts", nargs="+", choices=("depth", "gate"), default=["depth", "gate"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="one training run each")
+    parser.add_argument("--depths", type=int, nargs="+", default=list(DEPTHS))
+
+
+def run(arguments) -> None:
+    if "depth" in arguments.parts:
+        for depth in arguments.depths:
+            for way, (norm, warm_up) in WAYS.items():
+                started = time.perf_counter()
+                scores = [
+                    accuracy(train(stack(depth, norm, seed), seed, 60, warm_up=warm_up)) for seed in arguments.seeds
+                ]
+                _record(f"{way}: {depth} blocks", scores, started, arguments)
+    if "gate" in arguments.parts:
+        for rate in RATES:
+            started, scores = time.perf_counter(), {}
+            for kind, hidden_size in HIDDEN_SIZES.items():
+                models = [stack(2, "pre", s, feed_forward=kind, hidden_size=hidden_size) for s in arguments.seeds]
+                trained = [train(m, s, 100, rate, 10) for m, s in zip(models, arguments.seeds, strict=True)]
+                scores[kind] = [accuracy(model) for model in trained]
+                _record(f"{kind}: rate {rate:g}", scores[kind], started, arguments)
+            gain = [gated - plain for gated, plain in zip(scores["swiglu"], scores["gelu"], strict=True)]
+            _record(f"swiglu − gelu: rate {rate:g}", gain, started, arguments)
+
+
+def _record(measure: str, scores: list[float], started: float, arguments) -> None:
+    row = results.over_seeds(measure, scores, time.perf_counter() - started)
+    results.record("norms_and_gates", [row], arguments.command)
+    print(f"{measure:32} {row['value']:.3f} ± {row['std']:.3f}", flush=True)

@@ -1,0 +1,179 @@
+"""Which way does it run: what a small transformer makes of order, with each way to tell it positions.
+
+Three tasks. "chirp": does a tone rise or fall? Every clip comes with its reversal, so that both classes hold the same
+frames, in opposite order; training and test chirps lie in the first half of the clip, "moved" ones in the second.
+"vowels": is a spoken /ae/ (JapaneseVowels) played forwards or backwards? "speaker": which of nine men speaks? One
+encoder block, six encodings, 250 batches of 32. About half a CPU minute a seed.
+
+Writes figures/results/positions.csv: accuracy on test clips, mean and standard deviation over seeds.
+"""
+
+import math
+import time
+
+import torch
+from torch import Tensor, nn
+
+import course_lib.layers as sl
+from course_lib.course.experiments.look_ahead import load_speakers
+from course_lib.training import cosine_with_warmup, fit, results
+from course_lib.training.rng import isolated
+
+RATE, SAMPLES = 8_000, 4_096  # a clip lasts half a second
+FRAMES, BANDS = 31, 16  # what `frames` makes of it
+ENCODINGS = ("none", "none, causal", "sinusoidal", "learned", "relative bias", "rotary")
+WIDTH, HEADS = 24, 2
+TEST_SEED = 99
+
+
+def chirps(pairs: int, where: tuple[float, float] = (0.0, 1.0), noise: float = 0.1, generator=None):
+    """Rising tones, each followed by its reversal: clips (2 * pairs, SAMPLES), and labels (2 * pairs,), 1 for rising.
+
+    Each tone lasts a quarter of a clip to half of it, lies between the shares `where` of the clip, begins at 300 to
+    1,500 Hz and ends half an octave to one and a half octaves higher.  noise: standard deviation of white noise.
+    """
+    low, high = where[0] * SAMPLES, where[1] * SAMPLES
+    share = torch.rand(4, pairs, 1, generator=generator, dtype=torch.float64)
+    duration = (0.25 + 0.25 * share[0]) * min(SAMPLES, 2 * (high - low))
+    start = low + share[1] * (high - low - duration)
+    first = 300 * 5 ** share[2]
+    last = first * 2 ** (0.5 + share[3])
+    t = (torch.arange(SAMPLES) - start) / duration  # (pairs, SAMPLES), from 0 to 1 while the tone sounds
+    phase = 2 * math.pi * duration / RATE * (first * t + (last - first) * t**2 / 2)
+    tone = torch.sin(phase) * torch.sin(math.pi * t.clamp(0, 1))  # silent before 0 and after 1
+    x = tone.float() + noise * torch.randn(pairs, SAMPLES, generator=generator)
+    x = torch.stack([x, x.flip(1)], dim=1).flatten(0, 1)  # rising, falling, rising, falling, ...
+    if where != (0.0, 1.0):  # a reversal lies at the other end: move it to the same part of the clip
+        x[1::2] = x[1::2].roll(round(low + high - SAMPLES), dims=1)
+    return x, torch.tensor([1, 0]).repeat(pairs)
+
+
+def frames(x: Tensor) -> Tensor:
+    """(B, SAMPLES) -> (B, FRAMES, BANDS): log magnitudes of 32 ms frames, one every 16 ms, in bands of 250 Hz.
+
+    The window is symmetric and the frames reach exactly from end to end: reversed sound has the same frames, reversed.
+    """
+    windows = x.unfold(1, 256, 128) * torch.hann_window(256, periodic=False)  # (B, 31, 256)
+    bands = torch.fft.rfft(windows).abs()[..., :128].unflatten(2, (BANDS, -1)).mean(dim=3)  # (B, 31, 16)
+    return torch.log(bands + 0.1)
+
+
+class OrderModel(nn.Module):
+    """(B, T, in_channels) -> logits (B, num_classes): one encoder block and the mean over time, about 8,000 weights.
+
+    encoding: one of `ENCODINGS`. The block and the mean see no order, so that all of it comes from the encoding.
+    max_length: rows of the learned table.
+    """
+
+    def __init__(self, encoding: str, in_channels: int = BANDS, num_classes: int = 2, max_length: int = FRAMES):
+        super().__init__()
+        if encoding not in ENCODINGS:
+            raise ValueError(f"encoding: expected one of {', '.join(ENCODINGS)}, got {encoding!r}")
+        options = {}
+        if encoding == "none, causal":
+            options = {"max_future_horizon": 0}
+        elif encoding == "relative bias":
+            options = {"relative_position": sl.T5RelativePositionBias(HEADS, num_buckets=16, max_distance=32)}
+        elif encoding == "rotary":
+            options = {"rotary": 10_000.0}
+        self.embed = sl.Dense(WIDTH, in_channels)
+        self.positions = {
+            "sinusoidal": lambda: sl.PositionalEncoding(WIDTH),
+            "learned": lambda: sl.LearnedPositions(max_length, WIDTH),
+        }.get(encoding, sl.Identity)()
+        self.block, self.norm = sl.EncoderBlock(WIDTH, HEADS, **options), sl.LayerNorm(WIDTH)
+        self.pooling, self.readout = sl.MeanPooling(), nn.Linear(WIDTH, num_classes)
+
+    def forward(self, x: Tensor | sl.Sequence) -> Tensor:
+        x = x if isinstance(x, sl.Sequence) else sl.Sequence.of(x)
+        x = self.positions.layer(self.embed.layer(x))
+        return self.readout(self.pooling(self.norm.layer(self.block.layer(x))))
+
+
+def train(encoding: str, batches: list, seed: int, **sizes) -> OrderModel:
+    """An `OrderModel` after one pass over `batches`, in evaluation mode."""
+    with isolated(seed, torch.device("cpu")):
+        model = OrderModel(encoding, **sizes)
+    adam = torch.optim.Adam(model.parameters(), lr=1e-2)
+    fit(
+        model,
+        batches,
+        epochs=1,
+        optimizer=adam,
+        schedule=cosine_with_warmup,
+        clip_norm=1.0,
+        device="cpu",
+        progress=False,
+    )
+    return model.eval()
+
+
+def accuracy(model: OrderModel, x, labels: Tensor) -> float:
+    """Share of right answers."""
+    with torch.no_grad():
+        return (model(x).argmax(dim=1) == labels).float().mean().item()
+
+
+def chirp_batches(steps: int, seed: int, where: tuple[float, float] = (0.0, 1.0)) -> list:
+    """`steps` batches of 16 chirps and their reversals: (frames, labels) each."""
+    generator = torch.Generator().manual_seed(seed)
+    made = (chirps(16, where, generator=generator) for _ in range(steps))
+    return [(frames(x), labels) for x, labels in made]
+
+
+def padded(utterances: list[Tensor]) -> sl.Sequence:
+    """Utterances (T, 12) of different lengths, as one sequence."""
+    lengths = torch.tensor([len(u) for u in utterances])
+    values = nn.utils.rnn.pad_sequence(utterances, batch_first=True)  # (B, T, 12)
+    return sl.Sequence(values, torch.arange(values.shape[1]) < lengths[:, None])
+
+
+def vowels(split: str, task: str) -> tuple[list[Tensor], Tensor]:
+    """Utterances and labels: for "vowels" each one forwards (1) and backwards (0), for "speaker" as they are."""
+    utterances, speakers = load_speakers(split)
+    if task == "speaker":
+        return utterances, speakers
+    both = [u for utterance in utterances for u in (utterance, utterance.flip(0))]
+    return both, torch.tensor([1, 0]).repeat(len(utterances))
+
+
+def vowel_batches(utterances: list[Tensor], labels: Tensor, steps: int, seed: int) -> list:
+    generator = torch.Generator().manual_seed(seed)
+    draws = [torch.randint(len(labels), (32,), generator=generator) for _ in range(steps)]
+    return [(padded([utterances[i] for i in rows]), labels[rows]) for rows in draws]
+
+
+def add_arguments(parser) -> None:
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="one training run each")
+    parser.add_argument("--steps", type=int, default=250, help="batches of 32 clips (default: %(default)s)")
+    parser.add_argument("--encodings", nargs="+", default=list(ENCODINGS), choices=ENCODINGS)
+
+
+def run(arguments) -> None:
+    for encoding in arguments.encodings:
+        scores: dict[str, list[float]] = {}
+        started = time.perf_counter()
+        for seed in arguments.seeds:
+            for task, score in measured(encoding, arguments.steps, seed).items():
+                scores.setdefault(task, []).append(score)
+        seconds = round((time.perf_counter() - started) / len(scores), 1)
+        for task, values in scores.items():
+            row = results.over_seeds(f"{task}: {encoding}", values, seconds)
+            results.record("positions", [row], arguments.command)
+            print(f"{row['measure']:40} {row['value']:.3f} ± {row['std']:.3f}", flush=True)
+
+
+def measured(encoding: str, steps: int, seed: int) -> dict[str, float]:
+    """Test accuracy of one encoding on every task."""
+    held_out = torch.Generator().manual_seed(TEST_SEED)
+    model = train(encoding, chirp_batches(steps, seed, (0.0, 0.5)), seed)
+    scores = {}
+    for name, where in (("chirp", (0.0, 0.5)), ("chirp, moved", (0.5, 1.0))):
+        clips, labels = chirps(250, where, generator=held_out)
+        scores[name] = accuracy(model, frames(clips), labels)
+    for task, classes in (("vowels", 2), ("speaker", 9)):
+        batches = vowel_batches(*vowels("train", task), steps, seed)
+        model = train(encoding, batches, seed, in_channels=12, num_classes=classes)
+        utterances, labels = vowels("test", task)
+        scores[task] = accuracy(model, padded(utterances), labels)
+    return scores

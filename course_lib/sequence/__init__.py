@@ -1,0 +1,43 @@
+"""The contract of the course's layers: one definition, run over a whole sequence or one block of a stream at a time.
+
+`Sequence` carries values together with a mask of valid time steps. `SequenceLayer` is an ordinary `nn.Module` that also
+knows how to run on a stream, with its state passed in and out. `stream` drives a layer block by block and returns what
+the whole-sequence run returns. `check_contract` asks any layer, yours too, whether it keeps these promises.
+"""
+
+from course_lib.sequence.contract import PROPERTIES, Case, check_contract
+from course_lib.sequence.layer import (
+    Constants,
+    SequenceLayer,
+    State,
+    StatelessLayer,
+    check_channels,
+    check_dtype,
+    check_floating,
+)
+from course_lib.sequence.random_sequences import ragged, ragged_tokens, random_sequence, random_tokens
+from course_lib.sequence.receptive_field import influence, shown_receptive_field
+from course_lib.sequence.sequence import ChannelSpec, Sequence
+from course_lib.sequence.streaming import stream
+
+__all__ = [
+    "PROPERTIES",
+    "Case",
+    "ChannelSpec",
+    "Constants",
+    "Sequence",
+    "SequenceLayer",
+    "State",
+    "StatelessLayer",
+    "check_channels",
+    "check_contract",
+    "check_dtype",
+    "check_floating",
+    "influence",
+    "ragged",
+    "ragged_tokens",
+    "random_sequence",
+    "random_tokens",
+    "shown_receptive_field",
+    "stream",
+]

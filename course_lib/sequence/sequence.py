@@ -1,0 +1,109 @@
+"""`Sequence`: values together with a mask of valid time steps; and `ChannelSpec`, what one step looks like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils import _pytree as pytree
+
+
+class ChannelSpec(NamedTuple):
+    """What one time step looks like: the channel shape `(*C)`, without batch and time, and the dtype."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype = torch.float32
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """A batch of sequences: `values` (B, T, *C) and a boolean `mask` (B, T), True where a step is valid.
+
+    `all_valid` is a promise by whoever builds the sequence that no step is masked; layers then skip masking. False
+    means "not known", and is always safe. Raises ValueError where the shapes disagree or the mask is not boolean.
+    """
+
+    values: Tensor
+    mask: Tensor
+    all_valid: bool = False
+
+    def __post_init__(self):
+        if not isinstance(self.values, Tensor) or not isinstance(self.mask, Tensor):
+            return  # a pytree of something else: specs, names, gradients
+        if self.mask.dtype != torch.bool:
+            raise ValueError(f"mask: expected a boolean tensor, got {self.mask.dtype}")
+        if self.values.dim() < 2 or self.values.shape[:2] != self.mask.shape:
+            raise ValueError(
+                f"values, mask: expected (B, T, ...) and (B, T), got {tuple(self.values.shape)} and "
+                f"{tuple(self.mask.shape)}"
+            )
+
+    @classmethod
+    def of(cls, values: Tensor) -> Sequence:
+        """A sequence of `values` (B, T, *C) in which every step is valid."""
+        if values.dim() < 2:
+            raise ValueError(f"values: expected (B, T, ...), got {tuple(values.shape)}")
+        return cls(values, torch.ones(values.shape[:2], dtype=torch.bool, device=values.device), all_valid=True)
+
+    @classmethod
+    def invalid(cls, batch_size: int, steps: int, spec: ChannelSpec, device=None) -> Sequence:
+        """`steps` time steps of zeros, none of them valid."""
+        values = torch.zeros(batch_size, steps, *spec.shape, dtype=spec.dtype, device=device)
+        return cls(values, torch.zeros(batch_size, steps, dtype=torch.bool, device=device))
+
+    @property
+    def shape(self) -> torch.Size:
+        return self.values.shape
+
+    @property
+    def lengths(self) -> Tensor:
+        """(B,) number of valid steps of each item."""
+        return self.mask.sum(dim=1)
+
+    @property
+    def spec(self) -> ChannelSpec:
+        return ChannelSpec(tuple(self.values.shape[2:]), self.values.dtype)
+
+    def __getitem__(self, index) -> Sequence:
+        """Slice batch and time together: `seq[:, a:b]`. Channels are not sliced here: use a layer, or `.values`."""
+        index = index if isinstance(index, tuple) else (index,)
+        if len(index) > 2 or not all(isinstance(i, slice) for i in index):
+            raise ValueError(f"index: expected one or two slices (batch, time), got {index}")
+        return Sequence(self.values[index], self.mask[index], self.all_valid)
+
+    def masked(self, fill: float = 0.0) -> Sequence:
+        """The same sequence with `fill` at the invalid steps, whatever was there (NaN too), in values and gradients."""
+        if self.all_valid:
+            return self
+        mask = self.mask.reshape(self.mask.shape + (1,) * (self.values.dim() - 2))
+        if not (self.values.is_floating_point() or self.values.is_complex()):
+            fill = bool(fill) if self.values.dtype == torch.bool else int(fill)  # keeps the dtype: tokens stay integers
+        return Sequence(torch.where(mask, self.values, fill), self.mask)
+
+    def with_values(self, values: Tensor) -> Sequence:
+        """Other values at the same time steps, (B, T, *C')."""
+        return Sequence(values, self.mask, self.all_valid)
+
+    def to(self, *args, **kwargs) -> Sequence:
+        """As `Tensor.to` for the values; the mask moves along and stays boolean."""
+        values = self.values.to(*args, **kwargs)
+        return Sequence(values, self.mask.to(values.device), self.all_valid)
+
+    @staticmethod
+    def concatenate(parts: list[Sequence]) -> Sequence:
+        """Join along time."""
+        return Sequence(
+            torch.cat([p.values for p in parts], dim=1),
+            torch.cat([p.mask for p in parts], dim=1),
+            all(p.all_valid for p in parts),
+        )
+
+
+pytree.register_pytree_node(
+    Sequence,
+    lambda s: ([s.values, s.mask], s.all_valid),
+    lambda leaves, all_valid: Sequence(*leaves, all_valid),
+    serialized_type_name="course_lib.Sequence",
+)

@@ -1,0 +1,102 @@
+"""Reading exercises out of the notebooks without running them."""
+
+import ast
+import importlib.util
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from course_lib.course.exercises.learner import learner_copy, solved_notebooks
+
+
+def is_literal(node: ast.stmt) -> bool:
+    """`NAME = 3`, and no `x[2] = 3`, which needs an `x` that the notebook has computed."""
+    if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+        return False
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    if not all(isinstance(target, ast.Name) for target in targets):
+        return False
+    try:
+        ast.literal_eval(node.value)
+    except ValueError:
+        return False
+    return True
+
+
+class NotebookExercises:
+    """The check calls of one notebook: {name: argument expressions}, and its definitions."""
+
+    def __init__(self, path: Path):
+        self.path, self.number = path, path.name[:2]
+        self.calls: dict[str, list[ast.expr]] = {}
+        self.repeated: list[str] = []
+        for tree in self._cells(nbformat.read(path, as_version=4)):
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                    owner = node.func.value
+                    if isinstance(owner, ast.Name) and owner.id == "check":
+                        if node.func.attr in self.calls:
+                            self.repeated.append(node.func.attr)
+                        self.calls[node.func.attr] = node.args
+
+    def _cells(self, notebook: nbformat.NotebookNode) -> list[ast.Module]:
+        return [
+            ast.parse(cell.source, filename=f"<{self.path.name} {cell.id}>")
+            for cell in notebook.cells
+            if cell.cell_type == "code"
+        ]
+
+    def arguments(self, name: str, *, solved: bool) -> list[object]:
+        """What the notebook passes to `check.NAME`: from the solved notebook or from the learner's copy.
+
+        Executes imports, functions, classes and literal constants of the notebook, nothing else.
+        """
+        notebook = nbformat.read(self.path, as_version=4) if solved else learner_copy(self.path)
+        names: dict[str, object] = {"__name__": "notebook"}
+        for number, tree in enumerate(self._cells(notebook)):
+            kept = [
+                node
+                for node in tree.body
+                if isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef) or is_literal(node)
+            ]
+            code = compile(ast.Module(kept, type_ignores=[]), f"<{self.path.name} cell {number}>", "exec")
+            exec(code, names)
+            if any(isinstance(n, ast.Attribute) and n.attr == name for n in ast.walk(tree)):
+                break  # a later cell may use the name again
+        return [eval(compile(ast.Expression(node), "<check>", "eval"), names) for node in self.calls[name]]
+
+
+def wrong_answers(number: str) -> dict[str, dict[str, tuple]]:
+    """WRONG of `wrong_nbNN.py`: {check: {label: (callable or tuple of callables, fragment of the hint)}}."""
+    path = Path(__file__).with_name(f"wrong_nb{number}.py")
+    if not path.exists():
+        return {}
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.WRONG
+
+
+NOTEBOOK_EXERCISES = {found.number: found for found in (NotebookExercises(path) for path in solved_notebooks())}
+
+
+@pytest.fixture(autouse=True)
+def own_work_folder(tmp_path, monkeypatch):
+    """No test touches the learner's own folder."""
+    monkeypatch.setenv("COURSE_WORK", str(tmp_path / "work"))
+    monkeypatch.delenv("COURSE_CHECK", raising=False)
+
+
+def pytest_generate_tests(metafunc):
+    """`notebook_exercises`: each notebook; `exercise_of`: each (notebook, name of a check it calls)."""
+    if "notebook_exercises" in metafunc.fixturenames:
+        metafunc.parametrize("notebook_exercises", NOTEBOOK_EXERCISES.values(), ids=NOTEBOOK_EXERCISES)
+    if "exercise_of" in metafunc.fixturenames:
+        pairs = [(found, name) for found in NOTEBOOK_EXERCISES.values() for name in found.calls]
+        metafunc.parametrize("exercise_of", pairs, ids=[f"{found.number}-{name}" for found, name in pairs])
+
+
+@pytest.fixture
+def wrong():
+    return wrong_answers

@@ -1,0 +1,86 @@
+"""The recorded runs on templates and on the event-specific classifier: their data, and short trainings."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from course_lib.course.experiments import event_specific, event_templates
+from course_lib.data import make_events
+from course_lib.models import EventTemplateBank, TemplateDetector
+
+
+def test_parts_seeds_and_levels_share_no_window():
+    windows = {
+        event_templates.windows(part, 1, seed, snr_db)[0].tobytes()
+        for part in ("labelled", "validation", "test", "unlabelled")
+        for seed in range(3)
+        for snr_db in (0, -6)
+    }
+    assert len(windows) == 4 * 3 * 2
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_few_windows_hold_every_type(seed):
+    data, labels, timings = event_templates.few_windows(16, seed, 0.0)
+    assert len(data) == 16 and (labels.sum(axis=0) >= 1).all()
+    assert (np.isnan(timings) == (labels == 0)).all()
+
+
+def test_windows_too_few_to_hold_every_type_are_refused(monkeypatch):
+    monkeypatch.setattr(event_templates, "make_events", lambda count, **_: (None, np.eye(16)[:count], None))
+    with pytest.raises(ValueError, match="no draw of 1 windows"):
+        event_templates.few_windows(1, 0, 0.0)
+
+
+def test_true_kernels_are_the_templates_at_each_warp():
+    kernels = event_templates.true_kernels((0.9, 1.0, 1.1))
+    assert kernels.shape == (16, 3, 6, 104)
+    late = np.square(kernels[..., 60:]).sum(axis=(0, 2, 3))
+    assert late[0] < late[1] < late[2]  # longer events have more at the end
+
+
+def test_learning_and_training_leave_the_global_state_and_repeat():
+    labelled = make_events(24, 1000, seed=1, snr_db=0.0)
+    before, banks = torch.random.get_rng_state(), []
+    for _ in range(2):
+        banks.append(event_templates.learn_templates(labelled, None, seed=0, rounds=1))
+    assert torch.equal(before, torch.random.get_rng_state())
+    torch.testing.assert_close(banks[0].templates, banks[1].templates)
+    assert isinstance(event_templates.train_detector(banks[0], labelled, labelled[0]), TemplateDetector)
+
+
+@pytest.mark.parametrize("name", list(event_specific.MODELS))
+def test_each_model_of_the_comparison_trains_and_finds(name, monkeypatch):
+    monkeypatch.setattr(event_specific, "EPOCHS", 1)
+    labelled = make_events(4, 200, seed=0, snr_db=0.0, event_rate=12.0)
+    model = event_specific.train_model(name, labelled, seed=0)
+    found = event_specific.found_events(model, np.repeat(labelled[0], 3, axis=0))  # ten parts at least
+    assert len(found) == 12
+    if name.endswith("averaged snippets"):
+        torch.manual_seed(0)
+        assert (model.templates.delays() - EventTemplateBank().delays()).abs().max() > 1
+
+
+def test_the_comparison_records_means_and_goes_on_after_a_stop(monkeypatch, tmp_path):
+    recorded, runs = [], []
+
+    def measure(name, seed):
+        runs.append((name, seed))
+        return {"F1": 0.5 + 0.1 * seed, "training (CPU s)": 2.0, "parameters": 10}
+
+    monkeypatch.setattr(event_specific, "cache_dir", lambda: tmp_path)
+    monkeypatch.setattr(event_specific, "measure", measure)
+    monkeypatch.setattr(event_specific.results, "record", lambda table, rows, command: recorded.extend(rows))
+    (tmp_path / "event-specific").mkdir()
+    (tmp_path / "event-specific" / "base, repaired-0.json").write_text(json.dumps(measure("", 0)), encoding="utf-8")
+    runs.clear()
+
+    class Arguments:
+        models, seeds, command = ["base, repaired"], [0, 1], "…"
+
+    event_specific.run(Arguments)
+    assert runs == [("base, repaired", 1)]
+    assert recorded[0] == {"measure": "F1: base, repaired", "value": 0.55, "std": 0.0707, "seeds": 2, "seconds": 4}
+    assert not (tmp_path / "event-specific").exists()
