@@ -1,7 +1,7 @@
 """Recorded runs: measurements that take longer than a notebook's minute.
 
 One file a run. `python -m course_lib measure NAME` calls `run` of `course_lib/course/experiments/NAME.py`, which
-measures and writes its rows to `figures/results/*.csv` with `course_lib.training.results.record`; notebooks show them. ::
+measures and writes its rows to `figures/results/*.csv` with `course_lib.training.results.record`; notebooks show it. ::
 
     '''The CNN baseline, 100 epochs, one official fold held out.'''     # first line: what `measure --help` shows
 
