@@ -1,14 +1,15 @@
 """The data sets the course knows: what they are, whether they are here, and how to get them."""
 
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 from course_lib import paths
 from course_lib.data.audio import Problem
-from course_lib.data.download import fetch_esc10
-from course_lib.data.esc10 import HOW_TO_GET, check_members, find_esc10, read_manifest, verify_esc10
+from course_lib.data.download import check_members, fetch_esc10, read_manifest
+from course_lib.data.esc10 import HOW_TO_GET, find_esc10, verify_esc10
 
-GAIT_MANIFEST = paths.PROJECT_ROOT / "data" / "manifests" / "gait.sha256"
+GAIT_MANIFEST = resources.files("course_lib.data") / "manifests" / "gait.sha256"
 AEON_SETS = (
     "ACSF1",
     "ArrowHead",

@@ -1,19 +1,22 @@
 """Download ESC-10 from its public repository at one commit, check every file, and put it in place in one step."""
 
 import errno
+import hashlib
 import os
 import stat
 import tempfile
 import zipfile
+from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
 
 import pooch
 import requests
 
 from course_lib import paths
-from course_lib.data.audio import DataError, listing
-from course_lib.data.esc10 import MANIFEST, check_members, read_manifest
+from course_lib.data.audio import DataError, Problem, listing
 
+MANIFEST = resources.files("course_lib.data") / "manifests" / "esc10.sha256"
 COMMIT = "553c8f1743b9dba6b282e1323c3ca8fa76923448"
 BASE_URL = "https://github.com/karolpiczak/ESC-10/archive"
 LARGEST_MEMBER = 32 * 2**20  # bytes; the largest real one has under 1 MB
@@ -22,7 +25,7 @@ LARGEST_MEMBER = 32 * 2**20  # bytes; the largest real one has under 1 MB
 def fetch_esc10(
     target: str | os.PathLike | None = None,
     base_url: str = BASE_URL,
-    manifest: str | os.PathLike = MANIFEST,
+    manifest: Traversable = MANIFEST,
     retries: int = 2,
     progress: bool = True,
 ) -> Path:
@@ -119,3 +122,27 @@ def _put_in_place(unpacked: Path, target: Path, members: dict[str, str]) -> None
             raise
         if not _complete(target, members):  # else another process was faster, with the same files
             raise
+
+
+def read_manifest(manifest: Traversable = MANIFEST) -> dict[str, str]:
+    """A file of `sha256sum`'s lines as {relative path: SHA-256}."""
+    lines = manifest.read_text(encoding="utf-8").splitlines()
+    entries = (line.split("  ", 1) for line in lines if line.strip())
+    return {name.removeprefix("*"): digest for digest, name in entries}
+
+
+def check_members(folder: Path, manifest: dict[str, str]) -> list[Problem]:
+    """The files of a manifest that are missing below `folder` or have other content."""
+    problems = []
+    for name, expected in manifest.items():
+        try:
+            with open(folder / name, "rb") as file:
+                actual = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            problems.append(
+                Problem(name, "missing" if isinstance(error, FileNotFoundError) else f"unreadable: {error}")
+            )
+            continue
+        if actual != expected:
+            problems.append(Problem(name, f"changed: SHA-256 is {actual[:12]}…, expected {expected[:12]}…"))
+    return problems

@@ -6,7 +6,6 @@ duration and class name.
 """
 
 import csv
-import hashlib
 import os
 from pathlib import Path
 
@@ -16,9 +15,9 @@ import soundfile
 from course_lib import paths
 from course_lib.data.audio import AudioData, DataError, Problem, check_format, listing
 from course_lib.data.cache import cached_array
+from course_lib.data.download import check_members, fetch_esc10, read_manifest
 from course_lib.data.folder import decode, fingerprint
 
-MANIFEST = paths.PROJECT_ROOT / "data" / "manifests" / "esc10.sha256"
 CLASSES = (
     "dog bark",
     "rain",
@@ -69,8 +68,6 @@ def load_esc10(
     check_format(sample_rate, duration)
     found = find_esc10(root)
     if found is None and download:
-        from course_lib.data.download import fetch_esc10
-
         fetch_esc10(None if root is None else Path(root) / "esc10", progress=progress)
         found = find_esc10(root)
     if found is None:
@@ -132,30 +129,6 @@ def verify_esc10(root: str | os.PathLike | None = None) -> list[Problem]:
     if layout == "ESC-50":
         return check_esc50(folder, _esc50_files(folder)[0])
     return check_members(folder, read_manifest())
-
-
-def read_manifest(path: str | os.PathLike = MANIFEST) -> dict[str, str]:
-    """A file of `sha256sum`'s lines as {relative path: SHA-256}."""
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
-    entries = (line.split("  ", 1) for line in lines if line.strip())
-    return {name.removeprefix("*"): digest for digest, name in entries}
-
-
-def check_members(folder: Path, manifest: dict[str, str]) -> list[Problem]:
-    """The files of a manifest that are missing below `folder` or have other content."""
-    problems = []
-    for name, expected in manifest.items():
-        try:
-            with open(folder / name, "rb") as file:
-                actual = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            problems.append(
-                Problem(name, "missing" if isinstance(error, FileNotFoundError) else f"unreadable: {error}")
-            )
-            continue
-        if actual != expected:
-            problems.append(Problem(name, f"changed: SHA-256 is {actual[:12]}…, expected {expected[:12]}…"))
-    return problems
 
 
 def check_esc50(folder: Path, files: list[str]) -> list[Problem]:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from course_lib.training.files import replacing
+from course_lib.files import replacing
 
 
 class CheckpointError(RuntimeError):

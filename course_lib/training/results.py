@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from course_lib.files import replacing
 from course_lib.paths import RESULTS
 from course_lib.training.device import device_label
-from course_lib.training.files import replacing
 
 COLUMNS = ["measure", "value", "std", "seeds", "seconds", "device", "date", "command"]
 _GIVEN = {"measure", "value", "std", "seeds", "seconds", "device"}

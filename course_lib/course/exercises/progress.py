@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+from course_lib.files import replacing
 from course_lib.paths import work_dir
 
 
@@ -41,8 +42,6 @@ def record(name: str, status: str) -> None:
         "attempts": (attempts if isinstance(attempts, int) else 0) + 1,
         "last": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    from course_lib.training.files import replacing  # here, since it brings torch along, which `read` does without
-
     try:
         with replacing(progress_file()) as temporary:
             temporary.write_text(json.dumps(entries, indent=1, sort_keys=True) + "\n", encoding="utf-8")

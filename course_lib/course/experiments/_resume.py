@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from course_lib.training.files import replacing
+from course_lib.files import replacing
 
 
 def once(file: Path, measure: Callable[[], dict]) -> dict:

@@ -25,11 +25,11 @@ from course_lib.course.experiments.audio_cnn import TEST_FOLD
 from course_lib.course.experiments.encoder_repairs import PICTURE_RATE, Setting, repaired, train
 from course_lib.course.experiments.log_mel_cnn import average_pairs
 from course_lib.data import AudioData, load_esc10, log_mel
+from course_lib.files import replacing
 from course_lib.models import TransformerClassifier
 from course_lib.models.transformer_classifier import LogMelFeatures
 from course_lib.paths import RESULTS, cache_dir
 from course_lib.training import predict, results
-from course_lib.training.files import replacing
 from course_lib.training.rng import isolated
 
 HEADS = (1, 2, 3, 4)

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from course_lib.data import AudioData, load_esc10
+from course_lib.files import replacing
 from course_lib.models import AudioCNN
 from course_lib.paths import RESULTS, cache_dir
 from course_lib.training import fit, predict, results
-from course_lib.training.files import replacing
 from course_lib.training.rng import isolated
 
 TEST_FOLD = 5

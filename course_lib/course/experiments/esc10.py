@@ -37,10 +37,10 @@ from torch.nn.functional import one_hot
 from course_lib.course.experiments._resume import once
 from course_lib.course.experiments.log_mel_cnn import average_pairs
 from course_lib.data import LogMelAugmentation, between_class, load_esc10, log_mel, spec_augment, time_shift
+from course_lib.files import replacing
 from course_lib.models import AttentiveCNN, LearnedFilterbank, LogMelFeatures, TransformerClassifier
 from course_lib.paths import RESULTS, cache_dir
 from course_lib.training import accuracy, adamw, cosine_with_warmup, cross_validate, results
-from course_lib.training.files import replacing
 
 MEL_RATE, RAW_RATE = 22_050, 16_000
 CNN, PAIR, CLS, RAW = "attentive CNN", "two attentive CNNs", "CNN + transformer with CLS token", "raw waveform"

@@ -23,10 +23,10 @@ from torch import nn
 
 from course_lib.course.experiments._resume import once
 from course_lib.data import LogMelAugmentation, load_esc10, log_mel
+from course_lib.files import replacing
 from course_lib.models import LogMelCNN
 from course_lib.paths import RESULTS, cache_dir
 from course_lib.training import cosine_with_warmup, cross_validate, results
-from course_lib.training.files import replacing
 
 SAMPLE_RATE = 22_050
 EPOCHS = 100
