@@ -1,19 +1,23 @@
 """The course's own machinery: exercises, recorded runs, the command line and the syllabus.
 
-It stands on the library's rooms, and none of them imports it. A notebook needs one name of it::
+It stands on the library's rooms, and none of them imports it. A notebook needs two names of it::
 
-    from course_lib.course import check
+    from course_lib.course import check, results
 
     check.conv1d_loop(conv1d_loop)      # prints one line: passed, not attempted yet, or the likely mistake
+    recorded = results.read("audio_cnn")  # a table of measurements that take longer than a notebook
 """
 
+import importlib
 from typing import Any
 
-__all__ = ["CheckFailed", "Outcome", "check", "run_check"]
+__all__ = ["CheckFailed", "Outcome", "check", "results", "run_check"]
 
 
 def __getattr__(name: str) -> Any:
-    """Exercises are imported at first use: `doctor` must run on a machine on which nothing is installed yet."""
+    """Everything is imported at first use: `doctor` must run on a machine on which nothing is installed yet."""
+    if name == "results":
+        return importlib.import_module("course_lib.course.experiments.results")
     if name in __all__:
         from course_lib.course import exercises
 

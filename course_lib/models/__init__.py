@@ -4,6 +4,7 @@ from course_lib.models.accumulative_mlp import SignalAccumulativeMLP
 from course_lib.models.attentive_cnn import AttentiveCNN
 from course_lib.models.audio_cnn import AudioCNN
 from course_lib.models.autoencoder import LSTMAutoencoder
+from course_lib.models.channels_last import ChannelsLast, SmallKernelFeatures
 from course_lib.models.contrastive import ContrastiveLSTM
 from course_lib.models.event_detector import EventDetector, EventMaps
 from course_lib.models.event_specific import EventSpecificClassifier, EventSpecificCNN, EventSpecificTimingHeads
@@ -13,16 +14,22 @@ from course_lib.models.learned_filterbank import LearnedFilterbank
 from course_lib.models.log_mel_cnn import LogMelCNN
 from course_lib.models.lstm_encoder import Transfer
 from course_lib.models.lstm_event_classifier import LSTMEventClassifier
+from course_lib.models.pooled_classifier import CLSPooling, LastStepClassifier, PooledClassifier
+from course_lib.models.position_models import OrderClassifier, StepLabeller
 from course_lib.models.signal_transformer import SignalSequenceTransformer, SignalTransformerConfig, SignalWeights
 from course_lib.models.template_detector import TemplateDetector, candidate_targets
 from course_lib.models.template_learning import expectation_maximisation, fill_from_snippets, make_pursuit, noise_filter
+from course_lib.models.training_only import DeeplySupervised, InTraining
 from course_lib.models.transformer_classifier import LogMelFeatures, TransformerClassifier, WaveformFeatures
 from course_lib.models.variational_autoencoder import LSTMVariationalAutoencoder
 
 __all__ = [
     "AttentiveCNN",
     "AudioCNN",
+    "CLSPooling",
+    "ChannelsLast",
     "ContrastiveLSTM",
+    "DeeplySupervised",
     "EventDetector",
     "EventEnsemble",
     "EventMaps",
@@ -30,17 +37,23 @@ __all__ = [
     "EventSpecificClassifier",
     "EventSpecificTimingHeads",
     "EventTemplateBank",
+    "InTraining",
     "LSTMAutoencoder",
     "LSTMEventClassifier",
     "LSTMVariationalAutoencoder",
+    "LastStepClassifier",
     "LearnedFilterbank",
     "LogMelCNN",
     "LogMelFeatures",
     "MonteCarloDropout",
+    "OrderClassifier",
+    "PooledClassifier",
     "SignalAccumulativeMLP",
     "SignalSequenceTransformer",
     "SignalTransformerConfig",
     "SignalWeights",
+    "SmallKernelFeatures",
+    "StepLabeller",
     "TemplateDetector",
     "Transfer",
     "TransformerClassifier",

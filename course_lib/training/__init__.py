@@ -1,6 +1,5 @@
-"""Training: one loop, cross-validation, checkpoints, tracking and recorded results. No model or data set by name."""
+"""Training: one loop, cross-validation, checkpoints and tracking. No model or data set by name."""
 
-from course_lib.training import results
 from course_lib.training.checkpoint import CheckpointError, load_weights
 from course_lib.training.cross_validation import CrossValidation, cross_validate
 from course_lib.training.device import device_label, resolve_device
@@ -35,6 +34,5 @@ __all__ = [
     "load_weights",
     "predict",
     "resolve_device",
-    "results",
     "truncated_step",
 ]

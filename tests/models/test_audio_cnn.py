@@ -4,8 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from course_lib.course.experiments.audio_cnn import ChannelsLast
-from course_lib.models import AudioCNN
+from course_lib.models import AudioCNN, ChannelsLast
 
 
 def test_size_of_every_layer():

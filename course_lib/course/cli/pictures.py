@@ -12,12 +12,12 @@ from torch.nn.functional import pad
 
 from course_lib import plots
 from course_lib.course.exercises.learner import solved_notebooks
+from course_lib.course.experiments import results
 from course_lib.course.syllabus import SYLLABUS
 from course_lib.data import event_templates, find_esc10, load_esc10, make_events
 from course_lib.data.esc10 import CLASSES
 from course_lib.models import EventTemplateBank, fill_from_snippets
 from course_lib.paths import RESULTS
-from course_lib.training import results
 
 
 class NotHere(Exception):

@@ -1,7 +1,7 @@
 """Recorded runs: measurements that take longer than a notebook's minute.
 
 One file a run. `python -m course_lib measure NAME` calls `run` of `course_lib/course/experiments/NAME.py`, which
-measures and writes its rows to `figures/results/*.csv` with `course_lib.training.results.record`; notebooks show it. ::
+measures and writes its rows to `figures/results/*.csv` with `results.record`; notebooks show it. ::
 
     '''The CNN baseline, 100 epochs, one official fold held out.'''     # first line: what `measure --help` shows
 
@@ -19,7 +19,7 @@ def experiments() -> dict[str, str]:
     """Name → first line of its docstring, read without importing anything."""
     found = {}
     for path in sorted(Path(__file__).parent.glob("*.py")):
-        if not path.name.startswith("_"):
+        if not path.name.startswith("_") and path.stem != "results":
             docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
             found[path.stem] = docstring.partition("\n")[0]
     return found

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from course_lib.course.experiments import results
 from course_lib.data import FreshEvents, make_events
 from course_lib.events import Detections, best_threshold, decode_peaks, event_scores, refractory_filter, window_events
-from course_lib.training import cosine_with_warmup, fit, results
+from course_lib.training import cosine_with_warmup, fit
 
 WINDOW = 2000  # samples: 1 s
 

@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 
 import course_lib.layers as sl
+from course_lib.course.experiments import results
 from course_lib.data import StreamManager
-from course_lib.training import fit, predict, results
+from course_lib.training import fit, predict
 from course_lib.training.rng import isolated
 
 TOKENS, CLASSES, LENGTH = 8, 4, 250

@@ -10,10 +10,11 @@ of the best after 10, 20 and 30 Bayesian trials. With --tracker, every trial is 
 
 import torch
 
+from course_lib.course.experiments import results
 from course_lib.data import StreamManager
 from course_lib.models import SignalAccumulativeMLP
 from course_lib.paths import PROJECT_ROOT
-from course_lib.training import TensorBoardTracker, WandbTracker, fit, results, truncated_step
+from course_lib.training import TensorBoardTracker, WandbTracker, fit, truncated_step
 from course_lib.training.rng import isolated
 from course_lib.training.search import search
 

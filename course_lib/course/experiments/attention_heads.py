@@ -20,6 +20,7 @@ import pandas as pd
 import torch
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
+from course_lib.course.experiments import results
 from course_lib.course.experiments._resume import once
 from course_lib.course.experiments.audio_cnn import TEST_FOLD
 from course_lib.course.experiments.encoder_repairs import PICTURE_RATE, Setting, repaired, train
@@ -29,7 +30,7 @@ from course_lib.files import replacing
 from course_lib.models import TransformerClassifier
 from course_lib.models.transformer_classifier import LogMelFeatures
 from course_lib.paths import RESULTS, cache_dir
-from course_lib.training import predict, results
+from course_lib.training import predict
 from course_lib.training.rng import isolated
 
 HEADS = (1, 2, 3, 4)

@@ -15,15 +15,14 @@ import shutil
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from course_lib.course.experiments import results
 from course_lib.data import AudioData, load_esc10
 from course_lib.files import replacing
-from course_lib.models import AudioCNN
+from course_lib.models import AudioCNN, ChannelsLast
 from course_lib.paths import RESULTS, cache_dir
-from course_lib.training import fit, predict, results
+from course_lib.training import fit, predict
 from course_lib.training.rng import isolated
 
 TEST_FOLD = 5
@@ -48,28 +47,6 @@ def loudest_second(data: AudioData) -> np.ndarray:
 
 
 READINGS = {"whole clip at 3,200 Hz": whole_clip, "loudest second at 16 kHz": loudest_second}
-
-
-class ChannelsLast(nn.Module):
-    """The same AudioCNN computed on (B, C, 1, T) with channels last: equal outputs, half the time on CPUs."""
-
-    def __init__(self, cnn: AudioCNN):
-        super().__init__()
-        self.cnn = cnn
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)  # (B, 1, 1, T)
-        for layer in self.cnn.features:
-            if isinstance(layer, nn.Conv1d):
-                x = F.conv2d(x, layer.weight.unsqueeze(2), layer.bias, padding=(0, 1))
-            elif isinstance(layer, nn.ReLU):
-                x = F.relu(x)
-            else:
-                pairs = x[..., : x.shape[3] // 2 * 2].unflatten(3, (-1, 2))  # (B, C, 1, T / 2, 2)
-                first, second = pairs.unbind(4)
-                largest = isinstance(layer, nn.MaxPool1d)  # max(a, b) = b + relu(a - b), without a table of indices
-                x = second + F.relu(first - second) if largest else pairs.mean(4)
-        return self.cnn.classifier(x.flatten(1))
 
 
 def add_arguments(parser) -> None:

@@ -17,50 +17,29 @@ import shutil
 import time
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
+from course_lib.course.experiments import results
 from course_lib.course.experiments._resume import once
 from course_lib.course.experiments.audio_cnn import whole_clip
 from course_lib.course.experiments.log_mel_cnn import average_pairs
 from course_lib.data import AudioData, LogMelAugmentation, load_esc10, log_mel
 from course_lib.files import replacing
-from course_lib.models import TransformerClassifier
+from course_lib.models import SmallKernelFeatures, TransformerClassifier
 from course_lib.models.transformer_classifier import LogMelFeatures
 from course_lib.paths import RESULTS, cache_dir
-from course_lib.training import cosine_with_warmup, fit, predict, results
+from course_lib.training import cosine_with_warmup, fit, predict
 from course_lib.training.rng import isolated
 
 HELD_OUT = 5
 EPOCHS, MORE_EPOCHS = 20, 100
 LEARNING_RATE = 3e-3
 PICTURE_RATE = 22_050
-
-
-class SmallKernelFeatures(nn.Module):
-    """Tokens from waveforms by three convolutions of kernel 3: (B, 1, samples) -> (B, samples // 128, embed_dim).
-
-    After each come ReLU and max pooling, by 4, 4 and 8. The waveform is taken as it is, whatever its level.
-    """
-
-    def __init__(self, embed_dim: int):
-        super().__init__()
-        self.convolutions = nn.ModuleList(
-            nn.Conv1d(width, wider, kernel_size=3, padding=1) for width, wider in pairwise((1, 16, 32, embed_dim))
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)  # (B, 1, 1, samples): faster on CPUs
-        for convolution, pool in zip(self.convolutions, (4, 4, 8), strict=True):
-            x = F.conv2d(x, convolution.weight.unsqueeze(2), convolution.bias, padding=(0, 1))
-            x = F.max_pool2d(F.relu(x), (1, pool))
-        return x.squeeze(2).transpose(1, 2)  # (B, samples // 128, embed_dim)
 
 
 @dataclass(frozen=True)

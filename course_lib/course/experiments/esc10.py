@@ -34,13 +34,21 @@ from sklearn.svm import SVC
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from course_lib.course.experiments import results
 from course_lib.course.experiments._resume import once
 from course_lib.course.experiments.log_mel_cnn import average_pairs
 from course_lib.data import LogMelAugmentation, between_class, load_esc10, log_mel, spec_augment, time_shift
 from course_lib.files import replacing
-from course_lib.models import AttentiveCNN, LearnedFilterbank, LogMelFeatures, TransformerClassifier
+from course_lib.models import (
+    AttentiveCNN,
+    DeeplySupervised,
+    InTraining,
+    LearnedFilterbank,
+    LogMelFeatures,
+    TransformerClassifier,
+)
 from course_lib.paths import RESULTS, cache_dir
-from course_lib.training import accuracy, adamw, cosine_with_warmup, cross_validate, results
+from course_lib.training import accuracy, adamw, cosine_with_warmup, cross_validate
 
 MEL_RATE, RAW_RATE = 22_050, 16_000
 CNN, PAIR, CLS, RAW = "attentive CNN", "two attentive CNNs", "CNN + transformer with CLS token", "raw waveform"
@@ -50,24 +58,6 @@ PUBLISHED = {
     "random forest (Piczak 2015)": 0.727,
     "human listeners (Piczak 2015)": 0.957,
 }
-
-
-class DeeplySupervised(nn.Module):
-    """A `TransformerClassifier` whose convolutions get a gradient that does not come through the attention.
-
-    In training a pair: logits (B, num_classes) of the CLS token, and those of a linear layer on the mean of the tokens
-    that go into the encoder. In evaluation mode the first alone.  Source: Lee et al. 2015, Deeply-Supervised Nets.
-    """
-
-    def __init__(self, model: TransformerClassifier):
-        super().__init__()
-        self.model = model
-        self.auxiliary = nn.Linear(model.classifier[-1].in_features, model.classifier[-1].out_features)
-
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        tokens = self.model.features(x)  # (B, N, embed_dim)
-        logits = self.model.classify_features(tokens)
-        return (logits, self.auxiliary(tokens.float().mean(dim=1))) if self.training else logits
 
 
 def smoothed_loss(outputs: Tensor | tuple[Tensor, Tensor], targets: Tensor) -> Tensor:
@@ -82,11 +72,9 @@ def share_correct(outputs: Tensor | tuple[Tensor, Tensor], targets: Tensor) -> T
     return accuracy(outputs[0] if isinstance(outputs, tuple) else outputs, targets)
 
 
-class Masks(nn.Module):
-    """SpecAugment between a front end and a CNN, in training mode only."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return spec_augment(x, time_width=x.shape[-1] // 8) if self.training else x
+def masked(x: Tensor) -> Tensor:
+    """SpecAugment of what a front end made of the waveform: (B, bands, columns)."""
+    return spec_augment(x, time_width=x.shape[-1] // 8)
 
 
 def mix_waveforms(x: Tensor, y: Tensor, generator=None) -> tuple[Tensor, Tensor]:
@@ -101,7 +89,7 @@ def mix_waveforms(x: Tensor, y: Tensor, generator=None) -> tuple[Tensor, Tensor]
 
 def raw_model() -> nn.Module:
     front = LearnedFilterbank(RAW_RATE, kernel_size=800, stride=320, average=4)  # 80 ms a column
-    return AttentiveCNN(features=nn.Sequential(front, Masks(), LogMelFeatures(128)))
+    return AttentiveCNN(features=nn.Sequential(front, InTraining(masked), LogMelFeatures(128)))
 
 
 def cls_model() -> nn.Module:

@@ -15,6 +15,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from course_lib.course.experiments import results
 from course_lib.course.experiments._event_runs import find, measures, rows_of, threshold_of, train, windows
 from course_lib.data import coloured_noise, event_templates, make_event_stream, make_events
 from course_lib.events import (
@@ -30,7 +31,6 @@ from course_lib.events import (
 )
 from course_lib.losses import EventTimingLoss, HeatmapLoss
 from course_lib.models import EventDetector, LSTMEventClassifier
-from course_lib.training import results
 
 TABLE = "event_detection"
 CLASSIFIERS = {

@@ -17,13 +17,14 @@ from functools import partial
 import numpy as np
 import torch
 
+from course_lib.course.experiments import results
 from course_lib.course.experiments._resume import once
 from course_lib.data import make_events
 from course_lib.events import best_threshold, decode_peaks, event_scores, window_events
 from course_lib.losses import EventSpecificLoss, EventTimingLoss
 from course_lib.models import EventSpecificClassifier, LSTMEventClassifier, fill_from_snippets
 from course_lib.paths import cache_dir
-from course_lib.training import cosine_with_warmup, fit, results
+from course_lib.training import cosine_with_warmup, fit
 from course_lib.training.device import mode
 from course_lib.training.rng import isolated
 

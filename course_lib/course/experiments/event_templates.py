@@ -20,6 +20,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from course_lib.course.experiments import results
 from course_lib.course.experiments._event_runs import close_recall
 from course_lib.course.experiments._resume import once
 from course_lib.data import event_templates, make_event_stream, make_events
@@ -42,7 +43,6 @@ from course_lib.models import (
 from course_lib.models.event_templates import MARGIN
 from course_lib.models.template_learning import WARPS
 from course_lib.paths import cache_dir
-from course_lib.training import results
 from course_lib.training.rng import isolated
 
 LABELLED, VALIDATION, TEST, UNLABELLED = 320, 200, 400, 400  # windows of 2000 samples

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from course_lib.course.experiments import results
 from course_lib.course.experiments._event_runs import rows_of
 from course_lib.data import EventBatch, load_gait_events
 from course_lib.data.event_dataset import channel_statistics
@@ -21,7 +22,7 @@ from course_lib.events import Detections, LiveDetector, best_threshold, event_sc
 from course_lib.losses import HeatmapLoss
 from course_lib.models import EventDetector
 from course_lib.paths import data_roots
-from course_lib.training import cosine_with_warmup, fit, results
+from course_lib.training import cosine_with_warmup, fit
 
 RESOLUTION = 4  # samples a frame: 20 ms
 REFRACTORY = 100  # samples: no foot touches the ground twice in half a second

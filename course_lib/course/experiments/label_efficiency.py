@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from course_lib.course.experiments import results
 from course_lib.course.experiments._label_tasks import Task, Windows, gait, generated, steps_of
 from course_lib.course.experiments._label_templates import matched_filter, snippets_and_em
 from course_lib.course.experiments._resume import once
@@ -37,13 +38,7 @@ from course_lib.events import Detections, best_threshold, decode_peaks, event_sc
 from course_lib.losses import AutoencoderLoss, EventTimingLoss, VariationalLoss
 from course_lib.models import ContrastiveLSTM, LSTMAutoencoder, LSTMEventClassifier, LSTMVariationalAutoencoder
 from course_lib.paths import cache_dir, data_roots
-from course_lib.training import (
-    ContrastiveTrainer,
-    SupervisedTrainer,
-    UnsupervisedTrainer,
-    cosine_with_warmup,
-    results,
-)
+from course_lib.training import ContrastiveTrainer, SupervisedTrainer, UnsupervisedTrainer, cosine_with_warmup
 from course_lib.training.rng import isolated
 
 TABLE = "label_efficiency"

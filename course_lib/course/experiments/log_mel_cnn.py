@@ -21,12 +21,13 @@ import torch
 from sklearn.metrics import accuracy_score, f1_score
 from torch import nn
 
+from course_lib.course.experiments import results
 from course_lib.course.experiments._resume import once
 from course_lib.data import LogMelAugmentation, load_esc10, log_mel
 from course_lib.files import replacing
 from course_lib.models import LogMelCNN
 from course_lib.paths import RESULTS, cache_dir
-from course_lib.training import cosine_with_warmup, cross_validate, results
+from course_lib.training import cosine_with_warmup, cross_validate
 
 SAMPLE_RATE = 22_050
 EPOCHS = 100

@@ -17,26 +17,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import course_lib.layers as sl
-from course_lib.course.experiments import look_ahead
-from course_lib.training import fit, results
+from course_lib.course.experiments import look_ahead, results
+from course_lib.models import StepLabeller
+from course_lib.training import fit
 from course_lib.training.rng import isolated
 
 SYMBOLS, DELAY = 8, 5
-WIDTH, HEADS, HORIZON = 32, 2, 8
 LENGTHS = {"echo": 16, "speakers": 32}  # L, in steps
 STEPS = {"echo": 500, "speakers": 200}  # training batches of the recorded run
 TEST_SEED = 99  # of the test sequences, the same for every model
-ENCODINGS = (
-    "none",
-    "sinusoidal",
-    "learned",
-    "rotary",
-    "T5 bias",
-    "sinusoidal, random start",
-    "learned, random start",
-    "none, horizon 8",
-    "rotary, horizon 8",
-)
+ENCODINGS = StepLabeller.ENCODINGS
 
 
 def echo(count: int, length: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
@@ -60,53 +50,13 @@ def sequences(task: str, count: int, length: int, generator: torch.Generator, sp
     return talk[0], talk[1]
 
 
-class Labeller(nn.Module):
-    """Logits for every step from a small transformer: (B, T, in_channels) -> (B, T, classes).
-
-    encoding: one of `ENCODINGS`.  train_length: L. A learned table has 4L rows, so that it can be asked for 4L steps;
-    training at L moves only the first L of them, unless each sequence starts at a random row ("random start").
-    """
-
-    def __init__(self, encoding: str, in_channels: int, classes: int, train_length: int, num_layers: int = 2):
-        super().__init__()
-        if encoding not in ENCODINGS:
-            raise ValueError(f"encoding: expected one of {ENCODINGS}, got {encoding!r}")
-        kind, _, option = encoding.partition(", ")
-        self.embed = nn.Linear(in_channels, WIDTH)
-        self.positions = sl.Identity()
-        if kind == "sinusoidal":
-            self.positions = sl.PositionalEncoding(WIDTH)
-        if kind == "learned":
-            self.positions = sl.LearnedPositions(4 * train_length, WIDTH)
-        self.starts = 3 * train_length + 1 if option == "random start" else 1
-        horizon = HORIZON if option.startswith("horizon") else -1
-
-        def block() -> sl.EncoderBlock:
-            bias = sl.T5RelativePositionBias(HEADS, max_distance=train_length) if kind == "T5 bias" else None
-            rotary = 10_000.0 if kind == "rotary" else None
-            options = {"max_past_horizon": horizon, "max_future_horizon": horizon, "relative_position": bias}
-            return sl.EncoderBlock(WIDTH, HEADS, hidden_size=2 * WIDTH, rotary=rotary, **options)
-
-        self.blocks = nn.Sequential(*[block() for _ in range(num_layers)])
-        self.readout = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, classes))
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.embed(x)  # (B, T, WIDTH)
-        if self.training and self.starts > 1:  # the state of the layer is the position at which it goes on
-            start = torch.randint(self.starts, (len(x),))
-            x = self.positions.step(sl.Sequence.of(x), start)[0].values
-        else:
-            x = self.positions(x)
-        return self.readout(self.blocks(x))
-
-
-def train(task: str, encoding: str, seed: int, steps: int, num_layers: int = 2) -> Labeller:
+def train(task: str, encoding: str, seed: int, steps: int, num_layers: int = 2) -> StepLabeller:
     """A labeller after `steps` batches of 32 fresh sequences of length L; `seed` decides weights and sequences."""
     generator, length = torch.Generator().manual_seed(seed), LENGTHS[task]
     batches = [sequences(task, 32, length, generator) for _ in range(steps)]
     with isolated(seed, torch.device("cpu")):
         classes = SYMBOLS if task == "echo" else look_ahead.SPEAKERS
-        model = Labeller(encoding, batches[0][0].shape[2], classes, length, num_layers)
+        model = StepLabeller(encoding, batches[0][0].shape[2], classes, length, num_layers)
         optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 5e-3, steps)
         options = {"metrics": {}, "clip_norm": 1.0, "device": "cpu", "progress": False}
@@ -122,17 +72,17 @@ def right_steps(model: nn.Module, task: str, times: int) -> Tensor:
     return right.masked_fill(answers < 0, torch.nan)
 
 
-def stretched(model: Labeller, train_length: int, length: int) -> Labeller:
+def stretched(model: StepLabeller, train_length: int, length: int) -> StepLabeller:
     """A copy of a "learned" model whose first `train_length` positions are drawn out linearly over `length` steps."""
     model = copy.deepcopy(model)
-    rows = model.positions.weight[:train_length].detach().T[None]  # (1, WIDTH, L)
-    drawn_out = F.interpolate(rows, size=length, mode="linear", align_corners=True)  # (1, WIDTH, length)
-    model.positions = sl.LearnedPositions(length, WIDTH)
+    rows = model.positions.weight[:train_length].detach().T[None]  # (1, StepLabeller.WIDTH, L)
+    drawn_out = F.interpolate(rows, size=length, mode="linear", align_corners=True)  # (1, StepLabeller.WIDTH, length)
+    model.positions = sl.LearnedPositions(length, StepLabeller.WIDTH)
     model.positions.weight.data = drawn_out[0].T.contiguous()
     return model
 
 
-def with_horizon(model: Labeller, horizon: int) -> Labeller:
+def with_horizon(model: StepLabeller, horizon: int) -> StepLabeller:
     """A copy of the model, its weights as they are, in which no step sees further than `horizon` steps."""
     model = copy.deepcopy(model)
     for block in model.blocks:

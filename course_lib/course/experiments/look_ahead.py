@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import course_lib.layers as sl
-from course_lib.training import fit, results
+from course_lib.course.experiments import results
+from course_lib.training import fit
 from course_lib.training.rng import isolated
 
 COEFFICIENTS, SPEAKERS, WIDTH = 12, 9, 16

@@ -16,10 +16,12 @@ from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import course_lib.layers as sl
-from course_lib.training import cosine_with_warmup, fit, predict, results
+from course_lib.course.experiments import results
+from course_lib.models import PooledClassifier
+from course_lib.training import cosine_with_warmup, fit, predict
 from course_lib.training.rng import isolated
 
 LENGTH = 192
@@ -50,25 +52,19 @@ def gap_batch(batch_size: int, generator: torch.Generator | None = None) -> tupl
     return x[..., None], wide
 
 
-class GapClassifier(nn.Module):
-    """`MultiScaleCNN` of two stages (8 and 16 channels, strides 1 and 2), maximum over time: (B, T, 1) -> (B, 2)."""
+def gap_classifier(**options) -> PooledClassifier:
+    """`MultiScaleCNN` of two stages (8 and 16 channels, strides 1 and 2), maximum over time: (B, T, 1) -> (B, 2).
 
-    def __init__(self, **options):
-        """options: of `MultiScaleCNN`."""
-        super().__init__()
-        self.cnn = sl.MultiScaleCNN(1, (8, 16), (1, 2), **options)
-        self.pool = sl.MaxPooling()
-        self.readout = nn.Linear(16, 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.readout(self.pool(self.cnn(x)))
+    options: of `MultiScaleCNN`.
+    """
+    return PooledClassifier(sl.MultiScaleCNN(1, (8, 16), (1, 2), **options), "max", 16, 2)
 
 
-def train_gap_classifier(options: dict, seed: int, steps: int) -> tuple[GapClassifier, float]:
+def train_gap_classifier(options: dict, seed: int, steps: int) -> tuple[PooledClassifier, float]:
     """The model after `steps` batches, and its accuracy on 1,000 windows that it has not seen."""
     generator = torch.Generator().manual_seed(seed)
     with isolated(seed, torch.device("cpu")):
-        model = GapClassifier(**options)
+        model = gap_classifier(**options)
     fit(
         model,
         [gap_batch(32, generator) for _ in range(steps)],
@@ -93,7 +89,7 @@ def run(arguments) -> None:
         started = time.process_time()
         scores = [train_gap_classifier(options, seed, arguments.steps)[1] for seed in arguments.seeds]
         measured = results.over_seeds(f"{name}: accuracy", scores, time.process_time() - started)
-        count = sum(p.numel() for p in GapClassifier(**options).parameters())
+        count = sum(p.numel() for p in gap_classifier(**options).parameters())
         solved = {"measure": f"{name}: solved", "value": int(np.sum(np.array(scores) > 0.95)), "seeds": len(scores)}
         sizes = {"measure": f"{name}: parameters", "value": count}
         results.record("multi_scale", [measured, solved, sizes], arguments.command)

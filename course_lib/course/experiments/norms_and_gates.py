@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import course_lib.layers as sl
-from course_lib.course.experiments import look_ahead
-from course_lib.training import fit, results
+from course_lib.course.experiments import look_ahead, results
+from course_lib.training import fit
 from course_lib.training.rng import isolated
 
 WIDTH, LENGTH, NOISE = 32, 32, 1.0

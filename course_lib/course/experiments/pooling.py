@@ -15,60 +15,19 @@ from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-import course_lib.layers as sl
+from course_lib.course.experiments import results
 from course_lib.course.experiments._resume import once
 from course_lib.course.experiments.log_mel_cnn import SAMPLE_RATE, average_pairs
 from course_lib.data import LogMelAugmentation, load_esc10, log_mel
-from course_lib.models.transformer_classifier import LogMelFeatures
+from course_lib.models import LogMelFeatures, PooledClassifier
+from course_lib.models.pooled_classifier import HEADS
 from course_lib.paths import cache_dir
-from course_lib.training import cosine_with_warmup, cross_validate, results
+from course_lib.training import cosine_with_warmup, cross_validate
 
 EPOCHS = 100
 EMBED_DIM = 128
-
-
-class CLSPooling(nn.Module):
-    """A CLS token in front, one encoder block, and what the token has gathered: (B, T, embed_dim) -> (B, embed_dim)."""
-
-    def __init__(self, embed_dim: int, num_heads: int = 4):
-        super().__init__()
-        self.token = sl.CLSToken(embed_dim)
-        self.block = sl.EncoderBlock(embed_dim, num_heads)
-        self.norm = sl.LayerNorm(embed_dim)
-
-    def forward(self, x: Tensor, return_weights: bool = False):
-        """The vector; with `return_weights` a pair (vector, (B, num_heads, T)), how the token looks at the steps."""
-        tokens = self.token(x)  # (B, T + 1, embed_dim)
-        pooled = self.norm(self.block(tokens))[:, 0]
-        return (pooled, self.block.weights(tokens)[:, :, 0, 1:]) if return_weights else pooled
-
-
-HEADS = {  # name: (module for embed_dim channels, features for each of them)
-    "mean": (lambda embed_dim: sl.MeanPooling(), 1),
-    "max": (lambda embed_dim: sl.MaxPooling(), 1),
-    "statistics": (lambda embed_dim: sl.StatisticsPooling(), 2),
-    "attention": (lambda embed_dim: sl.AttentionPooling(embed_dim), 1),
-    "attention statistics": (lambda embed_dim: sl.AttentionPooling(embed_dim, statistics=True), 2),
-    "CLS": (CLSPooling, 1),
-}
-
-
-class PooledClassifier(nn.Module):
-    """A backbone that makes (B, T, embed_dim) of its input, one of `HEADS`, a linear layer: logits (B, num_classes)."""
-
-    def __init__(self, features: nn.Module, head: str, embed_dim: int, num_classes: int):
-        super().__init__()
-        if head not in HEADS:
-            raise ValueError(f"head: expected one of {', '.join(HEADS)}, got {head!r}")
-        make, copies = HEADS[head]
-        self.features, self.pool = features, make(embed_dim)
-        self.classifier = nn.Linear(copies * embed_dim, num_classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        tokens = self.features(x).to(self.classifier.weight.dtype)  # (B, T, embed_dim), full precision under autocast
-        return self.classifier(self.pool(tokens))
 
 
 def make_model(head: str) -> PooledClassifier:

@@ -15,14 +15,15 @@ import torch
 from torch import Tensor, nn
 
 import course_lib.layers as sl
+from course_lib.course.experiments import results
 from course_lib.course.experiments.look_ahead import load_speakers
-from course_lib.training import cosine_with_warmup, fit, results
+from course_lib.models import OrderClassifier
+from course_lib.training import cosine_with_warmup, fit
 from course_lib.training.rng import isolated
 
 RATE, SAMPLES = 8_000, 4_096  # a clip lasts half a second
 FRAMES, BANDS = 31, 16  # what `frames` makes of it
-ENCODINGS = ("none", "none, causal", "sinusoidal", "learned", "relative bias", "rotary")
-WIDTH, HEADS = 24, 2
+ENCODINGS = OrderClassifier.ENCODINGS
 TEST_SEED = 99
 
 
@@ -58,42 +59,10 @@ def frames(x: Tensor) -> Tensor:
     return torch.log(bands + 0.1)
 
 
-class OrderModel(nn.Module):
-    """(B, T, in_channels) -> logits (B, num_classes): one encoder block and the mean over time, about 8,000 weights.
-
-    encoding: one of `ENCODINGS`. The block and the mean see no order, so that all of it comes from the encoding.
-    max_length: rows of the learned table.
-    """
-
-    def __init__(self, encoding: str, in_channels: int = BANDS, num_classes: int = 2, max_length: int = FRAMES):
-        super().__init__()
-        if encoding not in ENCODINGS:
-            raise ValueError(f"encoding: expected one of {', '.join(ENCODINGS)}, got {encoding!r}")
-        options = {}
-        if encoding == "none, causal":
-            options = {"max_future_horizon": 0}
-        elif encoding == "relative bias":
-            options = {"relative_position": sl.T5RelativePositionBias(HEADS, num_buckets=16, max_distance=32)}
-        elif encoding == "rotary":
-            options = {"rotary": 10_000.0}
-        self.embed = sl.Dense(WIDTH, in_channels)
-        self.positions = {
-            "sinusoidal": lambda: sl.PositionalEncoding(WIDTH),
-            "learned": lambda: sl.LearnedPositions(max_length, WIDTH),
-        }.get(encoding, sl.Identity)()
-        self.block, self.norm = sl.EncoderBlock(WIDTH, HEADS, **options), sl.LayerNorm(WIDTH)
-        self.pooling, self.readout = sl.MeanPooling(), nn.Linear(WIDTH, num_classes)
-
-    def forward(self, x: Tensor | sl.Sequence) -> Tensor:
-        x = x if isinstance(x, sl.Sequence) else sl.Sequence.of(x)
-        x = self.positions.layer(self.embed.layer(x))
-        return self.readout(self.pooling(self.norm.layer(self.block.layer(x))))
-
-
-def train(encoding: str, batches: list, seed: int, **sizes) -> OrderModel:
-    """An `OrderModel` after one pass over `batches`, in evaluation mode."""
+def train(encoding: str, batches: list, seed: int, in_channels: int = BANDS, num_classes: int = 2) -> OrderClassifier:
+    """An `OrderClassifier` after one pass over `batches`, in evaluation mode."""
     with isolated(seed, torch.device("cpu")):
-        model = OrderModel(encoding, **sizes)
+        model = OrderClassifier(encoding, in_channels, num_classes, max_length=FRAMES)
     adam = torch.optim.Adam(model.parameters(), lr=1e-2)
     fit(
         model,
@@ -108,7 +77,7 @@ def train(encoding: str, batches: list, seed: int, **sizes) -> OrderModel:
     return model.eval()
 
 
-def accuracy(model: OrderModel, x, labels: Tensor) -> float:
+def accuracy(model: OrderClassifier, x, labels: Tensor) -> float:
     """Share of right answers."""
     with torch.no_grad():
         return (model(x).argmax(dim=1) == labels).float().mean().item()

@@ -14,7 +14,9 @@ import torch
 from torch import Tensor, nn
 
 import course_lib.layers as sl
-from course_lib.training import fit, predict, results
+from course_lib.course.experiments import results
+from course_lib.models import LastStepClassifier
+from course_lib.training import fit, predict
 from course_lib.training.rng import isolated
 
 SYMBOLS = 4
@@ -50,32 +52,25 @@ def half_life_bias(steps: float) -> float:
     return math.log(keep / (1.0 - keep))
 
 
-class Recaller(nn.Module):
-    """A recurrent layer and a readout of its last step: (B, T, 5) -> logits of the four symbols (B, 4)."""
-
-    def __init__(self, name: str, distance: int):
-        """name: a key of `STARTS`.  distance: the half-life, in steps, for the starts that set one."""
-        super().__init__()
-        layer, hidden_size, start = STARTS[name]
-        self.recurrent = layer(SYMBOLS + 1, hidden_size)
-        self.readout = nn.Linear(hidden_size, SYMBOLS)
-        if start == "orthogonal":
-            nn.init.orthogonal_(self.recurrent.weight_hh_l0)
-        if start == "half-life":
-            keeps = slice(hidden_size, 2 * hidden_size)  # the second gate: f of the LSTM, z of the GRU
-            with torch.no_grad():
-                self.recurrent.bias_ih_l0[keeps] = half_life_bias(distance)
-                self.recurrent.bias_hh_l0[keeps] = 0.0
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.readout(self.recurrent(x)[:, -1])
+def recaller(name: str, distance: int) -> LastStepClassifier:
+    """A model of `STARTS`: (B, T, 5) -> logits of the symbols (B, 4).  distance: the half-life where one is set."""
+    layer, hidden_size, start = STARTS[name]
+    model = LastStepClassifier(layer(SYMBOLS + 1, hidden_size), hidden_size, SYMBOLS)
+    if start == "orthogonal":
+        nn.init.orthogonal_(model.recurrent.weight_hh_l0)
+    if start == "half-life":
+        keeps = slice(hidden_size, 2 * hidden_size)  # the second gate: f of the LSTM, z of the GRU
+        with torch.no_grad():
+            model.recurrent.bias_ih_l0[keeps] = half_life_bias(distance)
+            model.recurrent.bias_hh_l0[keeps] = 0.0
+    return model
 
 
-def train_recaller(name: str, distance: int, seed: int, steps: int) -> tuple[Recaller, float]:
+def train_recaller(name: str, distance: int, seed: int, steps: int) -> tuple[LastStepClassifier, float]:
     """The model after `steps` batches, and its accuracy on 500 sequences that it has not seen."""
     generator = torch.Generator().manual_seed(seed)
     with isolated(seed, torch.device("cpu")):
-        model = Recaller(name, distance)
+        model = recaller(name, distance)
     batches = [memory_batch(32, distance, generator) for _ in range(steps)]
     adam = torch.optim.Adam(model.parameters(), lr=0.01)
     fit(model, batches, epochs=1, optimizer=adam, clip_norm=1.0, device="cpu", progress=False)

@@ -25,13 +25,14 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
+from course_lib.course.experiments import results
 from course_lib.course.experiments._resume import once
 from course_lib.data import time_warp
 from course_lib.layers import BatchNorm
 from course_lib.models import SignalSequenceTransformer, SignalTransformerConfig
 from course_lib.paths import cache_dir
 from course_lib.sequence import Sequence
-from course_lib.training import cosine_with_warmup, fit, results
+from course_lib.training import cosine_with_warmup, fit
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from course_lib.course.experiments import results
 from course_lib.models import SignalSequenceTransformer, SignalTransformerConfig
-from course_lib.sequence import Sequence
-from course_lib.training import results
 
 LENGTH = 1_024
 BATCHES = (32, 128, 256)
@@ -56,26 +55,20 @@ def run(arguments) -> None:
                 print(f"{name}: {batch / seconds:.1f} sequences/s, {mebibytes:.0f} MiB", flush=True)
 
 
-class TorchBlock(nn.Module):
-    """`nn.TransformerEncoderLayer` where the model expects a block of the course: a Sequence in, a Sequence out."""
-
-    def __init__(self, config: SignalTransformerConfig, hidden_size: int):
-        super().__init__()
-        self.block = nn.TransformerEncoderLayer(
-            config.model_dim, config.num_heads, hidden_size, config.dropout, "gelu", batch_first=True, norm_first=True
-        )
-
-    def layer(self, x: Sequence) -> Sequence:
-        return x.with_values(self.block(x.values))
-
-
 def with_torch_blocks(config: SignalTransformerConfig) -> SignalSequenceTransformer:
     """The signal transformer with PyTorch's encoder layers, as near to its number of parameters as their width lets."""
     model = SignalSequenceTransformer(config)
     d = config.model_dim
     wanted = sum(p.numel() for p in model.encoder[0].parameters())
     hidden = round((wanted - 4 * d * d - 9 * d) / (2 * d + 1))  # attention, two norms and the second bias are fixed
-    model.encoder = nn.ModuleList(TorchBlock(config, hidden) for _ in range(config.num_layers))
+    options = {"activation": "gelu", "batch_first": True, "norm_first": True}
+    blocks = [
+        nn.TransformerEncoderLayer(d, config.num_heads, hidden, config.dropout, **options)
+        for _ in range(config.num_layers)
+    ]
+    for block in blocks:  # the model calls `layer`, a Sequence in and out
+        block.layer = lambda x, block=block: x.with_values(block(x.values))
+    model.encoder = nn.ModuleList(blocks)
     return model
 
 

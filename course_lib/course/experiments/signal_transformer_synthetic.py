@@ -21,13 +21,14 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 from torch.utils.data import DataLoader
 
+from course_lib.course.experiments import results
 from course_lib.course.experiments._resume import once
 from course_lib.data import SignalDataset, synthetic_signals
 from course_lib.files import replacing
 from course_lib.losses import FocalLoss
 from course_lib.models import SignalSequenceTransformer, SignalTransformerConfig
 from course_lib.paths import RESULTS, cache_dir
-from course_lib.training import cosine_with_warmup, fit, results
+from course_lib.training import cosine_with_warmup, fit
 
 LENGTH, PER_CLASS, EPOCHS, BATCH = 256, 120, 5, 16
 ALL = "all pieces"

@@ -26,12 +26,13 @@ from scipy.special import log_softmax, softmax
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from course_lib.course.experiments import results
 from course_lib.course.experiments._resume import once
 from course_lib.data import AudioData, LogMelAugmentation, load_esc10, log_mel
 from course_lib.files import replacing
 from course_lib.models import LogMelCNN
 from course_lib.paths import RESULTS, cache_dir
-from course_lib.training import adamw, cosine_with_warmup, fit, predict, results
+from course_lib.training import adamw, cosine_with_warmup, fit, predict
 from course_lib.training.rng import isolated
 
 SAMPLE_RATE = 22_050

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from course_lib.course.experiments import audio_cnn, log_mel_cnn
-from course_lib.training import results
+from course_lib.course.experiments import audio_cnn, log_mel_cnn, results
 
 RATE = 3200
 

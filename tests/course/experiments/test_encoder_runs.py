@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import torch
 
-from course_lib.course.experiments import attention_heads, encoder_repairs
-from course_lib.training import results
+from course_lib.course.experiments import attention_heads, encoder_repairs, results
+from course_lib.models import SmallKernelFeatures
 
 RATE = 3200
 
@@ -56,7 +56,7 @@ def test_training_takes_optimiser_smoothing_and_augmentation_from_their_own_swit
 
 
 def test_small_kernels_make_one_token_of_128_samples_and_see_the_level():
-    features = encoder_repairs.SmallKernelFeatures(48)
+    features = SmallKernelFeatures(48)
     x = torch.randn(2, 1, 1000)
     assert features(x).shape == (2, 7, 48)
     assert not torch.allclose(features(x), features(0.1 * x))

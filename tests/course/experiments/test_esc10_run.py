@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from course_lib.course.experiments import esc10
-from course_lib.training import results
+from course_lib.course.experiments import esc10, results
 
 
 def logits_with(right: np.ndarray, labels: np.ndarray, strength: float = 4.0) -> list[list[float]]:

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib.course.experiments import _label_tasks, label_efficiency
+from course_lib.course.experiments import _label_tasks, label_efficiency, results
 from course_lib.course.experiments._label_templates import matched_filter, snippets_and_em
 from course_lib.data import GaitRecording, TemporalAugmentation
-from course_lib.training import results
 
 EASY = {"num_events": 2, "snr_db": 12.0, "seq_len": 400, "event_rate": 6.0}
 

@@ -5,8 +5,8 @@ import argparse
 import pytest
 import torch
 
-from course_lib.course.experiments import longer_than_trained, norms_and_gates
-from course_lib.training import results
+from course_lib.course.experiments import longer_than_trained, norms_and_gates, results
+from course_lib.models import StepLabeller
 
 
 def test_longer_than_trained_writes_three_lengths_of_each_variant(monkeypatch, tmp_path):
@@ -27,7 +27,7 @@ def test_longer_than_trained_writes_three_lengths_of_each_variant(monkeypatch, t
 
 def test_a_horizon_put_on_afterwards_hides_what_is_further_away():
     torch.manual_seed(0)
-    model = longer_than_trained.Labeller("rotary", 3, 4, train_length=8, num_layers=1).eval()
+    model = StepLabeller("rotary", 3, 4, train_length=8, num_layers=1).eval()
     narrow = longer_than_trained.with_horizon(model, 2)
     x = torch.randn(1, 12, 3, requires_grad=True)
     seen = torch.autograd.grad(narrow(x)[0, 6].sum(), x)[0][0].abs().sum(1) > 0
@@ -36,7 +36,7 @@ def test_a_horizon_put_on_afterwards_hides_what_is_further_away():
 
 
 def test_a_stretched_table_keeps_its_ends_and_draws_the_rest_between():
-    model = longer_than_trained.Labeller("learned", 3, 4, train_length=5)
+    model = StepLabeller("learned", 3, 4, train_length=5)
     drawn = longer_than_trained.stretched(model, 5, 9).positions.weight
     rows = model.positions.weight[:5]
     torch.testing.assert_close(drawn[::2], rows)
@@ -45,7 +45,7 @@ def test_a_stretched_table_keeps_its_ends_and_draws_the_rest_between():
 
 def test_unknown_encoding_is_named():
     with pytest.raises(ValueError, match="encoding: expected one of .*, got 'fourier'"):
-        longer_than_trained.Labeller("fourier", 3, 4, 8)
+        StepLabeller("fourier", 3, 4, 8)
 
 
 def test_norms_and_gates_writes_depths_and_paired_gates(monkeypatch, tmp_path):

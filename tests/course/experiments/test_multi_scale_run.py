@@ -5,8 +5,7 @@ import argparse
 import pytest
 import torch
 
-from course_lib.course.experiments import multi_scale
-from course_lib.training import results
+from course_lib.course.experiments import multi_scale, results
 
 
 def test_windows_hold_two_clicks_at_the_stated_gap_away_from_the_edges():
@@ -25,7 +24,7 @@ def test_windows_hold_two_clicks_at_the_stated_gap_away_from_the_edges():
 def test_only_the_dilated_network_sees_a_whole_gap():
     spans = {}
     for name, options in multi_scale.VARIANTS.items():
-        first, last = multi_scale.GapClassifier(**{**options, "squeeze": False}).cnn.receptive_field
+        first, last = multi_scale.gap_classifier(**{**options, "squeeze": False}).features.receptive_field
         spans[name] = last - first + 1
     assert spans["no dilation"] < min(multi_scale.GAPS)
     assert all(span > max(multi_scale.GAPS) for name, span in spans.items() if name != "no dilation")
@@ -41,7 +40,7 @@ def test_run_writes_a_row_as_soon_as_it_is_done(monkeypatch, tmp_path):
     assert table.loc["separable: accuracy", "std"] == pytest.approx(abs(scores[1] - scores[0]) / 2**0.5, abs=1e-4)
     assert table.loc["separable: accuracy", "seeds"] == 2
     assert table.loc["separable: solved", "value"] == sum(score > 0.95 for score in scores)
-    count = sum(p.numel() for p in multi_scale.GapClassifier(separable=True).parameters())
+    count = sum(p.numel() for p in multi_scale.gap_classifier(separable=True).parameters())
     assert table.loc["separable: parameters", "value"] == count
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib.course.experiments import pooling
-from course_lib.training import results
+from course_lib.course.experiments import pooling, results
+from course_lib.models import CLSPooling, PooledClassifier
 
 
 def test_run_compares_heads_clip_by_clip_and_keeps_what_it_measured(clips, monkeypatch, tmp_path):
@@ -46,7 +46,7 @@ def test_every_head_makes_logits_that_all_parameters_act_on(head):
 
 
 def test_cls_pooling_shows_weights_over_the_steps():
-    head = pooling.CLSPooling(8, num_heads=2).eval()
+    head = CLSPooling(8, num_heads=2).eval()
     x = torch.randn(3, 5, 8)
     pooled, weights = head(x, return_weights=True)
     assert pooled.shape == (3, 8) and weights.shape == (3, 2, 5)
@@ -56,4 +56,4 @@ def test_cls_pooling_shows_weights_over_the_steps():
 
 def test_unknown_head_is_named():
     with pytest.raises(ValueError, match="head: expected one of mean, max, .*, got 'median'"):
-        pooling.PooledClassifier(torch.nn.Identity(), "median", 8, 3)
+        PooledClassifier(torch.nn.Identity(), "median", 8, 3)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from course_lib.course.experiments import positions as task
+from course_lib.models import OrderClassifier
 
 
 def test_a_reversed_clip_has_the_same_frames_in_reverse():
@@ -29,7 +30,7 @@ def test_rising_tones_rise_where_they_should_lie(where):
 @pytest.mark.parametrize("encoding", task.ENCODINGS)
 def test_only_encodings_see_order(encoding):
     torch.manual_seed(0)
-    model = task.OrderModel(encoding).eval()
+    model = OrderClassifier(encoding, task.BANDS).eval()
     x = torch.randn(2, task.FRAMES, task.BANDS)
     with torch.no_grad():
         difference = (model(x) - model(x.flip(1))).abs().max()
@@ -38,4 +39,4 @@ def test_only_encodings_see_order(encoding):
 
 def test_unknown_encoding_is_named():
     with pytest.raises(ValueError, match="encoding: expected one of none"):
-        task.OrderModel("absolute")
+        OrderClassifier("absolute", 3)

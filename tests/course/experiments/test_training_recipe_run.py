@@ -8,8 +8,7 @@ import pytest
 import torch
 from scipy.special import log_softmax
 
-from course_lib.course.experiments import training_recipe
-from course_lib.training import results
+from course_lib.course.experiments import results, training_recipe
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 import torch
 
-from course_lib.training import device_label, results
+from course_lib.course.experiments import results
+from course_lib.training import device_label
 
 
 def test_rows_come_back_with_device_date_and_command(tmp_path):
