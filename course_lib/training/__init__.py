@@ -1,6 +1,7 @@
 """Training: one loop, cross-validation, checkpoints and tracking. No model or data set by name."""
 
 from course_lib.training.checkpoint import CheckpointError, load_weights
+from course_lib.training.compare import Comparison, Comparisons, compare
 from course_lib.training.cross_validation import CrossValidation, cross_validate
 from course_lib.training.device import device_label, resolve_device
 from course_lib.training.fit import fit
@@ -16,6 +17,8 @@ from course_lib.training.truncated import truncated_step
 
 __all__ = [
     "CheckpointError",
+    "Comparison",
+    "Comparisons",
     "ContrastiveTrainer",
     "CrossValidation",
     "History",
@@ -26,6 +29,7 @@ __all__ = [
     "WandbTracker",
     "accuracy",
     "adamw",
+    "compare",
     "cosine_with_warmup",
     "cross_validate",
     "device_label",
