@@ -1,16 +1,24 @@
 """From a model's scores to events in time: peaks, the refractory period, live streams, and how good they are."""
 
-from course_lib.events.detect import detect_events_from_sequence
-from course_lib.events.detections import Detections, window_events
-from course_lib.events.live import LiveDetector
-from course_lib.events.matching import match_by_score, match_events
+from course_lib.events.detections import SAMPLE_RATE, Detections, window_events
+from course_lib.events.live import LiveDetector, detect_events_from_sequence
 from course_lib.events.matching_pursuit import Explanation, MatchingPursuit
-from course_lib.events.metrics import EventScores, PrecisionRecall, best_threshold, event_scores, precision_recall
+from course_lib.events.metrics import (
+    EventScores,
+    PrecisionRecall,
+    best_threshold,
+    event_scores,
+    match_by_score,
+    match_events,
+    precision_recall,
+)
 from course_lib.events.peaks import decode_peaks, peak_mask
-from course_lib.events.refractory import RefractoryPeriodEnforcer, refractory_filter, violations
+from course_lib.events.refractory import REFRACTORY_PERIOD, RefractoryPeriodEnforcer, refractory_filter, violations
 from course_lib.events.whitening import whiten, whitening_filter
 
 __all__ = [
+    "REFRACTORY_PERIOD",
+    "SAMPLE_RATE",
     "Detections",
     "EventScores",
     "LiveDetector",

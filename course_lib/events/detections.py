@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+SAMPLE_RATE = 2000  # Hz, of the course's events
+
 
 @dataclass(frozen=True, eq=False)
 class Detections:

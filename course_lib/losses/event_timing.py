@@ -1,10 +1,16 @@
-"""The loss of a model that answers, for each type of event, whether it happened in the window and in which frame."""
+"""Losses of models of events on a grid of frames.
+
+`EventTimingLoss`: for each type, whether it happened in the window, and in which frame. `HeatmapLoss`: a score for
+every frame and type, with the onset's place inside its frame beside it.
+"""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+OFFSET_REACH = 2  # frames on either side of the onset's own that also learn where the onset is
 
 
 class EventTimingLoss(nn.Module):
@@ -101,3 +107,91 @@ def refractory_loss(rates: Tensor, period_frames: int, valid: Tensor | None = No
     summed = F.pad(rates.cumsum(1), (0, 0, 1, 0))  # (B, F + 1, E)
     expected = summed[:, width:] - summed[:, :-width]  # (B, F - width + 1, E)
     return F.relu(expected - 1).mean()
+
+
+class HeatmapLoss(nn.Module):
+    """Heatmap, offset and presence losses, added with weights: what `models.EventDetector` is trained with.
+
+    sigma: frames by which the heatmap's forgiveness around an onset falls off.
+    """
+
+    def __init__(
+        self,
+        offset_weight: float = 1.0,
+        presence_weight: float = 0.1,
+        sigma: float = 1.0,
+        timing_resolution_samples: int = 10,
+    ):
+        super().__init__()
+        self.offset_weight, self.presence_weight, self.sigma = offset_weight, presence_weight, sigma
+        self.timing_resolution_samples = timing_resolution_samples
+
+    def forward(self, maps, labels: Tensor, timings: Tensor, lengths: Tensor | None = None) -> dict[str, Tensor]:
+        """A dict of scalars: "heatmap", "offset", "presence", and their weighted sum as "loss" and "total".
+
+        maps: (heatmap logits (B, F, E), offsets (B, F, E) in frames, presence logits (B, E)).
+        labels: (B, E).  timings: (B, E), or (B, E, K) for up to K events of a type, samples; NaN where there is none.
+        lengths: (B,) valid samples; None: all.
+        """
+        heatmap, offsets, presence = maps
+        targets, distances = frame_targets(timings, heatmap.shape[1], self.timing_resolution_samples, self.sigma)
+        valid = None
+        if lengths is not None:
+            starts = torch.arange(heatmap.shape[1], device=lengths.device) * self.timing_resolution_samples
+            valid = starts < lengths[:, None]  # (B, F)
+        parts = {
+            "heatmap": heatmap_loss(heatmap, targets, valid),
+            "offset": offset_loss(offsets, distances, valid),
+            "presence": F.binary_cross_entropy_with_logits(presence.float(), labels.float()),
+        }
+        total = parts["heatmap"] + self.offset_weight * parts["offset"] + self.presence_weight * parts["presence"]
+        return {"loss": total, "total": total, **parts}
+
+
+def frame_targets(timings: Tensor, frames: int, resolution: int = 10, sigma: float = 1.0) -> tuple[Tensor, Tensor]:
+    """Targets for every frame: heatmap and distances, (B, F, E) float32 each.
+
+    timings: (B, E) or (B, E, K) samples, NaN where there is no event.
+    heatmap: 1 in the frame of an onset and exp(-d² / 2σ²) at d frames from it (of several, the largest).
+    distances: from the frame's start to the nearest onset, in frames; NaN farther than two frames from its frame.
+    """
+    times = timings if timings.dim() == 3 else timings[..., None]  # (B, E, K)
+    onset = (times / resolution).permute(0, 2, 1)[:, :, None]  # (B, K, 1, E) frames, with fractions
+    steps = torch.arange(frames, device=times.device)[:, None]  # (F, 1)
+    away = (steps - onset.floor()).abs()  # (B, K, F, E), NaN where there is no event
+    away = torch.where(away.isnan(), torch.inf, away)
+    nearest = away.argmin(dim=1, keepdim=True)
+    away = away.gather(1, nearest)[:, 0]  # (B, F, E)
+    distance = (onset - steps).gather(1, nearest)[:, 0]
+    distance = torch.where(away <= OFFSET_REACH, distance, torch.nan)
+    return torch.exp(-(away**2) / (2 * sigma**2)).float(), distance.float()
+
+
+def heatmap_loss(logits: Tensor, targets: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Focal loss of all frames and types, lenient near an onset: the sum, over the number of onsets.
+
+    logits, targets: (B, F, E), targets as `frame_targets` gives them.  valid: (B, F).
+    -(1 - p)² log p where the target y is 1, -(1 - y)⁴ p² log(1 - p) elsewhere.  Source: Law and Deng 2018, eq. 1.
+    """
+    if logits.shape != targets.shape:
+        raise ValueError(f"targets: expected {tuple(logits.shape)}, as the logits, got {tuple(targets.shape)}")
+    logits = logits.float()
+    if valid is not None:
+        logits = torch.where(valid[:, :, None], logits, 0)  # before anything else: padding may be -inf
+    p, onset = torch.sigmoid(logits), targets == 1
+    losses = torch.where(onset, (1 - p) ** 2 * F.softplus(-logits), (1 - targets) ** 4 * p**2 * F.softplus(logits))
+    if valid is not None:
+        losses = torch.where(valid[:, :, None], losses, 0)
+    return losses.sum() / onset.sum().clamp(min=1)
+
+
+def offset_loss(offsets: Tensor, distances: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Mean |offset - distance| in frames, over the frames near an onset; 0 if there are none.
+
+    offsets, distances: (B, F, E), NaN in distances where nothing is asked.  valid: (B, F).
+    """
+    asked = ~distances.isnan()
+    if valid is not None:
+        asked = asked & valid[:, :, None]
+    errors = torch.where(asked, offsets.float() - distances.nan_to_num(), 0).abs()
+    return errors.sum() / asked.sum().clamp(min=1)

@@ -1,27 +1,26 @@
 """Whole models: short compositions of layers."""
 
 from course_lib.models.accumulative_mlp import SignalAccumulativeMLP
-from course_lib.models.attentive_cnn import AttentiveCNN
-from course_lib.models.audio_cnn import AudioCNN
-from course_lib.models.autoencoder import LSTMAutoencoder
+from course_lib.models.audio_cnns import AttentiveCNN, AudioCNN, LearnedFilterbank, LogMelCNN, LogMelFeatures
+from course_lib.models.autoencoders import LSTMAutoencoder, LSTMVariationalAutoencoder
 from course_lib.models.channels_last import ChannelsLast, SmallKernelFeatures
-from course_lib.models.contrastive import ContrastiveLSTM
 from course_lib.models.event_detector import EventDetector, EventMaps
-from course_lib.models.event_specific import EventSpecificClassifier, EventSpecificCNN, EventSpecificTimingHeads
-from course_lib.models.event_templates import EventTemplateBank
+from course_lib.models.event_specific_classifier import (
+    EventSpecificClassifier,
+    EventSpecificCNN,
+    EventSpecificTimingHeads,
+)
 from course_lib.models.event_uncertainty import EventEnsemble, MonteCarloDropout
-from course_lib.models.learned_filterbank import LearnedFilterbank
-from course_lib.models.log_mel_cnn import LogMelCNN
-from course_lib.models.lstm_encoder import Transfer
+from course_lib.models.lstm_encoder import ContrastiveLSTM, Transfer
 from course_lib.models.lstm_event_classifier import LSTMEventClassifier
 from course_lib.models.pooled_classifier import CLSPooling, LastStepClassifier, PooledClassifier
 from course_lib.models.position_models import OrderClassifier, StepLabeller
 from course_lib.models.signal_transformer import SignalSequenceTransformer, SignalTransformerConfig, SignalWeights
+from course_lib.models.template_bank import EventTemplateBank
 from course_lib.models.template_detector import TemplateDetector, candidate_targets
 from course_lib.models.template_learning import expectation_maximisation, fill_from_snippets, make_pursuit, noise_filter
 from course_lib.models.training_only import DeeplySupervised, InTraining
-from course_lib.models.transformer_classifier import LogMelFeatures, TransformerClassifier, WaveformFeatures
-from course_lib.models.variational_autoencoder import LSTMVariationalAutoencoder
+from course_lib.models.transformer_classifier import TransformerClassifier, WaveformFeatures
 
 __all__ = [
     "AttentiveCNN",

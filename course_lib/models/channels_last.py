@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from course_lib.models.audio_cnn import AudioCNN
+from course_lib.models.audio_cnns import AudioCNN
 
 
 class ChannelsLast(nn.Module):

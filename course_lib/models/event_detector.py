@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.layers.attention_functions import dot_product_attention
-from course_lib.models.event_input import FrameFeatures, check_event_input, frames_valid, masked_samples, valid_lengths
+from course_lib.models.event_model import EventModel, FrameFeatures, check_sizes, event_input
 
 
 class EventMaps(NamedTuple):
@@ -20,7 +20,7 @@ class EventMaps(NamedTuple):
     presence: Tensor
 
 
-class EventDetector(nn.Module):
+class EventDetector(EventModel):
     """Events of `num_events` types in x (B, T, input_size), on a grid of frames; returns `EventMaps`.
 
     Strided convolutions bring the samples to the grid of `timing_resolution_samples`; residual blocks of dilated
@@ -46,13 +46,8 @@ class EventDetector(nn.Module):
         refractory_period_samples: int = 4000,
         extra_features: int = 0,
     ):
-        super().__init__()
-        for name, value in (("input_size", input_size), ("num_events", num_events), ("width", width)):
-            if value < 1:
-                raise ValueError(f"{name}: expected at least 1, got {value}")
-        self.input_size, self.num_events = input_size, num_events
-        self.timing_resolution_samples = timing_resolution_samples
-        self.refractory_period_samples = refractory_period_samples
+        super().__init__(input_size, num_events, timing_resolution_samples, refractory_period_samples)
+        check_sizes(width=width)
         self.front_end = FrameFeatures(input_size, width, timing_resolution_samples)
         self.extra = nn.Linear(extra_features, width) if extra_features else None
         self.blocks = nn.ModuleList(_Block(width, dilation, dropout) for dilation in dilations)
@@ -65,10 +60,9 @@ class EventDetector(nn.Module):
         nn.init.constant_(self.offset_head.bias, 0.5)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, extra: Tensor | None = None) -> EventMaps:
-        check_event_input(x, self.input_size)
-        lengths = valid_lengths(x, lengths)
-        valid = frames_valid(lengths, x.shape[1], self.timing_resolution_samples)  # (B, F)
-        frames = self.front_end(masked_samples(x, lengths), valid)  # (B, F, width)
+        x, lengths = event_input(x, lengths, self.input_size)
+        valid = self.frames_valid(lengths, x.shape[1])  # (B, F)
+        frames = self.front_end(x, valid)  # (B, F, width)
         if self.extra is not None:
             frames = frames + self.extra(extra)
         frames = frames.transpose(1, 2)  # (B, width, F)
@@ -84,7 +78,6 @@ class EventDetector(nn.Module):
 
     @torch.no_grad()
     def frame_scores(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Scores (B, F, E), 0 to 1, and onsets (B, F, E) in samples from each frame's start."""
         maps = self(x, lengths)
         return torch.sigmoid(maps.heatmap), maps.offsets * self.timing_resolution_samples
 

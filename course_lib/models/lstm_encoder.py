@@ -1,4 +1,4 @@
-"""What the pre-trained models share: an LSTM read over items of mixed lengths, and handing its weights on."""
+"""An LSTM that learns without labels and hands its weights on; contrastive learning, where it tells windows apart."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.models.event_input import check_event_input, masked_samples, valid_lengths
+from course_lib.losses import NTXentLoss
+from course_lib.models.event_model import check_sizes, event_input, make_lstm, run_lstm
 
 _SIZES = ("input_size", "hidden_size", "num_layers", "bidirectional", "bias", "proj_size", "batch_first")
 
@@ -21,18 +22,9 @@ class LSTMEncoder(nn.Module):
 
     def __init__(self, input_size: int, hidden_size: int, num_layers: int, dropout: float, bidirectional: bool):
         super().__init__()
-        for name, value in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
-            if value < 1:
-                raise ValueError(f"{name}: expected at least 1, got {value}")
+        check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         self.input_size, self.hidden_size = input_size, hidden_size
-        self.lstm = nn.LSTM(
-            input_size,
-            hidden_size,
-            num_layers,
-            batch_first=True,
-            dropout=dropout if num_layers > 1 else 0.0,
-            bidirectional=bidirectional,
-        )
+        self.lstm = make_lstm(input_size, hidden_size, num_layers, dropout, bidirectional)
         self.width = hidden_size * (2 if bidirectional else 1)
 
     def read(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -40,17 +32,48 @@ class LSTMEncoder(nn.Module):
 
         Raises ValueError for x of another shape or with a length outside 1 to T.
         """
-        check_event_input(x, self.input_size)
-        lengths = valid_lengths(x, lengths)
-        packed = nn.utils.rnn.pack_padded_sequence(
-            masked_samples(x, lengths), lengths.cpu(), batch_first=True, enforce_sorted=False
-        )
-        outputs, _ = self.lstm(packed)
-        return nn.utils.rnn.pad_packed_sequence(outputs, batch_first=True, total_length=x.shape[1])[0], lengths
+        x, lengths = event_input(x, lengths, self.input_size)
+        return run_lstm(self.lstm, x, lengths), lengths
 
     def transfer_encoder_to_classifier(self, classifier: nn.Module) -> Transfer:
         """Copy the LSTM's weights into `classifier.lstm`; returns what was copied and what was left. See `transfer`."""
         return transfer(self.lstm, classifier)
+
+
+class ContrastiveLSTM(LSTMEncoder):
+    """x (B, T, input_size), lengths (B,) or None -> projections (B, projection_size) of norm 1.
+
+    The LSTM's outputs are averaged over the window, and two linear layers with a ReLU project the mean. The projection
+    serves `loss`, an `NTXentLoss` with this temperature, and is thrown away; the LSTM is what is kept.
+    Source: Chen et al. 2020, section 2.1.  Raises ValueError naming the argument.
+    """
+
+    def __init__(
+        self,
+        input_size: int = 6,
+        hidden_size: int = 128,
+        projection_size: int = 64,
+        num_layers: int = 2,
+        *,
+        temperature: float = 0.1,
+        dropout: float = 0.0,
+        bidirectional: bool = True,
+    ):
+        super().__init__(input_size, hidden_size, num_layers, dropout, bidirectional)
+        if projection_size < 1:
+            raise ValueError(f"projection_size: expected at least 1, got {projection_size}")
+        self.projector = nn.Sequential(
+            nn.Linear(self.width, self.width), nn.ReLU(), nn.Linear(self.width, projection_size)
+        )
+        self.loss = NTXentLoss(temperature)
+
+    def embed(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The mean of the LSTM's outputs over each item's own length: (B, width)."""
+        outputs, lengths = self.read(x, lengths)
+        return outputs.sum(1) / lengths[:, None]
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return F.normalize(self.projector(self.embed(x, lengths)), dim=1)
 
 
 @dataclass(frozen=True)
@@ -91,14 +114,3 @@ def transfer(source: nn.LSTM, classifier: nn.Module) -> Transfer:
     copied = tuple(name for name in sizes if name.startswith("lstm."))
     left = tuple(name for name in sizes if name not in copied)
     return Transfer(copied, left, sum(sizes[name] for name in copied), sum(sizes[name] for name in left))
-
-
-def stretch_means(steps: Tensor, lengths: Tensor, size: int) -> Tensor:
-    """(B, T, H), zeros behind each item's length, to means over stretches of `size` steps: (B, ceil(T / size), H).
-
-    The last stretch of an item is averaged over the steps it has; what lies behind it is 0.
-    """
-    sums = F.pad(steps, (0, 0, 0, -steps.shape[1] % size)).unflatten(1, (-1, size)).sum(2)
-    starts = torch.arange(sums.shape[1], device=steps.device) * size
-    counts = (lengths[:, None] - starts).clamp(1, size)  # (B, ceil(T / size))
-    return sums / counts[..., None]

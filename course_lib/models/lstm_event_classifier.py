@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.models.event_input import FrameFeatures, check_event_input, frames_valid, masked_samples, valid_lengths
+from course_lib.models.event_model import (
+    EventModel,
+    FrameFeatures,
+    check_sizes,
+    event_input,
+    make_lstm,
+    run_lstm,
+    stretch_means,
+)
 
 
-class LSTMEventClassifier(nn.Module):
+class LSTMEventClassifier(EventModel):
     """Which of `num_events` types happened in a window, and in which frame.
 
     x: (B, T, input_size), zero-padded on the right; lengths: (B,) valid samples, None for T.
@@ -43,34 +50,16 @@ class LSTMEventClassifier(nn.Module):
         presence: str = "mean",
         front_end: bool = False,
     ):
-        super().__init__()
-        for name, value in (
-            ("input_size", input_size),
-            ("hidden_size", hidden_size),
-            ("num_layers", num_layers),
-            ("num_events", num_events),
-            ("timing_resolution_samples", timing_resolution_samples),
-        ):
-            if value < 1:
-                raise ValueError(f"{name}: expected at least 1, got {value}")
+        super().__init__(input_size, num_events, timing_resolution_samples, refractory_period_samples)
+        check_sizes(hidden_size=hidden_size, num_layers=num_layers)
         if presence not in ("mean", "logsumexp"):
             raise ValueError(f'presence: expected "mean" or "logsumexp", got {presence!r}')
         width = hidden_size * (2 if bidirectional else 1)
         if width % num_heads:
             raise ValueError(f"num_heads: expected a divisor of {width}, the LSTM's outputs, got {num_heads}")
-        self.input_size, self.hidden_size, self.num_events = input_size, hidden_size, num_events
-        self.timing_resolution_samples = timing_resolution_samples
-        self.refractory_period_samples = refractory_period_samples
         self.residual, self.presence = residual, presence
         self.front_end = FrameFeatures(input_size, 64, timing_resolution_samples) if front_end else None
-        self.lstm = nn.LSTM(
-            64 if front_end else input_size,
-            hidden_size,
-            num_layers,
-            batch_first=True,
-            bidirectional=bidirectional,
-            dropout=dropout if num_layers > 1 else 0.0,
-        )
+        self.lstm = make_lstm(64 if front_end else input_size, hidden_size, num_layers, dropout, bidirectional)
         self.attention = nn.MultiheadAttention(width, num_heads, dropout=dropout, batch_first=True)
         self.norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
@@ -79,15 +68,13 @@ class LSTMEventClassifier(nn.Module):
         self.timing_head = nn.Linear(width, num_events)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        check_event_input(x, self.input_size)
-        lengths = valid_lengths(x, lengths)
-        valid = frames_valid(lengths, x.shape[1], self.timing_resolution_samples)  # (B, F)
-        x = masked_samples(x, lengths)
+        x, lengths = event_input(x, lengths, self.input_size)
+        valid = self.frames_valid(lengths, x.shape[1])  # (B, F)
         if self.front_end is None:
-            frames = self._frame_means(self._read(x, lengths), lengths)  # (B, F, H)
+            outputs = run_lstm(self.lstm, x, lengths)  # (B, T, H)
+            frames = stretch_means(outputs, lengths, self.timing_resolution_samples)  # (B, F, H)
         else:
-            features = self.front_end(x, valid)  # (B, F, 64)
-            frames = self._read(features, valid.sum(1))  # (B, F, H)
+            frames = run_lstm(self.lstm, self.front_end(x, valid), valid.sum(1))  # (B, F, H)
         attended, _ = self.attention(frames, frames, frames, key_padding_mask=~valid, need_weights=False)
         frames = self.norm(frames + self.dropout(attended) if self.residual else attended)
         timing_logits = self.timing_head(frames).masked_fill(~valid[..., None], -torch.inf)  # (B, F, E)
@@ -99,7 +86,7 @@ class LSTMEventClassifier(nn.Module):
 
     @torch.no_grad()
     def frame_scores(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Scores (B, F, E), 0 to 1, and offsets (B, F, E): the middle of each frame, in samples from its start.
+        """As `EventModel.frame_scores`; the onset is taken to be in the middle of its frame.
 
         A score is the type's presence probability times the frame's share of the softmax over the largest share, so
         that the best frame of a type scores its presence probability.
@@ -108,18 +95,3 @@ class LSTMEventClassifier(nn.Module):
         shares = torch.exp(timing_logits - timing_logits.amax(dim=1, keepdim=True))
         scores = torch.sigmoid(event_logits)[:, None] * shares
         return scores, torch.full_like(scores, self.timing_resolution_samples / 2)
-
-    def _read(self, steps: Tensor, lengths: Tensor) -> Tensor:
-        """The LSTM over (B, T, C), each item over its own length only: (B, T, H), zeros behind it."""
-        packed = nn.utils.rnn.pack_padded_sequence(steps, lengths.cpu(), batch_first=True, enforce_sorted=False)
-        outputs, _ = self.lstm(packed)
-        return nn.utils.rnn.pad_packed_sequence(outputs, batch_first=True, total_length=steps.shape[1])[0]
-
-    def _frame_means(self, outputs: Tensor, lengths: Tensor) -> Tensor:
-        """(B, T, H), zeros behind each item's length, to means over the valid samples of each frame (B, F, H)."""
-        size = self.timing_resolution_samples
-        padded = F.pad(outputs, (0, 0, 0, -outputs.shape[1] % size))
-        sums = padded.unflatten(1, (-1, size)).sum(2)
-        starts = torch.arange(sums.shape[1], device=lengths.device) * size
-        counts = (lengths[:, None] - starts).clamp(1, size)  # (B, F)
-        return sums / counts[..., None]

@@ -8,8 +8,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from course_lib.events import Detections, Explanation
-from course_lib.models.event_input import check_event_input, valid_lengths
-from course_lib.models.event_templates import EventTemplateBank
+from course_lib.models.event_model import EventModel, event_input
+from course_lib.models.template_bank import EventTemplateBank
 from course_lib.models.template_learning import make_pursuit
 
 PROPOSE = 6.0  # the smallest gain of a candidate: low, so that hardly an event is missed
@@ -29,7 +29,7 @@ FEATURES = (
 )
 
 
-class TemplateDetector(nn.Module):
+class TemplateDetector(EventModel):
     """Finds events of known shape in windows or streams (B, T, C): propose, explain, verify.
 
     Propose and explain: `events.MatchingPursuit` with the bank's templates takes the data apart into events, down to
@@ -50,10 +50,7 @@ class TemplateDetector(nn.Module):
         timing_resolution_samples: int = 10,
         refractory_period_samples: int = 4000,
     ):
-        super().__init__()
-        self.input_size, self.num_events = bank.num_features, bank.num_events
-        self.timing_resolution_samples = timing_resolution_samples
-        self.refractory_period_samples = refractory_period_samples
+        super().__init__(bank.num_features, bank.num_events, timing_resolution_samples, refractory_period_samples)
         self.bank = bank.requires_grad_(False)
         self.register_buffer("taps", torch.as_tensor(taps))
         self.verifier = nn.Linear(len(FEATURES), 1)
@@ -137,12 +134,12 @@ class TemplateDetector(nn.Module):
 
     @torch.no_grad()
     def frame_scores(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Scores (B, F, E), 0 where there is no candidate, and offsets (B, F, E), samples from the frame's start."""
-        check_event_input(x, self.input_size)
+        """As `EventModel.frame_scores`: 0 where there is no candidate."""
+        x, lengths = event_input(x, lengths, self.input_size)
         size = self.timing_resolution_samples
         scores = x.new_zeros(x.shape[0], -(-x.shape[1] // size), self.num_events)
         offsets = torch.full_like(scores, size / 2)
-        for item, (row, length) in enumerate(zip(x, valid_lengths(x, lengths).tolist(), strict=True)):
+        for item, (row, length) in enumerate(zip(x, lengths.tolist(), strict=True)):
             for kind, time, score in self.detect([row[:length].cpu().numpy()])[0]:
                 time = min(max(time, 0.0), length - 1)
                 frame = int(time // size)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from course_lib.events import MatchingPursuit, whitening_filter
-from course_lib.models.event_templates import MARGIN, EventTemplateBank, shift
+from course_lib.models.template_bank import MARGIN, EventTemplateBank, shift
 
 WARPS = (0.92, 0.96, 1.0, 1.04, 1.08)
 COARSE_WARPS = (0.94, 1.0, 1.06)  # enough to learn templates with

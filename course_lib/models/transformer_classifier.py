@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from math import ceil
-
 from torch import Tensor, nn
 
 from course_lib import layers as sl
-from course_lib.models.log_mel_cnn import LogMelCNN
 from course_lib.sequence import Sequence
 
 
@@ -32,27 +29,6 @@ class WaveformFeatures(nn.Module):
         x = x - x.mean(dim=2, keepdim=True)
         x = x / (x.square().mean(dim=2, keepdim=True).sqrt() + 1e-5)
         return self.convolutions(x.transpose(1, 2))  # (B, N, embed_dim)
-
-
-class LogMelFeatures(nn.Module):
-    """Tokens from log-mel spectrograms: (B, num_mels, frames) -> (B, frames / 8 rounded up, embed_dim).
-
-    The convolutions of `LogMelCNN`; each of their frames, all bands and channels of it, becomes one token.
-    Raises ValueError where `x` has another rank or number of bands.
-    """
-
-    def __init__(self, embed_dim: int, num_mels: int = 64):
-        super().__init__()
-        cnn = LogMelCNN()
-        self.num_mels = num_mels
-        self.standardise, self.convolutions = cnn.standardise, cnn.features
-        self.project = nn.Linear(128 * ceil(num_mels / 16), embed_dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if x.dim() != 3 or x.shape[1] != self.num_mels or not x.shape[2]:
-            raise ValueError(f"x: expected (B, {self.num_mels}, frames), got {tuple(x.shape)}")
-        pictures = self.convolutions(self.standardise(x.unsqueeze(1)))  # (B, 128, num_mels / 16, frames / 8)
-        return self.project(pictures.flatten(1, 2).transpose(1, 2))  # (B, frames / 8, embed_dim)
 
 
 class TransformerClassifier(nn.Module):

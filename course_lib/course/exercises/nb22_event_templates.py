@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from course_lib.course.exercises import Hint, exercise, expect
-from course_lib.models.event_templates import centred_and_clamped, shift
+from course_lib.models.template_bank import centred_and_clamped, shift
 
 
 @exercise(notebook="22", title="A score that loudness cannot buy", minutes=10)

@@ -27,8 +27,7 @@ from course_lib.course.experiments.encoder_repairs import PICTURE_RATE, Setting,
 from course_lib.course.experiments.log_mel_cnn import average_pairs
 from course_lib.data import AudioData, load_esc10, log_mel
 from course_lib.files import replacing
-from course_lib.models import TransformerClassifier
-from course_lib.models.transformer_classifier import LogMelFeatures
+from course_lib.models import LogMelFeatures, TransformerClassifier
 from course_lib.paths import RESULTS, cache_dir
 from course_lib.training import predict
 from course_lib.training.rng import isolated

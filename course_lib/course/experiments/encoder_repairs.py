@@ -30,8 +30,7 @@ from course_lib.course.experiments.audio_cnn import whole_clip
 from course_lib.course.experiments.log_mel_cnn import average_pairs
 from course_lib.data import AudioData, LogMelAugmentation, load_esc10, log_mel
 from course_lib.files import replacing
-from course_lib.models import SmallKernelFeatures, TransformerClassifier
-from course_lib.models.transformer_classifier import LogMelFeatures
+from course_lib.models import LogMelFeatures, SmallKernelFeatures, TransformerClassifier
 from course_lib.paths import RESULTS, cache_dir
 from course_lib.training import cosine_with_warmup, fit, predict
 from course_lib.training.rng import isolated

@@ -40,7 +40,7 @@ from course_lib.models import (
     fill_from_snippets,
     noise_filter,
 )
-from course_lib.models.event_templates import MARGIN
+from course_lib.models.template_bank import MARGIN
 from course_lib.models.template_learning import WARPS
 from course_lib.paths import cache_dir
 from course_lib.training.rng import isolated

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.models.event_input import check_event_input, frames_valid, valid_lengths
-from course_lib.models.event_templates import EventTemplateBank
+from course_lib.models.event_model import EventModel, check_event_input, check_sizes, event_input, make_lstm, run_lstm
+from course_lib.models.template_bank import EventTemplateBank
 from course_lib.sequence import Sequence
 
 KERNELS = (11, 21, 41)  # samples: 5, 10 and 20 ms
@@ -38,11 +38,12 @@ class EventSpecificCNN(nn.Module):
         channels_per_event: int = 8,
     ):
         super().__init__()
-        sizes = (num_events, input_channels, output_channels, channels_per_event)
-        if min(sizes) < 1:
-            raise ValueError(
-                f"num_events, input_channels, output_channels, channels_per_event: expected at least 1, got {sizes}"
-            )
+        check_sizes(
+            num_events=num_events,
+            input_channels=input_channels,
+            output_channels=output_channels,
+            channels_per_event=channels_per_event,
+        )
         self.num_events, self.input_channels, self.output_channels = num_events, input_channels, output_channels
         width = num_events * channels_per_event
         self.shared = MultiScale(input_channels, output_channels) if use_shared else None
@@ -133,7 +134,7 @@ class EventSpecificTimingHeads(nn.Module):
         return logits if valid is None else logits.masked_fill(~valid[..., None], -torch.inf)
 
 
-class EventSpecificClassifier(nn.Module):
+class EventSpecificClassifier(EventModel):
     """Which event types happened in a window, and in which frame, with knowledge of what each type looks like.
 
     x: (B, T, input_size), zero-padded on the right; lengths: (B,) valid samples, None for T.
@@ -161,24 +162,12 @@ class EventSpecificClassifier(nn.Module):
         timing_resolution_samples: int = 10,
         refractory_period_samples: int = 4000,
     ):
-        super().__init__()
-        sizes = {"hidden_size": hidden_size, "num_layers": num_layers, "resolution": timing_resolution_samples}
-        for name, value in sizes.items():
-            if value < 1:
-                raise ValueError(f"{name}: expected at least 1, got {value}")
-        self.input_size, self.num_events = input_size, num_events
-        self.timing_resolution_samples = timing_resolution_samples
-        self.refractory_period_samples = refractory_period_samples
+        super().__init__(input_size, num_events, timing_resolution_samples, refractory_period_samples)
+        check_sizes(hidden_size=hidden_size, num_layers=num_layers)
         self.templates = EventTemplateBank(num_events, input_size, template_length)
         self.cnn = EventSpecificCNN(num_events, input_size, cnn_channels)
-        self.lstm = nn.LSTM(
-            timing_resolution_samples * (input_size + num_events + cnn_channels),
-            hidden_size,
-            num_layers,
-            batch_first=True,
-            bidirectional=bidirectional,
-            dropout=dropout if num_layers > 1 else 0.0,
-        )
+        read = timing_resolution_samples * (input_size + num_events + cnn_channels)
+        self.lstm = make_lstm(read, hidden_size, num_layers, dropout, bidirectional)
         width = hidden_size * (2 if bidirectional else 1)
         self.timing_heads = EventSpecificTimingHeads(num_events, width, dropout)
         self.score_gain = nn.Parameter(torch.full((num_events,), 10.0))
@@ -186,26 +175,23 @@ class EventSpecificClassifier(nn.Module):
         self.presence_bias = nn.Parameter(torch.zeros(num_events))
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        check_event_input(x, self.input_size)
-        lengths, size = valid_lengths(x, lengths), self.timing_resolution_samples
+        x, lengths = event_input(x, lengths, self.input_size)
+        size = self.timing_resolution_samples
         inside = torch.arange(x.shape[1], device=x.device) < lengths[:, None]  # (B, T)
-        valid = frames_valid(lengths, x.shape[1], size)  # (B, F)
-        x = x.masked_fill(~inside[..., None], 0)
+        valid = self.frames_valid(lengths, x.shape[1])  # (B, F)
         scores = self.templates(Sequence(x, inside)).values * inside[..., None]  # (B, T, E)
         features = torch.cat([x, scores, self.cnn(x, inside)[1] * inside[..., None]], dim=2)  # (B, T, C)
         frames = F.pad(features, (0, 0, 0, -x.shape[1] % size)).unflatten(1, (-1, size))  # (B, F, size, C)
         best = frames[..., self.input_size : self.input_size + self.num_events].amax(2)  # (B, F, E)
-        timing = self.timing_heads(self._read(frames.flatten(2), valid.sum(1)), None, valid)
+        timing = self.timing_heads(run_lstm(self.lstm, frames.flatten(2), valid.sum(1)), None, valid)
         timing = timing + self.score_gain * best  # (B, F, E)
         presence = torch.logsumexp(timing, dim=1) - valid.sum(1, keepdim=True).log()  # (B, E)
         return self.presence_gain * presence + self.presence_bias, timing, scores
 
     @torch.no_grad()
     def frame_scores(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Scores (B, F, E), 0 to 1, and offsets (B, F, E), samples from the frame's start, for `events.decode_peaks`.
-
-        A score is the presence probability times the frame's share of the softmax over the largest share. The offset is
-        where the template score is largest within the frame.
+        """As `EventModel.frame_scores`: a score is the presence probability times the frame's share of the softmax over
+        the largest share; the onset is where the template score is largest within the frame.
         """
         event_logits, timing_logits, template_scores = self(x, lengths)
         shares = torch.exp(timing_logits - timing_logits.amax(dim=1, keepdim=True))
@@ -213,12 +199,6 @@ class EventSpecificClassifier(nn.Module):
         padded = F.pad(template_scores, (0, 0, 0, -x.shape[1] % size), value=-math.inf)
         offsets = padded.unflatten(1, (-1, size)).argmax(2)  # (B, F, E)
         return torch.sigmoid(event_logits)[:, None] * shares, offsets.to(shares.dtype)
-
-    def _read(self, frames: Tensor, counts: Tensor) -> Tensor:
-        """The LSTM over (B, F, C), each item over its own frames only: (B, F, H), zeros behind them."""
-        packed = nn.utils.rnn.pack_padded_sequence(frames, counts.cpu(), batch_first=True, enforce_sorted=False)
-        outputs, _ = self.lstm(packed)
-        return nn.utils.rnn.pad_packed_sequence(outputs, batch_first=True, total_length=frames.shape[1])[0]
 
 
 def _stacked(count: int, rows: int, columns: int) -> nn.Parameter:

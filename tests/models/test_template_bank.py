@@ -6,7 +6,7 @@ import torch
 
 from course_lib.data import event_templates, make_events
 from course_lib.models import EventTemplateBank, fill_from_snippets
-from course_lib.models.event_templates import MARGIN, centred_and_clamped, delays_of, shift, stretch
+from course_lib.models.template_bank import MARGIN, centred_and_clamped, delays_of, shift, stretch
 from course_lib.sequence import check_contract, ragged
 
 

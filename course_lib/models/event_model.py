@@ -1,0 +1,131 @@
+"""What event models share: their sizes, what they ask of their input, and the ways from samples to frames."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class EventModel(nn.Module):
+    """The base of models of events in time: `input_size` channels in, `num_events` types out, on a grid of frames.
+
+    timing_resolution_samples: samples a frame.  refractory_period_samples: read by those who decode the scores.
+    Raises ValueError naming the size that is below 1.
+    """
+
+    def __init__(
+        self, input_size: int, num_events: int, timing_resolution_samples: int, refractory_period_samples: int
+    ):
+        super().__init__()
+        check_sizes(input_size=input_size, num_events=num_events, timing_resolution_samples=timing_resolution_samples)
+        self.input_size, self.num_events = input_size, num_events
+        self.timing_resolution_samples = timing_resolution_samples
+        self.refractory_period_samples = refractory_period_samples
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The four arguments that every event model has, by name."""
+        names = ("input_size", "num_events", "timing_resolution_samples", "refractory_period_samples")
+        return {name: getattr(self, name) for name in names}
+
+    def frame_scores(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Scores (B, F, E), 0 to 1, and onsets (B, F, E) in samples from each frame's start, without gradients.
+
+        x: (B, T, input_size).  lengths: (B,) valid samples; None: T.  What `events.LiveDetector` decodes.
+        """
+        raise NotImplementedError
+
+    def frames_valid(self, lengths: Tensor, samples: int) -> Tensor:
+        """(B, F) True for the frames that begin inside an item; F = ceil(samples / timing_resolution_samples)."""
+        starts = torch.arange(0, samples, self.timing_resolution_samples, device=lengths.device)
+        return starts < lengths[:, None]
+
+
+def check_sizes(**sizes: int) -> None:
+    """Raise ValueError naming the size that is below 1."""
+    for name, value in sizes.items():
+        if value < 1:
+            raise ValueError(f"{name}: expected at least 1, got {value}")
+
+
+def check_event_input(x: Tensor, input_size: int) -> None:
+    """Raise ValueError unless x is (B, T, input_size), floating point, with at least one item and one sample."""
+    if x.dim() != 3 or x.shape[2] != input_size:
+        hint = ": is the time axis last?" if x.dim() == 3 and x.shape[1] == input_size else ""
+        raise ValueError(f"x: expected (B, T, {input_size}), got {tuple(x.shape)}{hint}")
+    if not x.is_floating_point():
+        raise ValueError(f"x: expected floating point, got {x.dtype}")
+    if x.shape[0] == 0 or x.shape[1] == 0:
+        raise ValueError(f"x: expected at least one item and one sample, got {tuple(x.shape)}")
+
+
+def event_input(x: Tensor, lengths: Tensor | None, input_size: int) -> tuple[Tensor, Tensor]:
+    """x (B, T, input_size) with zeros behind each item's length, whatever was there, and the lengths (B,) int64.
+
+    lengths: (B,) valid samples; None: T.  Raises ValueError as `check_event_input`, or for a length not from 1 to T.
+    """
+    check_event_input(x, input_size)
+    if lengths is None:
+        return x, torch.full((x.shape[0],), x.shape[1], device=x.device)
+    lengths = torch.as_tensor(lengths, device=x.device)
+    if lengths.shape != x.shape[:1] or lengths.is_floating_point():
+        raise ValueError(f"lengths: expected {x.shape[0]} integers, got {tuple(lengths.shape)} {lengths.dtype}")
+    if bool(((lengths < 1) | (lengths > x.shape[1])).any()):
+        raise ValueError(f"lengths: expected 1 to {x.shape[1]} samples, got {lengths.tolist()}")
+    inside = torch.arange(x.shape[1], device=x.device) < lengths[:, None]  # (B, T)
+    return x.masked_fill(~inside[..., None], 0), lengths.long()
+
+
+def make_lstm(input_size: int, hidden_size: int, num_layers: int, dropout: float, bidirectional: bool) -> nn.LSTM:
+    """An nn.LSTM over (B, T, input_size), with dropout between its layers where it has several."""
+    return nn.LSTM(
+        input_size,
+        hidden_size,
+        num_layers,
+        batch_first=True,
+        dropout=dropout if num_layers > 1 else 0.0,
+        bidirectional=bidirectional,
+    )
+
+
+def run_lstm(lstm: nn.LSTM, steps: Tensor, lengths: Tensor) -> Tensor:
+    """The LSTM over steps (B, T, C), each item over its own length only: (B, T, H), zeros behind it."""
+    packed = nn.utils.rnn.pack_padded_sequence(steps, lengths.cpu(), batch_first=True, enforce_sorted=False)
+    return nn.utils.rnn.pad_packed_sequence(lstm(packed)[0], batch_first=True, total_length=steps.shape[1])[0]
+
+
+def stretch_means(steps: Tensor, lengths: Tensor, size: int) -> Tensor:
+    """(B, T, H), zeros behind each item's length, to means over stretches of `size` steps: (B, ceil(T / size), H).
+
+    The last stretch of an item is averaged over the steps it has; what lies behind it is 0.
+    """
+    sums = F.pad(steps, (0, 0, 0, -steps.shape[1] % size)).unflatten(1, (-1, size)).sum(2)
+    starts = torch.arange(sums.shape[1], device=steps.device) * size
+    counts = (lengths[:, None] - starts).clamp(1, size)  # (B, ceil(T / size))
+    return sums / counts[..., None]
+
+
+class FrameFeatures(nn.Module):
+    """Features on the grid of frames: x (B, T, input_size), valid (B, F) -> (B, F, width), F = ceil(T / resolution).
+
+    Two strided convolutions with batch normalisation and GELU; beyond the valid frames all are zeros, at both layers,
+    so that padding changes nothing.  A frame's features see 50 ms on the course's grid (resolution 10).
+    """
+
+    def __init__(self, input_size: int, width: int, resolution: int = 10, channels: int = 64):
+        super().__init__()
+        self.resolution = resolution
+        self.first_stride = 5 if resolution % 5 == 0 else 1
+        self.first = nn.Conv1d(input_size, channels, 31, stride=self.first_stride, padding=15, bias=False)
+        self.first_norm = nn.BatchNorm1d(channels)
+        second_stride = resolution // self.first_stride
+        self.second = nn.Conv1d(channels, width, 15, stride=second_stride, padding=7, bias=False)
+        self.second_norm = nn.BatchNorm1d(width)
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        x = F.pad(x, (0, 0, 0, -x.shape[1] % self.resolution)).transpose(1, 2)  # (B, C, F · resolution)
+        x = F.gelu(self.first_norm(self.first(x)))  # (B, channels, F · resolution / first_stride)
+        x = x * valid[:, None].repeat_interleave(self.resolution // self.first_stride, dim=2)
+        x = F.gelu(self.second_norm(self.second(x)))  # (B, width, F)
+        return (x * valid[:, None]).transpose(1, 2)
