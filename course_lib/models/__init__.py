@@ -1,9 +1,16 @@
 """Whole models: short compositions of layers."""
 
 from course_lib.models.accumulative_mlp import SignalAccumulativeMLP
-from course_lib.models.audio_cnns import AttentiveCNN, AudioCNN, LearnedFilterbank, LogMelCNN, LogMelFeatures
+from course_lib.models.audio_cnns import (
+    AttentiveCNN,
+    AudioCNN,
+    ChannelsLast,
+    LearnedFilterbank,
+    LogMelCNN,
+    LogMelFeatures,
+    SmallKernelFeatures,
+)
 from course_lib.models.autoencoders import LSTMAutoencoder, LSTMVariationalAutoencoder
-from course_lib.models.channels_last import ChannelsLast, SmallKernelFeatures
 from course_lib.models.event_detector import EventDetector, EventMaps
 from course_lib.models.event_specific_classifier import (
     EventSpecificClassifier,
@@ -19,8 +26,12 @@ from course_lib.models.signal_transformer import SignalSequenceTransformer, Sign
 from course_lib.models.template_bank import EventTemplateBank
 from course_lib.models.template_detector import TemplateDetector, candidate_targets
 from course_lib.models.template_learning import expectation_maximisation, fill_from_snippets, make_pursuit, noise_filter
-from course_lib.models.training_only import DeeplySupervised, InTraining
-from course_lib.models.transformer_classifier import TransformerClassifier, WaveformFeatures
+from course_lib.models.transformer_classifier import (
+    DeeplySupervised,
+    InTraining,
+    TransformerClassifier,
+    WaveformFeatures,
+)
 
 __all__ = [
     "AttentiveCNN",
