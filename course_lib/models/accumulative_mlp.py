@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from operator import index
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from course_lib import layers as sl
-from course_lib.models.stream_memory import Name, StreamMemory
-from course_lib.training import checkpoint
-from course_lib.training.checkpoint import CheckpointError
-from course_lib.training.device import resolve_device
+from course_lib.files import replacing
+from course_lib.models.event_model import check_sizes
+from course_lib.models.stream_memory import Name, StreamMemory, stream_names
 
 _KIND = "SignalAccumulativeMLP"
 
@@ -47,28 +50,29 @@ class SignalAccumulativeMLP(nn.Module):
         decay_kind: str = "fixed",
     ):
         super().__init__()
-        num_classes = vocab_size if num_classes is None else num_classes
-        counts = {"vocab_size": [vocab_size], "num_classes": [num_classes], "hidden_sizes": list(hidden_sizes)}
-        for name, values in counts.items():
-            if not all(isinstance(value, int) and value >= 1 for value in values):
-                raise ValueError(f"{name}: expected positive integers, got {values}")
+        vocab_size, num_streams, *hidden_sizes = map(index, (vocab_size, num_streams, *hidden_sizes))
+        num_classes = vocab_size if num_classes is None else index(num_classes)
+        check_sizes(vocab_size=vocab_size, num_classes=num_classes)
+        check_sizes(**{f"hidden_sizes[{i}]": size for i, size in enumerate(hidden_sizes)})
         if num_streams < 0:
             raise ValueError(f"num_streams: expected at least 0, got {num_streams}")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout: expected a number from 0 to below 1, got {dropout}")
-        decay = list(map(float, accumulator_decay)) if isinstance(accumulator_decay, Iterable) else accumulator_decay
+        several = isinstance(accumulator_decay, Iterable)
+        decay = [float(d) for d in accumulator_decay] if several else float(accumulator_decay)
         self.config = {
             "vocab_size": vocab_size,
             "num_streams": num_streams,
             "accumulator_decay": decay,
-            "hidden_sizes": list(hidden_sizes),
+            "hidden_sizes": hidden_sizes,
             "num_classes": num_classes,
             "dropout": dropout,
             "decay_kind": decay_kind,
         }
-        self.input_size, self.num_classes = vocab_size, num_classes
+        self.input_size, self.num_classes, self.num_streams = vocab_size, num_classes, num_streams
         self.accumulator = sl.Accumulator(vocab_size, decay, decay_kind)
-        sizes, blocks = [vocab_size, *hidden_sizes], []
+        sizes = [vocab_size, *hidden_sizes]
+        blocks: list[nn.Module] = []
         for before, after in zip(sizes, sizes[1:], strict=False):
             blocks += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout)]
         self.classifier = nn.Sequential(*blocks, nn.Linear(sizes[-1], num_classes))
@@ -79,13 +83,14 @@ class SignalAccumulativeMLP(nn.Module):
         """Logits of the next step, (B, num_classes), or the next k steps, (B, k, num_classes), of B streams.
 
         inputs: integer tokens (B,) or (B, k), or vectors (B, input_size) or (B, k, input_size).
-        streams: the name of each row's stream; None: 0, …, B - 1. B may change: absent streams keep their sums.
+        streams: the name of each row's stream: integers, strings, or tuples of these, also as an array or a tensor;
+            None: 0, …, B - 1. B may change: absent streams keep their sums.
         first: (B,) booleans, True for streams that begin here, whose sums start from zero.
         Raises ValueError for other shapes, tokens out of range, and NaN or Inf, which a sum would keep for ever; the
         sums are then as they were.
         """
         x, one_step = self._vectors(inputs)
-        names = list(range(len(x)) if streams is None else streams)
+        names = stream_names(range(len(x)) if streams is None else streams)
         if len(names) != len(x):
             raise ValueError(f"streams: expected a name for each of {len(x)} rows, got {len(names)}")
         if first is not None and (first.shape != (len(x),) or first.dtype != torch.bool):
@@ -112,11 +117,8 @@ class SignalAccumulativeMLP(nn.Module):
         return self._memory.as_dict()
 
     @accumulators.setter
-    def accumulators(self, sums: dict[Name, Tensor]) -> None:
-        self._memory.reset()
-        if sums:
-            self._memory.read(sums)
-            self._memory.write(sums, torch.stack([torch.as_tensor(row) for row in sums.values()]))
+    def accumulators(self, sums: Mapping[Name, Tensor]) -> None:
+        self._memory.replace(sums)
 
     def reset_accumulators(self, streams: Iterable[Name] | None = None) -> None:
         """Empty the sums of the named streams; None: of all streams, in training and in evaluation.
@@ -124,11 +126,11 @@ class SignalAccumulativeMLP(nn.Module):
         Raises KeyError, naming those that there are, for a stream that the present mode has not seen.
         """
         if streams is not None:
-            self._memory.reset([streams] if isinstance(streams, int | str) else streams)
+            self._memory.reset(streams)
             return
         for memory in self._memories.values():
             memory.reset()
-            memory.read(range(self.config["num_streams"]))
+            memory.read(range(self.num_streams))
 
     @property
     def _memory(self) -> StreamMemory:
@@ -136,7 +138,7 @@ class SignalAccumulativeMLP(nn.Module):
 
     def get_extra_state(self) -> Tensor:
         """Both memories as the bytes of one safetensors file, so that checkpoints hold them beside the weights."""
-        tensors = {}
+        tensors: dict[str, Tensor] = {}
         for mode, memory in self._memories.items():
             names, values = memory.packed()
             tensors |= {f"{mode}.names": _bytes(names.encode()), f"{mode}.sums": values.cpu()}
@@ -162,39 +164,48 @@ class SignalAccumulativeMLP(nn.Module):
 
     @device.setter
     def device(self, device: str | torch.device) -> None:
-        self.to(resolve_device(device))
+        self.to(device)
 
     def save_model(self, path: Path | str) -> None:
         """Write configuration, weights, sums and mode to `path`, whatever its suffix: one safetensors file.
 
         It replaces an older file as a whole, or not at all.
         """
-        tree = {"kind": _KIND, "config": self.config, "training": self.training, "weights": self.state_dict()}
-        checkpoint.save(path, tree)
+        tensors = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
+        about = json.dumps({"config": self.config, "training": self.training})
+        metadata = {"kind": _KIND, "about": about, "crc32": _checksum(about, tensors)}
+        with replacing(Path(path)) as temporary:
+            save_file(tensors, temporary, metadata=metadata)
 
     @classmethod
-    def load_model(cls, path: Path | str, device: str | torch.device = "auto") -> SignalAccumulativeMLP:
+    def load_model(cls, path: Path | str, device: str | torch.device = "cpu") -> SignalAccumulativeMLP:
         """The model that `save_model` wrote, in the same mode and with the same sums, on `device`. Runs no code.
 
-        Raises FileNotFoundError, or CheckpointError for a file that is cut short, damaged, a pickle, or of something
-        else. PyTorch's random generator stays as it is.
+        Raises FileNotFoundError, or ValueError for a file that is cut short, damaged, a pickle, or of something else.
+        PyTorch's random generator stays as it is.
         """
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"no saved {_KIND} at {path}")
         try:
-            tree = checkpoint.load(path)
-        except CheckpointError as error:
-            raise CheckpointError(f"{path} is damaged, cut short, or no saved {_KIND}") from error
-        if tree.get("kind") != _KIND:
-            raise CheckpointError(f"{path}: expected a saved {_KIND}, got {tree.get('kind', 'a checkpoint of a run')}")
+            with safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"{path} is damaged, cut short, or no saved {_KIND}") from error
+        if metadata.get("kind") != _KIND:
+            raise ValueError(f"{path}: expected a saved {_KIND}, got another file of safetensors")
+        if metadata.get("crc32") != _checksum(metadata.get("about", ""), tensors):
+            raise ValueError(f"{path} is damaged: its checksum does not match")
+        about = json.loads(metadata["about"])
         try:
             with torch.random.fork_rng(devices=[]):
-                model = cls(**tree["config"])
-            model.load_state_dict(tree["weights"])
-            model.training = bool(tree["training"])
+                model = cls(**about["config"])
+            model.load_state_dict(tensors)
         except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-            raise CheckpointError(f"{path} is not a {_KIND} of this version: {error}") from error
+            raise ValueError(f"{path} is not a {_KIND} of this version: {error}") from error
         for module in model.modules():
-            module.training = model.training
-        return model.to(resolve_device(device))
+            module.training = about["training"]
+        return model.to(device)
 
     def _vectors(self, inputs: Tensor) -> tuple[Tensor, bool]:
         """The inputs as vectors (B, k, input_size), and whether it was one step.  Raises ValueError."""
@@ -223,3 +234,7 @@ class SignalAccumulativeMLP(nn.Module):
 
 def _bytes(data: bytes) -> Tensor:
     return torch.frombuffer(bytearray(data), dtype=torch.uint8)
+
+
+def _checksum(about: str, tensors: dict[str, Tensor]) -> str:
+    return str(zlib.crc32(save_tensors(tensors), zlib.crc32(about.encode())))
