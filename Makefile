@@ -5,23 +5,25 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+PYTHONS := $(shell sed -n 's/^requires-python = "\(.*\)"/\1/p' pyproject.toml)
 REPORT := --junit-xml=reports/tests.xml --html=reports/tests.html --self-contained-html
 
 # One thread a process: two notebooks that share two cores with two threads each take ten times as long.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help lab test course bench clean
+.PHONY: help lab test lint course bench lock clean
 
 help:
 	@echo "make lab      set up, write your copies of the notebooks into work/, open JupyterLab"
 	@echo "make test     set up, then lint, unit tests, every notebook, every learner copy; report in reports/"
 	@echo "make course   execute every notebook (time, memory, ok; copies in executed/), rebuild figures/"
 	@echo "make bench    time decoding, caching and a training epoch"
+	@echo "make lock     write requirements.txt anew from pyproject.toml; UPGRADE=--upgrade takes the newest that fit"
 	@echo "make clean    remove reports and executed notebooks; work/, data/ and .venv/ stay"
 
 # Runs again only when a requirement has changed.
 $(READY): requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; ok = sys.version_info >= (3, 11); ok or print("The course needs Python 3.11 or later; $(PYTHON) is", sys.version.split()[0] + ". Try: make $(MAKECMDGOALS) PYTHON=python3.12"); sys.exit(not ok)'
+	@$(PYTHON) -c 'import re, sys; bound = {sign: tuple(map(int, v.split("."))) for sign, v in re.findall("(>=|<)([0-9.]+)", "$(PYTHONS)")}; ok = bound[">="] <= sys.version_info[:2] < bound.get("<", (4,)); ok or print("The course needs Python $(PYTHONS); $(PYTHON) is", sys.version.split()[0] + ". Try: make $(MAKECMDGOALS) PYTHON=python3.12"); sys.exit(not ok)'
 	@echo "Installing the course's packages into $(VENV): one to three minutes, once."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -e .
@@ -32,9 +34,12 @@ lab: $(READY)
 	$(BIN)/python -m jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) \
 	  --LabApp.default_url=/lab/tree/work/00_start_here.ipynb
 
-test: $(READY)
+lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+test: lint
 	COURSE_CHECK=raise $(BIN)/python -m pytest -q -n 2 --dist worksteal --nbmake --nbmake-timeout=300 --modules $(REPORT) \
 	  $(NOTEBOOKS) tests
 
@@ -44,6 +49,17 @@ course: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m pytest -q $(wildcard tests/benchmarks/bench_*.py) --benchmark-columns=min,median,stddev,rounds
+
+# Direct dependencies only, on every system alike: a whole lock would name one machine's build of torch.
+# The present pins stay as far as they fit, unless UPGRADE says otherwise ("--upgrade-package numpy").
+lock: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	cp requirements.txt $(VENV)/lock.txt
+	$(BIN)/uv pip compile --quiet pyproject.toml --extra dev --universal --fork-strategy fewest $(UPGRADE) \
+	  --no-header --annotation-style line --output-file $(VENV)/lock.txt
+	sed '/^#/!d' requirements.txt > $(VENV)/requirements.txt
+	sed -n '/(pyproject.toml)/s/ *#.*//p' $(VENV)/lock.txt >> $(VENV)/requirements.txt
+	mv $(VENV)/requirements.txt requirements.txt
 
 clean:
 	rm -rf reports executed .pytest_cache .ruff_cache

@@ -5,4 +5,4 @@ machinery of the course itself, which no other room imports. Each is imported by
 AudioCNN`); this file imports nothing, so that `import course_lib` costs nothing.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

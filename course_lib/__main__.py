@@ -9,6 +9,16 @@ import importlib
 import sys
 from pathlib import Path
 
+from course_lib.paths import in_checkout
+
+# What these commands take from the course's checkout, which the installed package does not carry.
+NEEDS_CHECKOUT = {
+    "learner:start": "the notebooks",
+    "run:run": "the notebooks",
+    "figures:figures": "the recorded results",
+    "measure:measure": "the recorded results",
+}
+
 
 def build_parser() -> argparse.ArgumentParser:
     """All commands and their options; `command` is "module:function" below `course_lib.course.cli`."""
@@ -69,6 +79,10 @@ def which(parser: argparse.ArgumentParser, verb: str) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Parse `argv` (default: the command line), run the command, return its exit code."""
     arguments = build_parser().parse_args(argv)
+    if arguments.command in NEEDS_CHECKOUT and not in_checkout():
+        needs = NEEDS_CHECKOUT[arguments.command]
+        print(f"this needs {needs}, which lie in the course's checkout: clone it and call this there", file=sys.stderr)
+        return 1
     module, function = arguments.command.split(":")
     try:
         return getattr(importlib.import_module(f"course_lib.course.cli.{module}"), function)(arguments)

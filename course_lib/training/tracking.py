@@ -7,7 +7,7 @@ from typing import Protocol
 
 from PIL import Image
 
-from course_lib.paths import PROJECT_ROOT
+from course_lib.paths import runs_dir
 
 
 class Tracker(Protocol):
@@ -44,7 +44,7 @@ class WandbTracker:
 
         self._wandb = wandb
         self._options = {"project": project, "group": group, "name": name, "config": config}
-        self._directory = Path(directory or PROJECT_ROOT / "runs")
+        self._directory = Path(directory or runs_dir())
         self._run = None
 
     def log(self, metrics: dict[str, float], step: int) -> None:
@@ -84,7 +84,7 @@ class TensorBoardTracker:
         from torch.utils.tensorboard import SummaryWriter
 
         self._new_writer = SummaryWriter
-        self._folder = Path(directory or PROJECT_ROOT / "runs" / "tensorboard") / name
+        self._folder = Path(directory or runs_dir() / "tensorboard") / name
         self._writer = None
         self._step = 0
 

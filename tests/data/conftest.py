@@ -20,7 +20,10 @@ def own_cache(tmp_path, monkeypatch):
 def nothing_on_disk(tmp_path, monkeypatch):
     """No data set is found, whatever this machine holds."""
     monkeypatch.delenv("COURSE_DATA", raising=False)
-    monkeypatch.setattr(paths, "PROJECT_ROOT", tmp_path / "checkout")
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    (checkout / "pyproject.toml").touch()
+    monkeypatch.setattr(paths, "PROJECT_ROOT", checkout)
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,10 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from course_lib.course.cli import shown
-from course_lib.paths import PROJECT_ROOT, cache_dir, work_dir
+from course_lib.paths import PROJECT_ROOT, cache_dir, in_checkout, work_dir
 
 INSTALL = "python -m pip install -r requirements.txt"
 MEMORY_GIB, DISK_GIB = 3, 2  # a notebook stays below the one; the caches and the learner's copies below the other
@@ -30,7 +31,7 @@ class Finding:
 def doctor(arguments: argparse.Namespace) -> int:
     """Print every finding; 1 where one of them is a problem."""
     problems = 0
-    for check in (python, packages, device, cores, memory, disk, folders, data_sets):
+    for check in (python, packages, checkout, device, cores, memory, disk, folders, data_sets):
         try:
             findings = list(check())
         except Exception as error:  # noqa: BLE001  a doctor that falls ill over one question still asks the others
@@ -44,37 +45,54 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 def python() -> Iterator[Finding]:
     """The interpreter against requires-python."""
-    declared = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    least = tuple(map(int, re.findall(r"\d+", declared["requires-python"])))
+    if in_checkout():
+        project = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        declared = project["requires-python"]
+    else:
+        declared = importlib.metadata.metadata("course-lib")["Requires-Python"]
     here = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    if sys.version_info >= least:
+    bounds = {sign: tuple(map(int, version.split("."))) for sign, version in re.findall(r"(>=|<)([\d.]+)", declared)}
+    if bounds[">="] <= sys.version_info[:2] and ("<" not in bounds or sys.version_info[:2] < bounds["<"]):
         yield Finding("Python", "ok", here)
     else:
-        yield Finding("Python", "problem", f"{here}: the course needs {declared['requires-python']}")
+        yield Finding("Python", "problem", f"{here}: the course needs {declared}")
 
 
 def packages() -> Iterator[Finding]:
-    """What is installed against the pins of requirements.txt."""
+    """What is installed against the pins of requirements.txt; without a checkout, against what the package asks for."""
+    if in_checkout():
+        source = "requirements.txt"
+        wanted = (PROJECT_ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    else:
+        source = "the library's dependencies"
+        wanted = [line for line in importlib.metadata.requires("course-lib") or () if "extra ==" not in line]
     missing, other, count = [], [], 0
-    for line in (PROJECT_ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines():
-        pin = re.match(r"([\w.-]+)==([\w.]+)", line)
+    for line in wanted:
+        pin = re.match(r"([\w.-]+)(?:==([\w.]+))?", line)
         if not pin:
             continue
         count += 1
-        name, wanted = pin.groups()
+        name, version = pin.groups()
         try:
             found = importlib.metadata.version(name).partition("+")[0]  # torch says 2.13.0+cpu
         except importlib.metadata.PackageNotFoundError:
             missing.append(name)
         else:
-            if found != wanted:
-                other.append(f"{name} {found} (tested with {wanted})")
+            if version not in (None, found):
+                other.append(f"{name} {found} (tested with {version})")
     if missing:
-        yield Finding("packages", "problem", f"missing: {', '.join(missing)}; {INSTALL}")
+        remedy = INSTALL if in_checkout() else f"python -m pip install {' '.join(missing)}"
+        yield Finding("packages", "problem", f"missing: {', '.join(missing)}; {remedy}")
     if other:
         yield Finding("packages", "note", f"{', '.join(other)}; where something fails: {INSTALL}")
     if not missing and not other:
-        yield Finding("packages", "ok", f"all {count} of requirements.txt")
+        yield Finding("packages", "ok", f"all {count} of {source}")
+
+
+def checkout() -> Iterator[Finding]:
+    """Whether notebooks and recorded results lie beside the library."""
+    if not in_checkout():
+        yield Finding("checkout", "note", "none: the library is here, notebooks and recorded results are not")
 
 
 def device() -> Iterator[Finding]:
@@ -130,7 +148,7 @@ def memory() -> Iterator[Finding]:
 
 def disk() -> Iterator[Finding]:
     """Free disk for caches and copies."""
-    free = shutil.disk_usage(PROJECT_ROOT).free / 2**30
+    free = shutil.disk_usage(_nearest(cache_dir())).free / 2**30
     if free >= DISK_GIB:
         yield Finding("disk", "ok", f"{free:.0f} GiB free")
     else:
@@ -140,13 +158,18 @@ def disk() -> Iterator[Finding]:
 def folders() -> Iterator[Finding]:
     """Whether the learner's folder and the cache can be written."""
     for variable, folder in (("COURSE_WORK", work_dir()), ("COURSE_CACHE", cache_dir())):
-        nearest = next(path for path in (folder, *folder.parents) if path.exists())
+        nearest = _nearest(folder)
         if nearest.is_dir() and os.access(nearest, os.W_OK):
             yield Finding("folder", "ok", f"{shown(folder)} can be written")
         else:
             yield Finding(
                 "folder", "problem", f"{shown(folder)} cannot be written: set {variable} to a folder of yours"
             )
+
+
+def _nearest(folder: Path) -> Path:
+    """`folder`, or the nearest folder above it that is there."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
 def data_sets() -> Iterator[Finding]:

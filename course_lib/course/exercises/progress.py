@@ -3,9 +3,14 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
 
 from course_lib.files import replacing
 from course_lib.paths import work_dir
+
+LONGEST_WAIT = 10  # seconds for another kernel to finish its entry; then this one is left out, and the notebook goes on
 
 
 def progress_file() -> Path:
@@ -13,37 +18,60 @@ def progress_file() -> Path:
     return work_dir() / "progress.json"
 
 
-def read() -> dict[str, dict]:
+def read() -> dict[str, dict[str, Any]]:
     """Name of the exercise → {"passed": bool, "attempts": int, "last": ISO time}.
 
-    A missing or damaged file reads as empty.
+    A missing or damaged file reads as empty, a damaged entry as none.
     """
-    try:
-        content = json.loads(progress_file().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(content, dict):
-        return {}
-    return {name: entry for name, entry in content.items() if isinstance(entry, dict)}
+    return _read()[0]
 
 
 def record(name: str, status: str) -> None:
     """Note one run of a check: what was passed stays passed, and a blank is no attempt.
 
-    A folder that cannot be written is no error: the notebook goes on.
+    Several kernels may record at once: each waits for its turn. A file that cannot be read, wholly or in part, is kept
+    beside the new one as `progress-damaged-1.json` and so on. A folder that cannot be written is no error: the notebook
+    goes on.
     """
     if status not in ("passed", "hint"):
         return
-    entries = read()
-    entry = entries.get(name, {})
-    attempts = entry.get("attempts", 0)
-    entries[name] = {
-        "passed": status == "passed" or entry.get("passed") is True,
-        "attempts": (attempts if isinstance(attempts, int) else 0) + 1,
-        "last": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    file = progress_file()
     try:
-        with replacing(progress_file()) as temporary:
-            temporary.write_text(json.dumps(entries, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(file.with_name(".progress.lock"), timeout=LONGEST_WAIT):
+            entries, whole = _read()
+            if not whole:
+                _set_aside(file)
+            entry = entries.get(name, {})
+            attempts = entry.get("attempts", 0)
+            entries[name] = {
+                "passed": status == "passed" or entry.get("passed") is True,
+                "attempts": (attempts if isinstance(attempts, int) else 0) + 1,
+                "last": datetime.now(UTC).isoformat(timespec="seconds"),
+            }
+            with replacing(file) as temporary:
+                temporary.write_text(json.dumps(entries, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     except OSError:
         pass
+
+
+def _read() -> tuple[dict[str, dict[str, Any]], bool]:
+    """The entries that can be read, and whether that is all that the file holds; no file holds nothing."""
+    try:
+        content = json.loads(progress_file().read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}, True
+    except (OSError, ValueError, RecursionError):
+        return {}, False
+    if not isinstance(content, dict):
+        return {}, False
+    entries = {name: entry for name, entry in content.items() if isinstance(entry, dict)}
+    return entries, len(entries) == len(content)
+
+
+def _set_aside(file: Path) -> None:
+    """Give `file` a name of its own beside where it was; an earlier one keeps its name."""
+    number = 1
+    while (kept := file.with_name(f"{file.stem}-damaged-{number}{file.suffix}")).exists():
+        number += 1
+    file.rename(kept)

@@ -72,6 +72,14 @@ def test_as_a_module_from_any_folder(tmp_path):
     assert done.returncode == 1 and done.stderr.startswith("there is no notebook '77'; there are: 00")
 
 
+@pytest.mark.parametrize("arguments", [["start", "--all"], ["run", "00"], ["figures"], ["measure"]], ids=" ".join)
+def test_what_needs_the_checkout_says_so_without_one(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("course_lib.paths.PROJECT_ROOT", tmp_path)
+    assert run(*arguments) == 1
+    error = capsys.readouterr().err
+    assert "which lie in the course's checkout" in error and error.count("\n") == 1
+
+
 class TestStart:
     def test_writes_once_and_leaves_the_learners_file(self, tmp_path, capsys):
         assert run("start", "0") == 0

@@ -34,9 +34,25 @@ def test_missing_package_is_a_problem_and_a_different_one_a_note(tmp_path, monke
     assert other.state == "note" and "numpy" in other.text and "tested with 0.0.1" in other.text
 
 
-def test_old_python_little_memory_and_a_full_disk(monkeypatch):
-    monkeypatch.setattr(sys, "version_info", (3, 10, 4))
-    assert next(doctor.python()).state == "problem"
+@pytest.mark.parametrize(("version", "state"), [((3, 10, 4), "problem"), ((3, 14, 9), "ok"), ((3, 15, 0), "problem")])
+def test_python_that_is_too_old_or_too_new(monkeypatch, version, state):
+    monkeypatch.setattr(sys, "version_info", version)
+    finding = next(doctor.python())
+    assert finding.state == state and ("<3.15" in finding.text) == (state == "problem")
+
+
+def test_without_a_checkout_the_package_says_what_it_needs(tmp_path, monkeypatch):
+    monkeypatch.setattr("course_lib.paths.PROJECT_ROOT", tmp_path)
+    wanted = ["numpy<3,>=2", "no-such-package>=1", 'aeon; extra == "series"']
+    monkeypatch.setattr(doctor.importlib.metadata, "requires", lambda name: wanted)
+    (missing,) = doctor.packages()
+    assert missing.state == "problem" and missing.text == (
+        "missing: no-such-package; python -m pip install no-such-package"
+    )
+    assert next(doctor.checkout()).state == "note"
+
+
+def test_little_memory_and_a_full_disk(monkeypatch):
     monkeypatch.setattr(psutil, "virtual_memory", lambda: (4 * 2**30, 2**30))
     assert next(doctor.memory()).state == "note"
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 2**30}))

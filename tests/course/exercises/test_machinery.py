@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -196,11 +198,38 @@ class TestProgress:
     @pytest.mark.parametrize(
         "content", ["", "{", "[1, 2]", '{"double_it": 3}', '{"double_it": {"attempts": "many"}}', "\x00"]
     )
-    def test_damaged_file_is_begun_anew(self, double, content):
-        progress.progress_file().parent.mkdir()
+    def test_damaged_file_is_kept_beside_a_new_one(self, double, content):
+        folder = progress.progress_file().parent
+        folder.mkdir()
         progress.progress_file().write_text(content)
         check.double_it(lambda x: 2 * x)
         assert json.loads(progress.progress_file().read_text())["double_it"]["passed"] is True
+        kept = [path.read_text() for path in folder.glob("progress-damaged-*.json")]
+        assert kept == [content] or (kept == [] and isinstance(json.loads(content)["double_it"], dict))
+
+    def test_damage_again_and_again_keeps_every_file(self, double):
+        folder = progress.progress_file().parent
+        folder.mkdir()
+        for content in (b"{", b"\xff\xfe", b"[" * 100_000):
+            progress.progress_file().write_bytes(content)
+            check.double_it(lambda x: 2 * x)
+        assert sorted(path.read_bytes()[:2] for path in folder.glob("progress-damaged-*")) == [b"[[", b"{", b"\xff\xfe"]
+
+    def test_what_can_be_read_of_a_damaged_file_goes_on(self, double):
+        check.double_it(lambda x: 2 * x)
+        entries = json.loads(progress.progress_file().read_text()) | {"another": 3}
+        progress.progress_file().write_text(json.dumps(entries))
+        assert list(progress.read()) == ["double_it"]
+        check.double_it(lambda x: x)
+        assert progress.read()["double_it"]["passed"] is True and progress.read()["double_it"]["attempts"] == 2
+
+    def test_kernels_at_once_lose_no_entry(self, tmp_path):
+        code = "import sys; from course_lib.course.exercises import progress\n"
+        code += "for i in range(20): progress.record(f'{sys.argv[1]}-{i}', 'passed'); progress.record('both', 'hint')"
+        kernels = [subprocess.Popen([sys.executable, "-c", code, str(number)]) for number in range(3)]
+        assert [kernel.wait(60) for kernel in kernels] == [0, 0, 0]
+        entries = progress.read()
+        assert len(entries) == 61 and entries["both"]["attempts"] == 60
 
     def test_folder_that_cannot_be_written_is_no_error(self, double, tmp_path, monkeypatch, capsys):
         (tmp_path / "file").write_text("in the way")
@@ -218,4 +247,5 @@ class TestProgress:
         monkeypatch.setattr(os, "replace", full)
         check.double_it(lambda x: x)
         assert progress.progress_file().read_text() == before
-        assert [p.name for p in progress.progress_file().parent.iterdir()] == ["progress.json"]
+        names = {path.name for path in progress.progress_file().parent.iterdir()}
+        assert names - {".progress.lock"} == {"progress.json"}
