@@ -1,29 +1,35 @@
 """Where signals come from: recordings on disk, generated sets, datasets, features and augmentation."""
 
 from course_lib.data.audio import AudioData, DataError, Problem, pad_or_cut
-from course_lib.data.augment import gain, mixup, noise, spec_augment, time_shift, time_warp
-from course_lib.data.augment_log_mel import LogMelAugmentation
-from course_lib.data.between_class import between_class
-from course_lib.data.catalogue import DatasetInfo, fetch, list_datasets, verify
+from course_lib.data.augment import LogMelAugmentation, between_class, gain, noise, spec_augment, time_shift, time_warp
+from course_lib.data.catalogue import DatasetInfo, fetch, list_datasets, load_audio, verify
 from course_lib.data.dataset import SignalDataset
 from course_lib.data.download import fetch_esc10
 from course_lib.data.esc10 import find_esc10, load_esc10
-from course_lib.data.event_dataset import EventBatch, EventDataset, EventItem, channel_statistics, collate_fn_supervised
-from course_lib.data.event_waveforms import EventTemplates, event_templates
-from course_lib.data.events import coloured_noise, make_event_stream, make_events
-from course_lib.data.features import log_mel
-from course_lib.data.folder import load_audio_folder
-from course_lib.data.fresh_events import FreshEvents
-from course_lib.data.gait import GaitRecording, load_gait_events
-from course_lib.data.load import load_audio
-from course_lib.data.pretraining import (
+from course_lib.data.event_dataset import (
     ContrastiveDataset,
+    EventBatch,
+    EventDataset,
+    EventItem,
     UnsupervisedDataset,
+    channel_statistics,
     collate_fn_contrastive,
+    collate_fn_supervised,
     collate_fn_unsupervised,
 )
+from course_lib.data.features import log_mel
+from course_lib.data.folder import load_audio_folder
+from course_lib.data.gait import GaitRecording, load_gait_events
+from course_lib.data.soundscape import synthetic_soundscape
 from course_lib.data.streams import StreamDataset, StreamLoader, StreamManager
-from course_lib.data.synthetic import synthetic_soundscape
+from course_lib.data.synthetic_events import (
+    EventTemplates,
+    FreshEvents,
+    coloured_noise,
+    event_templates,
+    make_event_stream,
+    make_events,
+)
 from course_lib.data.synthetic_signals import SIGNAL_KINDS, synthetic_signals
 from course_lib.data.temporal_augmentation import TemporalAugmentation
 
@@ -66,7 +72,6 @@ __all__ = [
     "log_mel",
     "make_event_stream",
     "make_events",
-    "mixup",
     "noise",
     "pad_or_cut",
     "spec_augment",

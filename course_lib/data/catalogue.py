@@ -1,13 +1,14 @@
-"""The data sets the course knows: what they are, whether they are here, and how to get them."""
+"""The data sets the course knows: what they are, whether they are here, how to get them, and one to run on."""
 
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 from course_lib import paths
-from course_lib.data.audio import Problem
+from course_lib.data.audio import AudioData, Problem
 from course_lib.data.download import check_members, fetch_esc10, read_manifest
-from course_lib.data.esc10 import HOW_TO_GET, find_esc10, verify_esc10
+from course_lib.data.esc10 import HOW_TO_GET, find_esc10, load_esc10, verify_esc10
+from course_lib.data.soundscape import RATE, synthetic_soundscape
 
 GAIT_MANIFEST = resources.files("course_lib.data") / "manifests" / "gait.sha256"
 AEON_SETS = (
@@ -32,6 +33,24 @@ class DatasetInfo:
     where: str
     status: str
     how_to_get: str
+
+
+def load_audio(sample_rate: int = RATE, duration: float = 5.0, verbose: bool = True) -> AudioData:
+    """ESC-10 where it is on disk ($COURSE_DATA or `data/`), otherwise the synthetic soundscape of the same shape.
+
+    verbose: print one line that says which of the two this is and how to get the other.
+    Raises DataError where ESC-10 is there but damaged: silently taking other data would mislead.
+    """
+    if find_esc10() is None:
+        data = synthetic_soundscape(sample_rate=sample_rate, duration=duration, progress=verbose)
+        other = "for the real recordings: python -m course_lib data fetch esc10"
+    else:
+        data = load_esc10(sample_rate=sample_rate, duration=duration, progress=verbose)
+        other = "for generated sound: course_lib.data.synthetic_soundscape()"
+    if verbose:
+        kind = "real recordings" if data.name == "ESC-10" else "generated, not recorded"
+        print(f"{data.describe()} ({kind}; {other})")
+    return data
 
 
 def list_datasets() -> list[DatasetInfo]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
@@ -63,6 +64,21 @@ class SignalDataset(Dataset):
         return self.generator
 
 
+def as_float32(name: str, values: ArrayLike | Tensor, where: str) -> np.ndarray:
+    """Real numbers as float32; ValueError, with `name` and `where`, for NaN, infinity and what float32 cannot hold."""
+    array = np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{name}: expected real numbers, got dtype {array.dtype} in {where}")
+    with np.errstate(over="ignore"):
+        narrow = array.astype(np.float32, copy=False)
+    finite = np.isfinite(narrow)
+    if not finite.all():
+        bad = array[~finite]
+        kind = "NaN or infinite" if not np.isfinite(bad).all() else f"beyond float32 (such as {bad[0]:g})"
+        raise ValueError(f"{name}: expected finite values, got {len(bad)} {kind} in {where}")
+    return narrow
+
+
 def _time_axis(shape: tuple[int, ...]) -> int:
     return 1 if len(shape) == 2 and shape[0] == 1 and shape[1] > 1 else 0
 
@@ -86,9 +102,7 @@ def _checked_signals(signals) -> np.ndarray | list[np.ndarray]:
             raise ValueError(f"signals: expected (L,), (L, C) or (1, samples) numbers, got signal {i} of {shape}")
         if item.size == 0:
             raise ValueError(f"signals: expected at least one time step, got signal {i} of shape {item.shape}")
-        if item.dtype.kind == "f" and not np.isfinite(item).all():
-            bad = int(np.count_nonzero(~np.isfinite(item)))
-            raise ValueError(f"signals: expected finite values, got {bad} NaN or infinite in signal {i}")
+        as_float32("signals", item, f"signal {i}")
         axis = _time_axis(item.shape)
         channels.add((item.ndim, axis) + tuple(np.delete(item.shape, axis).tolist()))
     if len(channels) > 1:

@@ -1,17 +1,23 @@
-"""Windows with labelled events as a PyTorch dataset, and batches of windows of mixed lengths."""
+"""Windows of several channels as PyTorch datasets: with labelled events, as they are, or as two views of each."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import ArrayLike
+from torch import Generator, Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
+
+from course_lib.data.dataset import as_float32
+
+Windows = ArrayLike | Sequence[ArrayLike]  # (N, T, C), or a list of (T, C) of any lengths
+Statistics = tuple[np.ndarray, np.ndarray]  # mean and standard deviation, (C,) each
 
 
 class EventItem(NamedTuple):
-    """One window.  x: (T, C) float32.  labels, timings, frames: (E,), as in `EventBatch`."""
+    """One window.  x: (T, C) float32.  labels, frames: (E,), as in `EventBatch`.  timings: (E,) float64."""
 
     x: Tensor
     labels: Tensor
@@ -23,7 +29,8 @@ class EventBatch(NamedTuple):
     """A batch of windows, zero-padded on the right to the longest.
 
     x: (B, T, C) float32.  lengths: (B,) int64, valid samples.  labels: (B, E) float32, 0 or 1.
-    timings: (B, E) float64, onsets in samples, not rounded; NaN where the type is absent.
+    timings: (B, E) float32, onsets in samples with their fractions; NaN where the type is absent. Some devices have no
+        float64; within a window of two million samples float32 is right to an eighth of a sample.
     frames: (B, E) int64, the frame that the onset lies in, the target of a loss; -1 where absent.
     """
 
@@ -34,10 +41,10 @@ class EventBatch(NamedTuple):
     frames: Tensor
 
 
-class EventDataset(Dataset):
+class EventDataset(Dataset[EventItem]):
     """Items (x, labels, timings, frames) with x normalised per channel.
 
-    data: (N, T, C), or a list of (T, C) of any lengths; numbers of any floating type, finite.
+    data: (N, T, C), or a list of (T, C) of any lengths; real numbers of any type, finite in float32.
     labels: (N, E) of 0 and 1.  timings: (N, E) samples, within the window where labels are 1, NaN elsewhere.
     timing_resolution_samples: samples a frame.
     statistics: (mean, std), each (C,), of the training data; None: these data's own. A channel that never changes
@@ -45,18 +52,20 @@ class EventDataset(Dataset):
     Raises ValueError naming the argument.
     """
 
-    def __init__(self, data, labels, timings, timing_resolution_samples: int = 10, statistics=None):
+    def __init__(
+        self,
+        data: Windows,
+        labels: ArrayLike,
+        timings: ArrayLike,
+        timing_resolution_samples: int = 10,
+        statistics: Statistics | None = None,
+    ):
         if timing_resolution_samples < 1:
             raise ValueError(f"timing_resolution_samples: expected at least 1, got {timing_resolution_samples}")
-        windows = [np.asarray(window, np.float32) for window in data]
-        _check_windows(windows)
-        self.labels, self.timings = _checked_targets(windows, labels, timings)
-        self.frames = _frames(self.timings, timing_resolution_samples)
-        self.statistics = (
-            channel_statistics(windows) if statistics is None else _checked_statistics(statistics, windows)
-        )
-        mean, std = self.statistics
-        self.windows = [torch.from_numpy((window - mean) / std) for window in windows]
+        self.windows, self.statistics = _normalised(data, statistics)
+        self.labels, self.timings = _checked_targets([len(window) for window in self.windows], labels, timings)
+        frames = (self.timings.nan_to_num() / timing_resolution_samples).floor().long()
+        self.frames = torch.where(self.timings.isnan(), -1, frames)
         self.timing_resolution_samples = timing_resolution_samples
 
     def __len__(self) -> int:
@@ -68,12 +77,74 @@ class EventDataset(Dataset):
 
 def collate_fn_supervised(items: list[EventItem]) -> EventBatch:
     """Join windows to an `EventBatch`."""
-    lengths = torch.tensor([len(item.x) for item in items])
-    x = torch.nn.utils.rnn.pad_sequence([item.x for item in items], batch_first=True)  # (B, T, C)
-    return EventBatch(x, lengths, *(torch.stack(parts) for parts in list(zip(*items, strict=True))[1:]))
+    x, lengths = collate_fn_unsupervised([item.x for item in items])
+    labels, timings, frames = (torch.stack(parts) for parts in list(zip(*items, strict=True))[1:])
+    narrow = timings.float()
+    below = torch.nextafter(narrow, torch.zeros(()))  # rounded down, an onset stays in its window and its frame
+    return EventBatch(x, lengths, labels, torch.where(narrow > timings, below, narrow), frames)
 
 
-def channel_statistics(windows) -> tuple[np.ndarray, np.ndarray]:
+class UnsupervisedDataset(Dataset[Tensor]):
+    """Items x (T, C) float32, normalised per channel.
+
+    data: (N, T, C), or a list of (T, C) of any lengths, finite.  statistics: (mean, std), each (C,), of the training
+    data; None: these data's own, found in `.statistics`.  Raises ValueError naming the argument.
+    """
+
+    def __init__(self, data: Windows, statistics: Statistics | None = None):
+        self.windows, self.statistics = _normalised(data, statistics)
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.windows[index]
+
+
+class ContrastiveDataset(Dataset[tuple[Tensor, Tensor]]):
+    """Items (first, second): two views of one window, (T, C) each, made by `augmentation(x)` after normalisation.
+
+    augmentation: such as `TemporalAugmentation(...)`; must keep the shape.  generator: handed to the augmentation as
+    `generator=`; None: it draws from PyTorch's default.  Raises ValueError where a view has another shape.
+    """
+
+    def __init__(
+        self,
+        data: Windows,
+        augmentation: Callable[..., Tensor],
+        statistics: Statistics | None = None,
+        generator: Generator | None = None,
+    ):
+        self.windows, self.statistics = _normalised(data, statistics)
+        self.augmentation, self.generator = augmentation, generator
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        x = self.windows[index]
+        options = {} if self.generator is None else {"generator": self.generator}
+        first, second = self.augmentation(x, **options), self.augmentation(x, **options)
+        if not x.shape == first.shape == second.shape:
+            raise ValueError(
+                f"augmentation: expected views {tuple(x.shape)}, got {tuple(first.shape)}, {tuple(second.shape)}"
+            )
+        return first, second
+
+
+def collate_fn_unsupervised(items: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """Windows of mixed lengths, zero-padded on the right: x (B, T, C) and lengths (B,)."""
+    return pad_sequence(items, batch_first=True), torch.tensor([len(item) for item in items])
+
+
+def collate_fn_contrastive(items: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Pairs of views, zero-padded on the right: first and second (B, T, C), lengths (B,)."""
+    first, second = zip(*items, strict=True)
+    x, lengths = collate_fn_unsupervised(list(first))
+    return x, collate_fn_unsupervised(list(second))[0], lengths
+
+
+def channel_statistics(windows: Sequence[np.ndarray]) -> Statistics:
     """Mean and standard deviation of each channel over all windows, (C,) float32 each; 1 for one that is constant."""
     count = sum(len(window) for window in windows)
     mean = sum(window.sum(axis=0, dtype=np.float64) for window in windows) / count
@@ -82,12 +153,9 @@ def channel_statistics(windows) -> tuple[np.ndarray, np.ndarray]:
     return mean.astype(np.float32), np.where(std > 1e-8 * (1 + np.abs(mean)), std, 1).astype(np.float32)
 
 
-def _frames(timings: Tensor, resolution: int) -> Tensor:
-    absent = timings.isnan()
-    return torch.where(absent, -1, (timings.nan_to_num() / resolution).floor().long())
-
-
-def _check_windows(windows: list[np.ndarray]) -> None:
+def _normalised(data: Windows, statistics: Statistics | None) -> tuple[list[Tensor], Statistics]:
+    """Checked windows, each channel normalised by `statistics`, by the data's own where None; and the statistics."""
+    windows = [as_float32("data", window, f"window {i}") for i, window in enumerate(data)]
     if not windows:
         raise ValueError("data: expected at least one window, got none")
     for i, window in enumerate(windows):
@@ -98,15 +166,18 @@ def _check_windows(windows: list[np.ndarray]) -> None:
                 f"data: expected one number of channels, got {windows[0].shape[1]} and, in window {i}, "
                 f"{window.shape[1]}: is the time axis last?"
             )
-        if not np.isfinite(window).all():
-            bad = int(np.count_nonzero(~np.isfinite(window)))
-            raise ValueError(f"data: expected finite values, got {bad} NaN or infinite in window {i}")
+    channels = (windows[0].shape[1],)
+    mean, std = channel_statistics(windows) if statistics is None else (np.asarray(v, np.float32) for v in statistics)
+    if mean.shape != channels or std.shape != channels or not (np.isfinite(mean).all() and (std > 0).all()):
+        shapes = f"{mean.shape}, {std.shape}"
+        raise ValueError(f"statistics: expected finite mean and positive std, {channels} each, got {shapes}")
+    return [torch.from_numpy((window - mean) / std) for window in windows], (mean, std)
 
 
-def _checked_targets(windows, labels, timings) -> tuple[Tensor, Tensor]:
+def _checked_targets(lengths: list[int], labels: ArrayLike, timings: ArrayLike) -> tuple[Tensor, Tensor]:
     labels, timings = np.asarray(labels), np.asarray(timings, np.float64)
-    if labels.ndim != 2 or len(labels) != len(windows):
-        raise ValueError(f"labels: expected ({len(windows)}, events), one row a window, got {labels.shape}")
+    if labels.ndim != 2 or len(labels) != len(lengths):
+        raise ValueError(f"labels: expected ({len(lengths)}, events), one row a window, got {labels.shape}")
     if timings.shape != labels.shape:
         raise ValueError(f"timings: expected the shape of labels, {labels.shape}, got {timings.shape}")
     if not np.isin(labels, (0, 1)).all():
@@ -114,20 +185,11 @@ def _checked_targets(windows, labels, timings) -> tuple[Tensor, Tensor]:
     present = labels == 1
     if not np.isnan(timings[~present]).all():
         raise ValueError("timings: expected NaN where labels are 0")
-    lengths = np.array([len(window) for window in windows])[:, None]
-    fits = (timings >= 0) & (timings < lengths)
+    fits = (timings >= 0) & (timings < np.array(lengths)[:, None])
     if not fits[present].all():
         window, kind = np.argwhere(present & ~fits)[0]
         raise ValueError(
-            f"timings: expected samples from 0 to below {lengths[window, 0]} where labels are 1, "
+            f"timings: expected samples from 0 to below {lengths[window]} where labels are 1, "
             f"got {timings[window, kind]} in window {window}, type {kind}"
         )
     return torch.from_numpy(labels.astype(np.float32)), torch.from_numpy(timings)
-
-
-def _checked_statistics(statistics, windows) -> tuple[np.ndarray, np.ndarray]:
-    mean, std = (np.asarray(values, np.float32) for values in statistics)
-    channels = (windows[0].shape[1],)
-    if mean.shape != channels or std.shape != channels or not (std > 0).all():
-        raise ValueError(f"statistics: expected mean and positive std, {channels} each, got {mean.shape}, {std.shape}")
-    return mean, std

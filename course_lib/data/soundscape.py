@@ -1,18 +1,26 @@
-"""Ten generated kinds of environmental sound: foregrounds, which `synthetic.py` turns into recordings.
+"""A generated set with ESC-10's shape, the embedded default where no recordings are on disk: ten kinds of sound.
 
-Every function takes two generators: `source` holds what one source recording keeps from clip to clip (pitch, timbre,
-rate), `clip` what changes within it (times, accents, noise).  It returns `n` samples at `rate` Hz, of any level.
+Every kind is a function of two generators: `source` holds what one source recording keeps from clip to clip (pitch,
+timbre, rate), `clip` what changes within it (times, accents, noise).  It returns `n` samples at `rate` Hz of any level.
 Carrier frequencies are drawn from ranges that overlap between the kinds; how they move in time tells them apart.
 """
 
 import numpy as np
-from numpy.random import Generator
+from numpy.random import Generator, default_rng
 from scipy import fft, special
+from tqdm import tqdm
+
+from course_lib.data.audio import AudioData, check_format
+from course_lib.data.cache import Append, cached_array
+
+RATE = 44_100  # clips are made at this rate; others are resampled from it
+FOLDS = 5
+VERSION = 5  # raise it where the sound changes, so that caches are made anew
 
 
 def bark(source: Generator, clip: Generator, n: int, rate: int) -> np.ndarray:
     """One to six short voiced bursts whose pitch falls, at irregular times."""
-    pitch, edge, breath = log_uniform(source, 220, 600), source.uniform(4, 16), source.uniform(0.1, 0.5)
+    pitch, edge, breath = _log_uniform(source, 220, 600), source.uniform(4, 16), source.uniform(0.1, 0.5)
     length = source.uniform(0.12, 0.3)
     out = np.zeros(n)
     for start in _irregular_times(clip, n / rate, clip.integers(1, 7), length):
@@ -25,7 +33,7 @@ def bark(source: Generator, clip: Generator, n: int, rate: int) -> np.ndarray:
 
 def cry(source: Generator, clip: Generator, n: int, rate: int) -> np.ndarray:
     """Long voiced wails with an arched pitch and vibrato, and short breaths between them."""
-    pitch, edge = log_uniform(source, 300, 550), source.uniform(4, 16)
+    pitch, edge = _log_uniform(source, 300, 550), source.uniform(4, 16)
     length, arch, vibrato = source.uniform(0.6, 1.4), source.uniform(0.1, 0.35), source.uniform(5, 8)
     out = np.zeros(n)
     start = -clip.uniform(0, length)
@@ -41,7 +49,7 @@ def cry(source: Generator, clip: Generator, n: int, rate: int) -> np.ndarray:
 
 def crow(source: Generator, clip: Generator, n: int, rate: int) -> np.ndarray:
     """A call of three short syllables that step up and a long one that glides down; one or two calls."""
-    pitch, edge = log_uniform(source, 450, 900), source.uniform(4, 16)
+    pitch, edge = _log_uniform(source, 450, 900), source.uniform(4, 16)
     stretch = source.uniform(0.8, 1.25)
     out = np.zeros(n)
     for start in _irregular_times(clip, n / rate, clip.integers(1, 3), 2.0 * stretch):
@@ -60,7 +68,7 @@ def crow(source: Generator, clip: Generator, n: int, rate: int) -> np.ndarray:
 
 def sneeze(source: Generator, clip: Generator, n: int, rate: int) -> np.ndarray:
     """A breath that swells, a sudden burst and a falling voiced tail; one or two times."""
-    centre, pitch = log_uniform(source, 800, 5000), log_uniform(source, 200, 500)
+    centre, pitch = _log_uniform(source, 800, 5000), _log_uniform(source, 200, 500)
     inhale, tail = source.uniform(0.3, 0.8), source.uniform(0.2, 0.45)
     out = np.zeros(n)
     for start in _irregular_times(clip, n / rate, clip.integers(1, 3), inhale + tail + 0.3):
@@ -76,7 +84,7 @@ def sneeze(source: Generator, clip: Generator, n: int, rate: int) -> np.ndarray:
 
 def tick(source: Generator, clip: Generator, n: int, rate: int) -> np.ndarray:
     """Clicks at even times, every second one a little different."""
-    interval, contrast = 1 / log_uniform(source, 1.2, 5), source.uniform(0.3, 1)
+    interval, contrast = 1 / _log_uniform(source, 1.2, 5), source.uniform(0.3, 1)
     clicks = [_click(source, rate), _click(source, rate)]
     out = np.zeros(n)
     start = clip.uniform(0, interval)
@@ -87,7 +95,7 @@ def tick(source: Generator, clip: Generator, n: int, rate: int) -> np.ndarray:
 
 def crackle(source: Generator, clip: Generator, n: int, rate: int) -> np.ndarray:
     """Clicks at random times, a few loud ones among many soft ones, over a low rumble."""
-    density, clicks = log_uniform(source, 10, 80), [_click(source, rate) for _ in range(6)]
+    density, clicks = _log_uniform(source, 10, 80), [_click(source, rate) for _ in range(6)]
     out = np.zeros(n)
     count = clip.poisson(density * n / rate)
     for time, size in zip(clip.uniform(0, n / rate, count), clip.pareto(1.6, count) + 0.15, strict=True):
@@ -97,14 +105,14 @@ def crackle(source: Generator, clip: Generator, n: int, rate: int) -> np.ndarray
 
 def rain(source: Generator, clip: Generator, n: int, rate: int) -> np.ndarray:
     """A steady hiss made of countless drops."""
-    centre, width, drops = log_uniform(source, 1000, 6000), source.uniform(0.7, 1.6), source.uniform(0, 3)
+    centre, width, drops = _log_uniform(source, 1000, 6000), source.uniform(0.7, 1.6), source.uniform(0, 3)
     sparse = np.where(clip.random(n) < 150 / rate, drops * 8 * clip.standard_normal(n), 0)
     return _noise_band(clip, n, rate, centre, width, extra=sparse)
 
 
 def waves(source: Generator, clip: Generator, n: int, rate: int) -> np.ndarray:
     """Swells of noise, seconds apart, brighter where they are louder."""
-    centre, width = log_uniform(source, 250, 1600), source.uniform(0.7, 1.6)
+    centre, width = _log_uniform(source, 250, 1600), source.uniform(0.7, 1.6)
     period, depth = source.uniform(2.2, 5.0), source.uniform(0.75, 0.97)
     u = np.arange(n) / rate / period + clip.uniform()
     swell = 1 - depth + depth * (0.5 + 0.5 * np.sin(2 * np.pi * u + 0.6 * np.sin(2 * np.pi * u))) ** 2
@@ -115,8 +123,8 @@ def waves(source: Generator, clip: Generator, n: int, rate: int) -> np.ndarray:
 
 def rotor(source: Generator, clip: Generator, n: int, rate: int) -> np.ndarray:
     """Beats of noise at an even rate of 8 to 20 a second."""
-    centre, width = log_uniform(source, 120, 1000), source.uniform(0.7, 1.6)
-    beats, sharpness, depth = log_uniform(source, 8, 20), source.uniform(1, 5), source.uniform(0.6, 0.95)
+    centre, width = _log_uniform(source, 120, 1000), source.uniform(0.7, 1.6)
+    beats, sharpness, depth = _log_uniform(source, 8, 20), source.uniform(1, 5), source.uniform(0.6, 0.95)
     drift = 1 + 0.02 * np.sin(2 * np.pi * clip.uniform(0.1, 0.4) * np.arange(n) / rate + clip.uniform(0, 6))
     phase = 2 * np.pi * (np.cumsum(beats * drift) / rate + clip.uniform())
     return _noise_band(clip, n, rate, centre, width) * (1 - depth + depth * np.exp(sharpness * (np.cos(phase) - 1)))
@@ -124,7 +132,7 @@ def rotor(source: Generator, clip: Generator, n: int, rate: int) -> np.ndarray:
 
 def saw(source: Generator, clip: Generator, n: int, rate: int) -> np.ndarray:
     """A motor: a low, rough, unbroken tone whose pitch revs up and falls back."""
-    pitch, edge, noise = log_uniform(source, 70, 180), source.uniform(20, 80), source.uniform(0.05, 0.3)
+    pitch, edge, noise = _log_uniform(source, 70, 180), source.uniform(20, 80), source.uniform(0.05, 0.3)
     knots = np.cumsum(clip.uniform(0.3, 1.5, 24))
     revs = np.interp(np.arange(n) / rate, knots - knots[0], clip.uniform(0.75, 1.5, 24))
     jitter = 1 + 0.01 * np.repeat(clip.standard_normal(n // 256 + 1), 256)[:n]
@@ -135,7 +143,94 @@ def saw(source: Generator, clip: Generator, n: int, rate: int) -> np.ndarray:
 KINDS = (bark, rain, waves, cry, tick, sneeze, rotor, saw, crow, crackle)
 
 
-def log_uniform(rng: Generator, low: float, high: float) -> float:
+def synthetic_soundscape(
+    clips_per_class: int = 40,
+    sample_rate: int = RATE,
+    duration: float = 5.0,
+    seed: int = 0,
+    cache: bool = True,
+    progress: bool = True,
+) -> AudioData:
+    """Ten kinds of generated sound in ESC-10's shape: by default (400, 1, 220500) at 44.1 kHz in 5 folds of 80 clips.
+
+    Each clip is a "take" of a made-up source recording: its sound, room and microphone (a random frequency response),
+    background noise and level.  Takes of one source share a group and lie in one fold, as in ESC-10.  Levels, noise and
+    colouring are drawn alike for every kind, so that loudness and zero crossings say little.
+    clips_per_class: a multiple of 5.  The same arguments give the same samples.  Raises ValueError for other sizes.
+    """
+    check_format(sample_rate, duration)
+    if clips_per_class < FOLDS or clips_per_class % FOLDS:
+        raise ValueError(f"clips_per_class: expected a multiple of {FOLDS}, one share per fold, got {clips_per_class}")
+    plan = _plan(clips_per_class, seed)
+    n = round(duration * RATE)
+
+    def build(append: Append) -> dict:
+        for label, _, source, take in tqdm(plan, desc="synthetic soundscape", disable=not progress):
+            append(_record(label, source, take, n, seed)[None])
+        return {}
+
+    identity = {"set": "synthetic", "clips": clips_per_class, "duration": float(duration), "seed": seed}
+    signals, _ = cached_array("soundscape", identity, VERSION, build, cache)
+    data = AudioData(
+        signals=signals,
+        labels=np.array([label for label, *_ in plan], dtype=np.int64),
+        classes=tuple(kind.__name__ for kind in KINDS),
+        sample_rate=RATE,
+        name="synthetic soundscape",
+        folds=np.array([fold for _, fold, _, _ in plan], dtype=np.int64),
+        groups=np.array([f"{KINDS[label].__name__}-{source:02d}" for label, _, source, _ in plan]),
+        files=tuple(f"{fold}-{KINDS[label].__name__}-{source:02d}-{'ABC'[take]}" for label, fold, source, take in plan),
+        report=(),
+    )
+    return data.resample(sample_rate)
+
+
+def _plan(clips_per_class: int, seed: int) -> list[tuple[int, int, int, int]]:
+    """(label, fold, source, take) of every clip: each source gives one to three takes, all in one fold."""
+    rng = default_rng([seed, 1])
+    plan = []
+    for label in range(len(KINDS)):
+        source = 0
+        for fold in range(1, FOLDS + 1):
+            left = clips_per_class // FOLDS
+            while left:
+                takes = min(int(rng.choice([1, 2, 3], p=[0.76, 0.16, 0.08])), left)
+                plan += [(label, fold, source, take) for take in range(takes)]
+                source, left = source + 1, left - takes
+    return plan
+
+
+def _record(label: int, source: int, take: int, n: int, seed: int) -> np.ndarray:
+    """One clip of (n,) float32: a foreground through a room and a microphone, with noise, at a random level."""
+    room = default_rng([seed, 2, label, source])  # what takes of one source share
+    clip = default_rng([seed, 3, label, source, take])
+    foreground = KINDS[label](default_rng([seed, 4, label, source]), clip, n, RATE)
+    frequency = fft.rfftfreq(n, 1 / RATE).astype(np.float32)
+    frequency[0] = frequency[1]
+    octave = np.log2(frequency / 1000)
+    response = _response(room, octave)
+    colour = room.uniform(-1.2, 0.2)  # amplitude of the background falls as frequency to this power
+    background = clip.standard_normal(n, dtype=np.float32)
+    background = fft.irfft(fft.rfft(background) * 2 ** (np.maximum(octave, -4) * colour), n)
+    heard = fft.irfft(fft.rfft(foreground.astype(np.float32)) * response, n)
+    ratio = 10 ** (-clip.uniform(5, 30) / 20)
+    mixed = heard / max(heard.std(), 1e-9) + background * (ratio / background.std())
+    level = 10 ** (clip.uniform(-29, -15) / 20) / mixed.std()
+    return (mixed * min(level, 0.99 / np.abs(mixed).max())).astype(np.float32)
+
+
+def _response(rng: Generator, octave: np.ndarray) -> np.ndarray:
+    """A frequency response: a tilt, bells of boost or cut, deeper in the treble, and the limits of a microphone."""
+    decibels = rng.uniform(-2, 2) * octave
+    for depth, lowest, highest in ((6, -2, 1), (15, 1, 4), (15, 1, 4)):
+        bell = np.exp(-0.5 * ((octave - rng.uniform(lowest, highest)) / 0.6) ** 2)
+        decibels = decibels + rng.uniform(-depth, depth) * bell
+    low, high = np.log2(_log_uniform(rng, 50, 200) / 1000), np.log2(_log_uniform(rng, 6000, 18000) / 1000)
+    decibels = np.clip(decibels, -40, 25) - 24 * np.maximum(low - octave, 0) - 24 * np.maximum(octave - high, 0)
+    return (10 ** (decibels / 20)).astype(np.float32)
+
+
+def _log_uniform(rng: Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
@@ -166,7 +261,7 @@ def _noise_band(
 def _click(rng: Generator, rate: int) -> np.ndarray:
     """A struck resonance of 5 to 40 ms with a random timbre."""
     t = np.arange(int(0.06 * rate)) / rate
-    decay, frequency = log_uniform(rng, 0.002, 0.012), log_uniform(rng, 600, 5000)
+    decay, frequency = _log_uniform(rng, 0.002, 0.012), _log_uniform(rng, 600, 5000)
     tone = np.sin(2 * np.pi * frequency * t) + 0.6 * np.sin(2 * np.pi * frequency * rng.uniform(1.3, 2.7) * t)
     return (tone + 0.7 * rng.standard_normal(len(t))) * np.exp(-t / decay)
 

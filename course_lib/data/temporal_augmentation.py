@@ -1,11 +1,12 @@
 """Changes to a window of several channels that leave its events what they are, and say where in time these went."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
+
+from course_lib.data.augment import drawn_by
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class TemporalAugmentation:
 
     Called with timings (E,) in samples, NaN for absent: returns the view and where the onsets went, NaN where one has
     left the window or is silenced. A label must be dropped with its onset.
-    generator: PyTorch's default where None.
+    generator: drawn from on its own device, whatever x's; PyTorch's default where None.
     Raises ValueError naming the argument.
     """
 
@@ -34,7 +35,7 @@ class TemporalAugmentation:
     time_mask: int = 100
     probability: float = 0.5
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("noise", "shift", "time_mask"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name}: expected at least 0, got {getattr(self, name)}")
@@ -46,11 +47,12 @@ class TemporalAugmentation:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: expected 0 to 1, got {getattr(self, name)}")
 
-    def __call__(self, x: Tensor, timings: Tensor | None = None, generator: Generator | None = None):
+    def __call__(self, x: Tensor, timings: Tensor | None = None, generator: Generator | None = None) -> Any:
         if x.dim() != 2 or len(x) < 2:
             raise ValueError(f"x: expected one window (T, C) of at least 2 samples, got {tuple(x.shape)}")
-        do = (torch.rand(6, generator=generator) < self.probability).tolist()
-        draw = torch.rand(6, generator=generator).tolist()  # strengths, 0 to 1
+        random = drawn_by(generator)
+        do = (torch.rand(6, **random) < self.probability).tolist()
+        draw = torch.rand(6, **random).tolist()  # strengths, 0 to 1
         moved = None if timings is None else timings.clone()
         late = (2 * draw[0] - 1) * self.shift if do[0] else 0.0
         factor = _between(self.warp, draw[1]) if do[1] else 1.0
@@ -59,7 +61,7 @@ class TemporalAugmentation:
         if do[2]:
             x = x * _between(self.scale, draw[2])
         if do[3]:
-            x = x + draw[3] * self.noise * torch.randn(x.shape, generator=generator).to(x)
+            x = x + draw[3] * self.noise * torch.randn(x.shape, **random).to(x)
         if do[4]:
             x = drop_channels(x, self.channel_drop, generator)
         if do[5] and self.time_mask:
@@ -68,11 +70,11 @@ class TemporalAugmentation:
 
     def _stretch(self, length: int, draw: float, generator: Generator | None) -> tuple[int, int]:
         width = round(draw * min(self.time_mask, length))
-        start = int(torch.randint(length - width + 1, (), generator=generator))
+        start = int(torch.randint(length - width + 1, (), **drawn_by(generator)))
         return start, start + width
 
     @staticmethod
-    def random_augment(x: Tensor, timings: Tensor | None = None, generator: Generator | None = None):
+    def random_augment(x: Tensor, timings: Tensor | None = None, generator: Generator | None = None) -> Any:
         """The augmentation of default strengths, for windows of the course's events."""
         return TemporalAugmentation()(x, timings, generator)
 
@@ -86,10 +88,10 @@ def shift_and_warp(
     NaN. Between samples, x is interpolated linearly.
     """
     length, middle = len(x), (len(x) - 1) / 2
-    target = torch.arange(length, dtype=torch.float64, device=x.device)
+    target = torch.arange(length, dtype=torch.float64, device="cpu")  # some devices have no float64
     source = middle + (target - middle - late) / factor  # (T,)
-    before = source.floor().long()
-    weight = (source - before).to(x.dtype)[:, None]
+    weight = (source - source.floor()).to(x.dtype)[:, None].to(x.device)
+    before = source.floor().long().to(x.device)
 
     def at(places: Tensor) -> Tensor:
         inside = ((places >= 0) & (places < length))[:, None]
@@ -104,9 +106,9 @@ def shift_and_warp(
 
 def drop_channels(x: Tensor, probability: float, generator: Generator | None = None) -> Tensor:
     """Silence each channel of x (T, C) with `probability`; where all would go, one stays."""
-    kept = torch.rand(x.shape[1], generator=generator) >= probability
+    kept = torch.rand(x.shape[1], **drawn_by(generator)) >= probability
     if not kept.any():
-        kept[torch.randint(x.shape[1], (), generator=generator)] = True
+        kept[torch.randint(x.shape[1], (), **drawn_by(generator))] = True
     return torch.where(kept.to(x.device), x, 0)
 
 

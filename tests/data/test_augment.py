@@ -1,14 +1,15 @@
 import pytest
 import torch
 
-from course_lib.data import gain, mixup, noise, spec_augment, time_shift, time_warp
+from course_lib.data import LogMelAugmentation, between_class, gain, noise, spec_augment, time_shift, time_warp
+from course_lib.data.augment import level_shift, mel_shift, mix_classes
 
 AUDIO = {
     "time_shift": lambda x, g=None: time_shift(x, 40, generator=g),
     "gain": lambda x, g=None: gain(x, (-12, 6), generator=g),
     "noise": lambda x, g=None: noise(x, (0, 20), generator=g),
     "time_warp": lambda x, g=None: time_warp(x, 0.3, generator=g),
-    "mixup": lambda x, g=None: mixup(x, torch.arange(len(x)), len(x), generator=g)[0],
+    "between_class": lambda x, g=None: between_class(x, torch.arange(len(x)), len(x), generator=g)[0],
     "spec_augment": lambda x, g=None: spec_augment(x, 1, 20, generator=g),
 }
 
@@ -134,27 +135,6 @@ def test_time_warp_stays_within_the_signal():
     assert torch.all(out.amax(1) <= x.amax(1)) and torch.all(out.amin(1) >= x.amin(1))
 
 
-def test_mixup_mixes_signals_and_labels_alike():
-    x = torch.eye(6)  # item i is the i-th unit vector, so the mixed x shows who was mixed, and how
-    mixed, targets = mixup(x, torch.arange(6), 6, alpha=1.0, generator=seeded())
-    torch.testing.assert_close(mixed, targets)
-    torch.testing.assert_close(targets.sum(1), torch.ones(6))
-    assert ((targets > 0) & (targets < 1)).any()
-
-
-def test_mixup_proportions_follow_beta():
-    x, y = torch.randn(4000, 1, generator=seeded()), torch.arange(4000) % 10
-    share = mixup(x, y, 10, alpha=0.3, generator=seeded())[1].gather(1, y[:, None])[:, 0]
-    pure = share[share < 1]  # where the partner has the same label, the share is 1
-    assert abs(pure.mean() - 0.5) < 0.03
-    assert abs(pure.var() - 1 / (4 * (2 * 0.3 + 1))) < 0.02  # variance of Beta(a, a)
-
-
-def test_mixup_targets_suit_cross_entropy():
-    mixed, targets = mixup(torch.randn(4, 1, 10), torch.tensor([0, 1, 2, 2]), 3)
-    assert torch.isfinite(torch.nn.functional.cross_entropy(torch.randn(4, 3), targets))
-
-
 @pytest.mark.parametrize("shape", [(40, 16, 50), (40, 1, 16, 50)])
 def test_spec_augment_hides_whole_bands_and_stretches(shape):
     x = torch.randn(shape, generator=seeded())
@@ -187,9 +167,6 @@ def test_spec_augment_reaches_every_width_and_place():
         (lambda: noise(torch.zeros(5, 10), (3, -3)), "snr"),
         (lambda: time_warp(torch.zeros(5, 10), 1.0), "strength"),
         (lambda: time_warp(torch.zeros(5, 10), knots=1), "knots"),
-        (lambda: mixup(torch.zeros(5, 10), torch.zeros(4, dtype=torch.long), 2), r"y: expected \(5,\)"),
-        (lambda: mixup(torch.zeros(5, 10), torch.zeros(5), 2), "y: .*float32"),
-        (lambda: mixup(torch.zeros(5, 10), torch.zeros(5, dtype=torch.long), 2, alpha=0), "alpha"),
         (lambda: spec_augment(torch.zeros(5, 10)), "x: expected"),
         (lambda: spec_augment(torch.zeros(5, 4, 50)), "frequency_width: expected 0 to 4"),
     ],
@@ -208,3 +185,129 @@ def test_batches_on_a_gpu_with_a_cpu_generator(x, name):
     out = AUDIO[name](x.cuda(), seeded())
     assert out.is_cuda
     torch.testing.assert_close(out.cpu(), AUDIO[name](x, seeded()))
+
+
+def clips(levels, length=4000):
+    """Orthogonal tones of the given RMS levels, (B, 1, T)."""
+    t = torch.arange(length, dtype=torch.float64) / length
+    tones = [2**0.5 * level * torch.sin(2 * torch.pi * (40 + 20 * i) * t) for i, level in enumerate(levels)]
+    return torch.stack(tones)[:, None]
+
+
+def test_levels_stand_as_the_targets_do():
+    x = clips([0.01, 0.1, 1.0, 10.0])
+    mixed, targets = between_class(x, torch.arange(4), 4, generator=seeded())
+    parts = mixed[:, 0] @ x[:, 0].T / x[:, 0].square().sum(1)  # how much of each clip is in each mixture
+    loudness = parts.abs() * x[:, 0].square().mean(1).sqrt()
+    torch.testing.assert_close(loudness / loudness.sum(1, keepdim=True), targets, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(targets.sum(1), torch.ones(4, dtype=torch.float64))
+
+
+def test_equal_levels_keep_the_energy():
+    x = clips([0.3] * 6)
+    for seed in range(20):  # until no clip is mixed with itself, whose energies do not add up
+        mixed, targets = between_class(x, torch.arange(6), 6, generator=seeded(seed))
+        if (targets < 1).all():
+            break
+    torch.testing.assert_close(mixed.square().mean((1, 2)), torch.full((6,), 0.09, dtype=torch.float64))
+
+
+def test_one_seed_gives_one_result():
+    x = torch.randn(5, 1, 50)
+    first, second = (between_class(x, torch.arange(5), 5, generator=seeded(3)) for _ in range(2))
+    torch.testing.assert_close(first, second)
+
+
+def test_silence_stays_finite():
+    mixed, targets = between_class(torch.zeros(4, 1, 30), torch.tensor([0, 1, 0, 1]), 2, generator=seeded())
+    assert (mixed == 0).all() and torch.isfinite(targets).all()
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        (torch.zeros(4), torch.zeros(4, dtype=torch.long)),
+        (torch.zeros(4, 9), torch.zeros(3, dtype=torch.long)),
+        (torch.zeros(4, 9), torch.zeros(4)),
+    ],
+)
+def test_what_does_not_fit_is_named(x, y):
+    with pytest.raises(ValueError, match=r"x, y: expected \(B, ..., T\) and \(B,\) integers"):
+        between_class(x, y, 2)
+
+
+@pytest.fixture
+def pictures():
+    return torch.randn(6, 16, 24, generator=seeded(1)) - 3  # (B, n_mels, frames)
+
+
+@pytest.fixture
+def classes():
+    return torch.tensor([0, 1, 2, 0, 1, 2])
+
+
+def test_mel_shift_moves_whole_pictures_by_at_most_its_range(pictures):
+    padded = torch.cat([pictures[:, :1]] * 2 + [pictures] + [pictures[:, -1:]] * 2, dim=1)  # the edges repeated twice
+    for shifted, source in zip(mel_shift(pictures, 2, generator=seeded()), padded, strict=True):
+        assert any(torch.equal(shifted, source[start : start + 16]) for start in range(5))
+
+
+def test_level_shift_adds_one_number_per_clip_within_its_range(pictures):
+    added = level_shift(pictures, decibels=6.0, generator=seeded()) - pictures
+    torch.testing.assert_close(added, added[:, :1, :1].expand_as(added), atol=1e-5, rtol=0)
+    assert added.abs().max() <= 0.6 + 1e-5 and added[:, 0, 0].unique().numel() == 6
+
+
+def test_mixing_adds_power_and_targets_in_one_proportion(pictures, classes):
+    targets = torch.nn.functional.one_hot(classes, 3).float()
+    tones = torch.full((6, 3, 5), -20.0)
+    tones[torch.arange(6), classes] = 0.0  # class c has power 1 in band c, none elsewhere
+    mixed, mixed_targets = mix_classes(tones, targets, generator=seeded())
+    torch.testing.assert_close(10 ** mixed[:, :, 0], mixed_targets)
+    torch.testing.assert_close(mixed_targets.sum(1), torch.ones(6))
+
+
+def test_no_parts_leaves_everything_as_it_is(pictures, classes):
+    same, targets = LogMelAugmentation(3, parts=())(pictures, classes, generator=seeded())
+    assert torch.equal(same, pictures) and torch.equal(targets.argmax(1), classes)
+
+
+@pytest.mark.parametrize("part", LogMelAugmentation.PARTS)
+def test_each_part_changes_the_pictures_and_follows_its_generator(pictures, classes, part):
+    augment = LogMelAugmentation(3, parts=[part])
+    before = pictures.clone()
+    once, targets = augment(pictures, classes, generator=seeded(5))
+    again, _ = augment(pictures, classes, generator=seeded(5))
+    other, _ = augment(pictures, classes, generator=seeded(6))
+    assert torch.equal(once, again) and not torch.equal(once, other) and not torch.equal(once, pictures)
+    assert torch.equal(pictures, before)
+    assert once.shape == pictures.shape and once.dtype == pictures.dtype and torch.isfinite(once).all()
+    torch.testing.assert_close(targets.sum(1), torch.ones(6))
+
+
+def test_global_random_state_is_left_alone(pictures, classes):
+    state = torch.get_rng_state()
+    LogMelAugmentation(3)(pictures, classes, generator=seeded())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_bad_arguments_are_named(pictures, classes):
+    with pytest.raises(ValueError, match=r"parts: expected some of .*, got \['echo'\]"):
+        LogMelAugmentation(3, parts=["echo"])
+    with pytest.raises(ValueError, match="max_shift: expected 0 to 15 bands, got 16"):
+        mel_shift(pictures, 16)
+    with pytest.raises(ValueError, match="decibels: expected at least 0, got -1"):
+        level_shift(pictures, -1)
+    with pytest.raises(ValueError, match=r"x: expected \(B, n_mels, frames\)"):
+        mix_classes(pictures[0], torch.eye(3)[classes])
+
+
+def test_mixed_is_the_share_of_clips_that_are_mixed():
+    x, y = torch.randn(400, 4, 6), torch.arange(400) % 3
+    _, targets = LogMelAugmentation(3, ("mixing",), mixed=0.25)(x, y, torch.Generator().manual_seed(0))
+    share = (targets.max(1).values < 1).float().mean()  # a partner of the same class leaves the targets as they are
+    assert 0.1 < share < 0.25
+    same, targets = LogMelAugmentation(3, ("mixing",), mixed=0.0)(x, y, torch.Generator().manual_seed(0))
+    assert torch.equal(same, x) and (targets.max(1).values == 1).all()
+    with pytest.raises(ValueError, match="mixed: expected a probability"):
+        LogMelAugmentation(3, mixed=1.5)

@@ -18,8 +18,13 @@ def test_log_mel_is_librosas_for_each_clip(clips):
         np.testing.assert_allclose(picture, np.log10(power + 1e-7), rtol=1e-5)
 
 
-def test_default_picture_of_five_seconds():
-    assert log_mel(np.zeros((1, 220_500), dtype=np.float32), 44_100).shape == (1, 64, 251)
+@pytest.mark.parametrize("rate", [8000, 16_000, 22_050, 44_100])
+def test_a_default_picture_has_a_column_every_40_ms_at_any_rate(rate):
+    assert log_mel(np.zeros((1, 5 * rate), dtype=np.float32), rate).shape == (1, 64, 126)
+
+
+def test_the_default_sizes_at_the_rate_of_the_recorded_runs(clips):
+    np.testing.assert_array_equal(log_mel(clips, 22_050), log_mel(clips, 22_050, n_fft=2048, hop_length=882))
 
 
 def test_silence_is_the_floor():
@@ -47,6 +52,39 @@ def test_cache_keeps_the_result_by_content_and_parameters(clips, monkeypatch):
 def test_wrong_shapes_are_named(shape):
     with pytest.raises(ValueError, match="signals: expected"):
         log_mel(np.zeros(shape, dtype=np.float32), 8000)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fmin": 500.0, "fmax": 500.0}, "fmin, fmax: expected 0 <= fmin < fmax <= 4000 Hz, got 500.0 and 500.0"),
+        ({"fmin": 600.0, "fmax": 500.0}, "fmin, fmax"),
+        ({"fmin": 4000.0}, "fmin, fmax"),
+        ({"fmin": -1.0}, "fmin, fmax"),
+        ({"fmin": float("nan")}, "fmin, fmax"),
+        ({"fmax": 4001.0}, "fmin, fmax"),
+        ({"sample_rate": -8000}, "sample_rate: expected a positive"),
+        ({"sample_rate": 0}, "sample_rate"),
+        ({"sample_rate": float("nan")}, "sample_rate"),
+        ({"n_fft": 0}, "n_fft: expected at least 1"),
+        ({"hop_length": 0}, "hop_length: expected at least 1"),
+        ({"n_mels": 0}, "n_mels: expected at least 1"),
+        ({"signals": np.ones((2, 8000), complex)}, "signals: expected real numbers, got dtype complex128 in clip 0"),
+        ({"signals": np.array([["a", "b"]])}, "signals: expected real numbers"),
+        ({"signals": np.full((1, 8000), np.nan)}, "8000 NaN or infinite in clip 0"),
+        ({"signals": np.full((1, 8000), 1e39)}, "beyond float32"),
+    ],
+)
+def test_bad_arguments_are_named(clips, change, message):
+    arguments = {"signals": clips, "sample_rate": 8000} | change
+    with pytest.raises(ValueError, match=message):
+        log_mel(**arguments)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64, np.int16])
+def test_real_numbers_of_any_type(dtype):
+    clips = (100 * np.random.default_rng(0).standard_normal((2, 4000))).astype(dtype)
+    np.testing.assert_array_equal(log_mel(clips, 8000), log_mel(clips.astype(np.float32), 8000))
 
 
 @pytest.mark.parametrize("length", [3, 5, 8])

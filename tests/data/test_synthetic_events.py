@@ -6,9 +6,7 @@ import torch
 from scipy.signal import welch
 
 from course_lib.data import (
-    EventDataset,
     FreshEvents,
-    collate_fn_supervised,
     coloured_noise,
     event_templates,
     make_event_stream,
@@ -127,74 +125,6 @@ def test_bad_arguments_are_named(arguments, message):
 def test_more_events_than_the_refractory_period_allows():
     with pytest.raises(ValueError, match="below 8"):
         make_event_stream(10, event_rate=8.0)
-
-
-def test_dataset_normalises_with_training_statistics_and_quantises():
-    train = EventDataset(*make_events(20, 400, seed=0), timing_resolution_samples=10)
-    data, labels, timings = make_events(4, 400, seed=1)
-    other = EventDataset(data.astype(np.float64) * 3 + 1, labels, timings, 10, statistics=train.statistics)
-    mean, std = train.statistics
-    np.testing.assert_allclose(other[2].x, (data[2] * 3 + 1 - mean) / std, rtol=1e-4, atol=1e-4)
-    assert other[2].x.dtype == torch.float32
-    stacked = torch.cat([item.x for item in train])
-    torch.testing.assert_close(stacked.mean(0), torch.zeros(6), atol=1e-4, rtol=0)
-    present = labels == 1
-    frames = torch.stack([item.frames for item in other]).numpy()
-    assert (frames[present] == timings[present] // 10).all() and (frames[~present] == -1).all()
-    kept = torch.stack([item.timings for item in other]).numpy()
-    np.testing.assert_array_equal(kept, timings)  # not rounded
-
-
-def test_onsets_at_the_first_and_the_last_sample_and_two_types_at_one():
-    labels, timings = np.zeros((1, 3)), np.full((1, 3), np.nan)
-    labels[0, :], timings[0, :] = 1, [0.0, 404.0, 404.0]
-    item = EventDataset(np.ones((1, 405, 2)), labels, timings)[0]  # a length that is no multiple of ten
-    assert item.frames.tolist() == [0, 40, 40]
-
-
-def test_a_dead_channel_is_only_centred():
-    data, labels, timings = make_events(3, 400, seed=0)
-    data[:, :, 2] = 5.0
-    assert (EventDataset(data, labels, timings)[0].x[:, 2] == 0).all()
-
-
-def test_batches_of_mixed_lengths_are_padded_with_zeros():
-    data, labels, timings = make_events(3, 400, seed=0)
-    windows = [data[0], data[1], np.concatenate([data[2], data[2]])]
-    batch = collate_fn_supervised(list(EventDataset(windows, labels, timings)))
-    assert batch.x.shape == (3, 800, 6) and batch.lengths.tolist() == [400, 400, 800]
-    assert (batch.x[0, 400:] == 0).all()
-
-
-def _wrong(field, change):
-    data, labels, timings = make_events(3, 400, seed=0, event_rate=20.0)
-    arguments = {"data": data, "labels": labels, "timings": timings}
-    arguments[field] = change(arguments[field])
-    return arguments
-
-
-def _with(array, index, value):
-    array = array.astype(float)
-    array[index] = value
-    return array
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (_wrong("data", lambda d: d.transpose(0, 2, 1)), "timings|channels"),
-        (_wrong("data", lambda d: _with(d, (1, 5, 0), np.nan)), "1 NaN or infinite in window 1"),
-        (_wrong("data", lambda d: _with(d, (2, 5, 0), np.inf)), "window 2"),
-        (_wrong("data", lambda d: d[:, :0]), "windows"),
-        (_wrong("labels", lambda v: v[:2]), "labels: expected"),
-        (_wrong("labels", lambda v: v * 2), "0 and 1"),
-        (_wrong("timings", lambda v: v + 1000), "from 0 to below 400"),
-        (_wrong("timings", np.nan_to_num), "NaN where labels are 0"),
-    ],
-)
-def test_a_dataset_names_what_does_not_fit(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        EventDataset(**arguments)
 
 
 def test_fresh_events_differ_from_pass_to_pass_and_repeat_from_the_seed():

@@ -1,23 +1,88 @@
-"""Generated events in time: several channels at 2000 Hz, where every onset is known exactly."""
+"""Generated events in time: damped two-tone bursts on several channels at 2000 Hz, every onset known exactly."""
 
-from __future__ import annotations
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy import fft
+from torch.utils.data import DataLoader
 
-from course_lib.data.event_waveforms import (
-    MAX_SKEW,
-    MAX_WARP,
-    SAMPLE_RATE,
-    TEMPLATE_LENGTH,
-    EventTemplates,
-    distractor_templates,
-    event_templates,
-)
+from course_lib.data.event_dataset import EventBatch, EventDataset, Statistics, collate_fn_supervised
 
+SAMPLE_RATE = 2000  # Hz
+TEMPLATE_LENGTH = 80  # samples: 40 ms
+MAX_SKEW = 10.0  # samples: ±5 ms between an event's onset and its start on one channel
+MAX_WARP = 0.1  # an event lasts 0.9 to 1.1 times its template
 REFRACTORY_PERIOD = 4000  # samples: 2 s between two events of one type
 MARGIN_BEFORE, MARGIN_AFTER = int(MAX_SKEW), int(TEMPLATE_LENGTH * (1 + MAX_WARP) + MAX_SKEW) + 2  # of an onset
 _NOISE_FLOOR = 5.0  # Hz below which the noise is white, so that its level does not depend on the window's length
+
+
+@dataclass(frozen=True)
+class EventTemplates:
+    """What `make_events` draws from: E event types on C channels.
+
+    frequencies: (E, 2) Hz.  decays: (E,) seconds to 1/e.  gains, phases: (E, C, 2), phases in radians.
+    skews: (E, C) samples by which channel c starts after the event's onset; they sum to 0 over channels.
+    """
+
+    frequencies: np.ndarray
+    decays: np.ndarray
+    gains: np.ndarray
+    phases: np.ndarray
+    skews: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.decays)
+
+    @property
+    def num_features(self) -> int:
+        return self.skews.shape[1]
+
+    @property
+    def waveforms(self) -> np.ndarray:
+        """(E, C, 80) float32, each channel from its own start (no skews), RMS 1 over all channels of a type."""
+        samples = np.arange(TEMPLATE_LENGTH)
+        return self._at(np.arange(len(self)), np.broadcast_to(samples, (*self.skews.shape, TEMPLATE_LENGTH)))
+
+    def render(self, types: np.ndarray, times: np.ndarray, warps: np.ndarray | float = 1.0) -> np.ndarray:
+        """Events as their channels receive them, skews included: (M, C, L) float32.
+
+        types: (M,) integers.  times: (M, L) samples since the event's onset, fractions and values before it allowed.
+        warps: (M,) duration of the event over that of its template.
+        """
+        types, warps = np.asarray(types), np.broadcast_to(warps, np.shape(types))
+        since_start = np.asarray(times)[:, None] - self.skews[types][..., None]  # (M, C, L)
+        return self._at(types, since_start / warps[:, None, None])
+
+    def _at(self, types: np.ndarray, samples: np.ndarray) -> np.ndarray:
+        """Waveforms of `types` (M,) at `samples` (M, C, L) after each channel's start: (M, C, L) float32."""
+        seconds = (samples / SAMPLE_RATE).astype(np.float32)
+        inside = (samples >= 0) & (samples < TEMPLATE_LENGTH)
+        values = np.zeros(samples.shape, np.float32)
+        for tone in range(2):
+            angle = 2 * np.pi * self.frequencies[types, tone][:, None, None] * seconds
+            angle = angle.astype(np.float32) + self.phases[types, :, tone][..., None].astype(np.float32)
+            values += self.gains[types, :, tone][..., None].astype(np.float32) * np.sin(angle)
+        envelope = np.exp(-np.maximum(seconds, 0) / self.decays[types][:, None, None].astype(np.float32))
+        attack = 1 - np.exp(-np.maximum(seconds, 0) / np.float32(0.001))
+        return values * envelope * attack * inside
+
+
+def event_templates(num_events: int = 16, num_features: int = 6, seed: int = 0) -> EventTemplates:
+    """The event types number `seed`: tones of 50 to 450 Hz that die down within 40 ms, differently on each channel.
+
+    Every type has its own pair of tones, its own decay (8 to 16 ms), and on each channel its own mixture, phases and
+    skew. The same seed gives the same types, whatever data are drawn from them.
+    """
+    for name, value in (("num_events", num_events), ("num_features", num_features)):
+        if value < 1:
+            raise ValueError(f"{name}: expected at least 1, got {value}")
+    rng = np.random.default_rng([seed, num_events, num_features])
+    low = rng.permutation(np.geomspace(50, 180, num_events)) * rng.uniform(0.95, 1.05, num_events)
+    high = rng.permutation(np.geomspace(150, 450, num_events)) * rng.uniform(0.95, 1.05, num_events)
+    return _draw(rng, np.stack([low, high], axis=1), num_features)
 
 
 def make_events(
@@ -120,7 +185,61 @@ def coloured_noise(shape: tuple[int, int, int], rng: np.random.Generator, expone
     return np.ascontiguousarray(fft.irfft(spectrum, length, axis=2).astype(np.float32).transpose(0, 2, 1))
 
 
-def _add(data, windows, types, onsets, templates, rng) -> None:
+class FreshEvents:
+    """`batches` new batches of generated windows at every pass, normalised: an epoch for `fit`.
+
+    batch_size: windows a batch.  seed: of all windows, pass by pass; the same seed gives the same passes.
+    statistics: (mean, std) per channel; None: of 256 windows drawn first.  events: further arguments of `make_events`.
+    """
+
+    def __init__(
+        self, batches: int, batch_size: int, seed: int = 0, statistics: Statistics | None = None, **events: Any
+    ):
+        if batches < 1 or batch_size < 1:
+            raise ValueError(f"batches, batch_size: expected at least 1, got {batches} and {batch_size}")
+        self.batches, self.batch_size, self.events = batches, batch_size, events
+        self.seeds = np.random.SeedSequence(seed)
+        if statistics is None:
+            statistics = EventDataset(*make_events(256, seed=self.seeds.spawn(1)[0], **events)).statistics
+        self.statistics = statistics
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def __iter__(self) -> Iterator[EventBatch]:
+        for start in range(0, self.batches, 8):  # eight batches at a time: one large draw is faster, many cost memory
+            count = min(8, self.batches - start) * self.batch_size
+            drawn = make_events(count, seed=self.seeds.spawn(1)[0], **self.events)
+            dataset = EventDataset(*drawn, statistics=self.statistics)
+            yield from DataLoader(dataset, self.batch_size, collate_fn=collate_fn_supervised)
+
+
+def _draw(rng: np.random.Generator, frequencies: np.ndarray, channels: int) -> EventTemplates:
+    """Templates of the tones `frequencies` (E, 2), the rest drawn at random, each of RMS 1 over all channels."""
+    shape = (len(frequencies), channels)
+    skews = rng.uniform(-MAX_SKEW, MAX_SKEW, shape)
+    skews -= skews.mean(axis=1, keepdims=True)
+    largest = np.abs(skews).max(axis=1, keepdims=True, initial=1e-9)
+    skews *= np.minimum(1, MAX_SKEW / largest)
+    drawn = EventTemplates(
+        frequencies,
+        rng.uniform(0.008, 0.016, shape[0]),
+        rng.uniform(0.2, 1.0, (*shape, 2)) * rng.choice([-1, 1], (*shape, 2)),
+        rng.uniform(0, 2 * np.pi, (*shape, 2)),
+        skews,
+    )
+    rms = np.sqrt((drawn.waveforms.astype(np.float64) ** 2).mean(axis=(1, 2), keepdims=True))
+    return replace(drawn, gains=drawn.gains / rms)
+
+
+def _add(
+    data: np.ndarray,
+    windows: np.ndarray,
+    types: np.ndarray,
+    onsets: np.ndarray,
+    templates: EventTemplates,
+    rng: np.random.Generator,
+) -> None:
     """Add events to data (N, T, C) in place.  windows, types, onsets: (M,)."""
     amplitudes = rng.uniform(0.7, 1.3, len(types)).astype(np.float32)
     warps = rng.uniform(1 - MAX_WARP, 1 + MAX_WARP, len(types))
@@ -135,14 +254,17 @@ def _add(data, windows, types, onsets, templates, rng) -> None:
 
 
 def _add_distractors(data: np.ndarray, rate: float, rng: np.random.Generator) -> None:
+    """Add bursts of no type, each of its own tones, as loud as events are, to data (N, T, C) in place."""
     count = rng.poisson(rate * data.shape[0] * data.shape[1] / SAMPLE_RATE)
-    templates = distractor_templates(count, data.shape[2], rng)
+    templates = _draw(rng, np.exp(rng.uniform(np.log(50), np.log(450), (count, 2))), data.shape[2])
     windows = rng.integers(0, max(data.shape[0], 1), count)
     onsets = rng.uniform(0, data.shape[1], count)
     _add(data, windows, np.arange(count), onsets, templates, rng)
 
 
-def _checked(templates, num_events, num_features, event_rate, distractor_rate) -> EventTemplates:
+def _checked(
+    templates: EventTemplates | None, num_events: int, num_features: int, event_rate: float, distractor_rate: float
+) -> EventTemplates:
     for name, value in (("event_rate", event_rate), ("distractor_rate", distractor_rate)):
         if not 0 <= value < np.inf:
             raise ValueError(f"{name}: expected at least 0 a second, got {value}")

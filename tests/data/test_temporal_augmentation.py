@@ -1,16 +1,9 @@
-"""Windows without labels, two views of each, and augmentation that says where events went."""
+"""Augmentation of windows, and where it says the events went."""
 
-import numpy as np
 import pytest
 import torch
 
-from course_lib.data import (
-    ContrastiveDataset,
-    TemporalAugmentation,
-    UnsupervisedDataset,
-    collate_fn_contrastive,
-    collate_fn_unsupervised,
-)
+from course_lib.data import TemporalAugmentation
 from course_lib.data.temporal_augmentation import drop_channels, mask_time, shift_and_warp
 
 OFF = {"noise": 0.0, "scale": (1.0, 1.0), "shift": 0, "warp": (1.0, 1.0), "channel_drop": 0.0, "time_mask": 0}
@@ -81,31 +74,9 @@ def test_views_repeat_with_their_generator_and_leave_the_global_one():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_both_views_come_from_one_window():
-    data = np.random.default_rng(0).normal(5, 3, (4, 200, 6))
-    dataset = ContrastiveDataset(data, TemporalAugmentation(), generator=torch.Generator().manual_seed(0))
-    first, second = dataset[2]
-    assert first.shape == second.shape == (200, 6) and not torch.equal(first, second)
-    same = ContrastiveDataset(data, lambda x: x)
-    assert torch.equal(same[2][0], UnsupervisedDataset(data)[2])
-    assert abs(same[2][0].mean()) < 0.2 and abs(same[2][0].std() - 1) < 0.2
-
-
-def test_mixed_lengths_are_padded():
-    data = [np.ones((4, 2)) * np.arange(4)[:, None], np.ones((7, 2))]
-    x, lengths = collate_fn_unsupervised(list(UnsupervisedDataset(data)))
-    assert x.shape == (2, 7, 2) and lengths.tolist() == [4, 7] and (x[0, 4:] == 0).all()
-    first, second, lengths = collate_fn_contrastive(list(ContrastiveDataset(data, lambda x: x)))
-    assert torch.equal(first, second) and lengths.tolist() == [4, 7]
-
-
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda: UnsupervisedDataset(np.full((2, 9, 3), np.nan)), "finite"),
-        (lambda: UnsupervisedDataset([]), "at least one window"),
-        (lambda: UnsupervisedDataset(np.zeros((9, 3))), "windows \\(T, C\\)"),
-        (lambda: ContrastiveDataset(np.zeros((2, 9, 3)), lambda x: x[1:])[0], "expected views \\(9, 3\\)"),
         (lambda: TemporalAugmentation(warp=(0.0, 1.0)), "warp"),
         (lambda: TemporalAugmentation(shift=-1), "shift"),
         (lambda: TemporalAugmentation(channel_drop=1.5), "channel_drop"),
