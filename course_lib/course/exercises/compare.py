@@ -1,6 +1,6 @@
 """Comparing a learner's result with the right one, and saying what is different in words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,33 +10,7 @@ class Hint(Exception):
     """What is probably wrong with a learner's answer, in a sentence or two addressed to the learner."""
 
 
-def expect(
-    actual: Any,
-    expected: Any,
-    *,
-    what: str = "the result",
-    mistakes: Sequence[tuple[Any, str]] = (),
-    rtol: float = 1e-4,
-    atol: float = 1e-5,
-) -> None:
-    """Raise a `Hint` unless `actual` equals `expected` in shape and, up to the tolerances, in value.
-
-    actual, expected: tensors, arrays, numbers, or nested lists of them; other values are compared with `==`.
-    what: how messages name the value ("the second output").
-    mistakes: pairs (the value that a mistake gives, the hint that names it), looked at in order before any difference
-    is described. A mistake that happens to give the expected value is passed over.
-    """
-    if actual is None and expected is not None:
-        raise Hint(f"{what} is None: is a `return` missing?")
-    if _equal(actual, expected, rtol, atol):
-        return
-    for wrong, hint in mistakes:
-        if _equal(actual, wrong, rtol, atol):
-            raise Hint(hint)
-    raise Hint(_difference(actual, expected, what))
-
-
-def _as_array(value: Any) -> np.ndarray | None:
+def as_array(value: Any) -> np.ndarray | None:
     """`value` as a numeric array, or None where it is not one. Tensors are detached and leave their device."""
     if hasattr(value, "detach"):
         value = value.detach().cpu()
@@ -50,35 +24,106 @@ def _as_array(value: Any) -> np.ndarray | None:
     return array if array.dtype.kind in "biufc" else None
 
 
-def _equal(actual: Any, expected: Any, rtol: float, atol: float) -> bool:
-    a, b = _as_array(actual), _as_array(expected)
-    if a is None or b is None:
-        return type(actual) is type(expected) and bool(actual == expected)
-    return a.shape == b.shape and bool(np.allclose(a, b, rtol=rtol, atol=atol, equal_nan=True))
+def equal(actual: Any, expected: Any, rtol: float = 1e-4, atol: float | None = None) -> bool:
+    """Whether two results are the same: `...` in `expected` stands for anything.
+
+    Floating-point numbers may differ by rtol of their own size, and by atol: without one, by a few roundings of the
+    largest number there, so that float32 is as good as float64.
+    """
+    if expected is ...:
+        return True
+    if isinstance(expected, Mapping):
+        return (
+            isinstance(actual, Mapping)
+            and set(actual) == set(expected)
+            and all(equal(actual[name], value, rtol, atol) for name, value in expected.items())
+        )
+    a, b = as_array(actual), as_array(expected)
+    if b is not None and not isinstance(expected, tuple):
+        return a is not None and a.shape == b.shape and bool(close(a, b, rtol, atol).all())
+    if isinstance(expected, tuple | list):
+        return (
+            isinstance(actual, tuple | list)
+            and len(actual) == len(expected)
+            and all(equal(one, other, rtol, atol) for one, other in zip(actual, expected, strict=True))
+        )
+    if isinstance(expected, np.ndarray):
+        return np.array_equal(actual, expected)
+    return isinstance(actual, type(expected)) and bool(actual == expected)
 
 
-def _difference(actual: Any, expected: Any, what: str) -> str:
+def close(a: np.ndarray, b: np.ndarray, rtol: float = 1e-4, atol: float | None = None) -> np.ndarray:
+    """Where `a` is as good as `b`, value by value; of one shape.
+
+    A boolean is never a number, and whole numbers are exact.
+    """
+    if (a.dtype.kind == "b") != (b.dtype.kind == "b"):
+        return np.zeros(b.shape, bool)
+    if b.dtype.kind in "biu":
+        return a == b
+    if atol is None:
+        finite = np.abs(b[np.isfinite(b)])
+        atol = max(1e-6, 2e-6 * float(finite.max(initial=0.0)))
+    return np.isclose(a, b, rtol=rtol, atol=atol, equal_nan=True)
+
+
+def difference(actual: Any, expected: Any, what: str = "the result") -> str:
     """One sentence on how `actual` differs from `expected`."""
-    a, b = _as_array(actual), _as_array(expected)
+    if actual is None and expected is not None:
+        return f"{what} is None: is a `return` missing?"
+    if isinstance(expected, Mapping):
+        if not isinstance(actual, Mapping) or set(actual) != set(expected):
+            names = sorted(actual) if isinstance(actual, Mapping) else shown(actual)
+            return f"{what}: expected a dict with the names {sorted(expected)}, got {names}."
+        name = next(name for name, value in expected.items() if not equal(actual[name], value))
+        return difference(actual[name], expected[name], f"{what}, {name!r},")
+    a, b = as_array(actual), as_array(expected)
     if a is None or b is None:
-        return f"{what} is {_short(actual)} ({type(actual).__name__}), expected {_short(expected)}."
+        return f"{what} is {shown(actual)} ({type(actual).__name__}), expected {shown(expected)}."
     if a.shape != b.shape:
         return f"{what} has shape {a.shape}, expected {b.shape}."
     if np.isnan(a).any() and not np.isnan(b).any():
         return f"{what} contains NaN: is there a division by zero, or a logarithm or root of a negative number?"
+    if b.dtype.kind == "b" and a.dtype.kind != "b":
+        kind = getattr(actual, "dtype", type(actual).__name__)
+        return f"{what} has the right shape, but is of {kind}: booleans are wanted, as comparisons give them."
     if a.ndim == 0:
-        return f"{what} is {a:.6g}, expected {b:.6g}."
-    wrong = ~np.isclose(a, b, rtol=1e-4, atol=1e-5, equal_nan=True)
+        return f"{what} is {_digits(a)}, expected {_digits(b)}."
+    wrong = ~close(a, b)
     if not wrong.any():  # the check asked for a tighter tolerance than this message uses
         wrong = a != b
     where = tuple(int(i) for i in np.argwhere(wrong)[0])
     index = ", ".join(map(str, where))
     return (
         f"{what} has the right shape, but {int(wrong.sum())} of {a.size} values differ: "
-        f"[{index}] is {a[where]:.6g}, expected {b[where]:.6g}."
+        f"[{index}] is {_digits(a[where])}, expected {_digits(b[where])}."
     )
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _digits(value: Any) -> str:
+    """A number with six digits, or all those of a whole one."""
+    return str(value) if np.asarray(value).dtype.kind in "biu" else f"{value:.6g}"
+
+
+def shown(value: Any, most: int = 12) -> str:
+    """A value in a few words: the numbers of a small array, the shape of a large one."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name}: {shown(item, most)}" for name, item in value.items()) + "}"
+    if isinstance(value, tuple | list) and as_array(value) is None and len(value) <= 4:
+        text = ", ".join(shown(item, most) for item in value)
+        return f"({text})" if isinstance(value, tuple) else f"[{text}]"
+    array = as_array(value)
+    if array is not None and array.size > most:
+        return f"{type(value).__name__} of shape {array.shape}"
+    if array is not None and array.dtype.kind in "fc":
+        rounded = np.array([complex(f"{z:.4g}") if array.dtype.kind == "c" else float(f"{z:.4g}") for z in array.flat])
+        text = str(rounded.reshape(array.shape).tolist() if array.size else array.tolist())
+    elif array is not None:
+        text = str(array.tolist())
+    elif callable(value):
+        text = getattr(value, "__name__", type(value).__name__)
+    else:
+        text = repr(value)
+    if array is not None and array.size == 0 and array.ndim > 1:
+        text += f" of shape {array.shape}"
+    return text if len(text) <= 160 else text[:157] + "..."

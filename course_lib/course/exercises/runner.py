@@ -1,39 +1,70 @@
-"""Running a check: from whatever the learner's function does to one line that helps."""
+"""Running a check: from whatever the learner's function does to a hint that helps."""
 
+import dis
 import inspect
 import os
+import re
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from course_lib.course.exercises import progress
-from course_lib.course.exercises.compare import Hint
+from course_lib.course.exercises.compare import Hint, shown
+from course_lib.course.exercises.deadline import OutOfTime, deadline
 from course_lib.course.exercises.learner import BEGIN
 from course_lib.course.exercises.registry import Exercise, exercises
+from course_lib.course.exercises.trial import SECONDS, Raised, check_answer
 
 PASSED, NOT_ATTEMPTED, HINT = "passed", "not attempted yet", "hint"
 
-# What usually lies behind an exception: (type, a piece of its text, the likely cause). The first that fits is shown.
+# What usually lies behind an exception: (type, pattern of its text, the likely cause). The first that fits is shown;
+# where none fits, the exception speaks for itself.
 LIKELY_CAUSES = (
-    (TypeError, "positional argument", "the parameters differ from the specification: compare the `def` line with it"),
-    (TypeError, "unexpected keyword", "the parameters differ from the specification: compare the `def` line with it"),
-    ((TypeError, AttributeError), "NoneType", "a value is None: is a `return` missing?"),
+    ((TypeError, AttributeError), "'?NoneType'?", "a value is None: is a `return` missing?"),
+    (NameError, "is not defined", "run the cells above, then look for a typing slip"),
     (
-        NameError,
-        "",
-        "a name is not defined yet: run the cells above, then look for a typing slip",
+        IndexError,
+        r"^Dimension out of range|^axis -?\d+ is out of bounds",
+        "there is no such axis: print the shape, and count from 0",
     ),
-    (IndexError, "", "an index runs past the end: look at the bounds of the loop"),
-    (RuntimeError, "size of tensor", "two shapes do not fit: print both, then transpose or add an axis of size 1"),
-    (RuntimeError, "shapes cannot be multiplied", "two shapes do not fit: print both, then transpose one"),
-    (RuntimeError, "must match", "two shapes do not fit: print both, then transpose or add an axis of size 1"),
-    (RuntimeError, "in-place", "a tensor that needs its gradient is changed in place: make a new one instead"),
-    (RuntimeError, "dtype", "two number types are mixed: convert one with `.to(x.dtype)`"),
-    (ValueError, "broadcast", "two shapes do not fit: print both, then transpose or add an axis of size 1"),
+    (
+        IndexError,
+        r"index.* out of (range|bounds)",
+        "an index runs past the end: look at the axis, and at the bounds of the loop",
+    ),
+    (IndexError, "too many indices", "it has fewer axes than you index: print its shape"),
+    (
+        RuntimeError,
+        r"shapes cannot be multiplied|size mismatch|inconsistent tensor size",
+        "two shapes do not fit: print both, then transpose one",
+    ),
+    (
+        RuntimeError,
+        r"[Ss]izes? of tensors?.* must match|must match the size|not broadcastable",
+        "two shapes do not fit: print both, then transpose or add an axis of size 1",
+    ),
+    (
+        ValueError,
+        "could not be broadcast",
+        "two shapes do not fit: print both, then transpose or add an axis of size 1",
+    ),
+    (RuntimeError, "view size is not compatible", "a view of the numbers in another order is no `view`: use `reshape`"),
+    (
+        RuntimeError,
+        "in-place operation",
+        "a tensor that needs its gradient is changed in place: make a new one instead",
+    ),
+    (
+        RuntimeError,
+        "same dtype|expected scalar type|expected m1 and m2",
+        "two number types are mixed: convert one with `.to(x.dtype)`",
+    ),
+    (RuntimeError, "expected condition to be a boolean", "the first argument of `where` is a comparison or a mask"),
     (ZeroDivisionError, "", "a length or a sum is zero: think of the empty and the silent case"),
     (RecursionError, "", "the function calls itself: use the helper from the library, or another name"),
 )
+PARAMETERS = "the parameters differ from the specification: compare the `def` line with it"
 
 
 class CheckFailed(AssertionError):
@@ -57,18 +88,50 @@ def run_check(name: str, *args: Any, **kwargs: Any) -> Outcome:
 
     Raises AttributeError where there is no such check.
     """
-    check_function = _find(name).check
+    found = _find(name)
+    learners = [_Learners(value) if callable(value) else value for value in args]
+    where, first = "", True
     try:
-        check_function(*args, **kwargs)
+        if found.inputs is None:
+            with deadline(SECONDS):
+                found.function(*learners, **kwargs)
+        else:
+            check_answer(found, *learners, **kwargs)
+        return Outcome(name, PASSED)
     except Hint as hint:
         return Outcome(name, HINT, str(hint))
-    except NotImplementedError as error:
-        if not str(error) or _raised_by(error, args):
-            return Outcome(name, NOT_ATTEMPTED)
-        return Outcome(name, HINT, _explain(error, args))
-    except Exception as error:  # noqa: BLE001  the learner's code may raise anything, and the notebook must go on
-        return Outcome(name, HINT, _explain(error, args))
-    return Outcome(name, PASSED)
+    except OutOfTime:
+        return Outcome(name, HINT, f"It had not come to an end after {SECONDS:.0f} seconds: is there an endless loop?")
+    except Raised as raised:
+        error, where, first = raised.error, raised.where, raised.first
+    except Exception as raised:  # noqa: BLE001  the learner's code may raise anything, and the notebook must go on
+        error = raised
+    if first and isinstance(error, NotImplementedError) and _is_blank(error, args):
+        return Outcome(name, NOT_ATTEMPTED)
+    if not _is_learners(error, args):
+        if not all(callable(value) for value in args):
+            return Outcome(name, HINT, f"a function is expected, got {', '.join(map(shown, args))}.")
+        return Outcome(
+            name,
+            HINT,
+            f"the check could not use what your function returned ({type(error).__name__} in the check, not in your "
+            f"code: {error}): does it return what the specification names?",
+        )
+    return Outcome(name, HINT, _explain(error, args) + where)
+
+
+class _Learners:
+    """A learner's function or class that marks what it raises, so that no error of a check is taken for it."""
+
+    def __init__(self, answer: Callable[..., Any]):
+        self.answer = answer
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self.answer(*args, **kwargs)
+        except Exception as error:
+            error.by_learner = True  # type: ignore[attr-defined]
+            raise
 
 
 def _find(name: str) -> Exercise:
@@ -79,23 +142,38 @@ def _find(name: str) -> Exercise:
 
 
 def _explain(error: Exception, args: tuple[Any, ...]) -> str:
-    """The exception's type, text, line in the learner's cell where it is known, and likely cause."""
+    """The exception's type, text, line in the learner's cell where it is known, and the cause where one is likely."""
     text = str(error).strip().splitlines()
     message = f"it raised {type(error).__name__}" + (f": {text[0]}" if text else "")
     files = _files(args)
-    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame for frame in frames if frame.filename in files]
     if lines and lines[-1].line:
         message += f" (at `{lines[-1].line}`)"
-    for kind, piece, cause in LIKELY_CAUSES:
-        if isinstance(error, kind) and piece in str(error):
+    if isinstance(error, TypeError) and frames[-1].filename == __file__:  # where the learner's function is called
+        return f"{message}. Likely cause: {PARAMETERS}."
+    for kind, pattern, cause in LIKELY_CAUSES:
+        if isinstance(error, kind) and re.search(pattern, str(error)):
             return f"{message}. Likely cause: {cause}."
-    return f"{message}. Likely cause: a step that does not fit this input; call the function yourself on a small one."
+    return f"{message}."
 
 
-def _raised_by(error: Exception, args: tuple[Any, ...]) -> bool:
-    """Whether the innermost frame of `error` lies in the file (the cell) of one of the learner's functions."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and frames[-1].filename in _files(args)
+def _is_blank(error: NotImplementedError, args: tuple[Any, ...]) -> bool:
+    """Whether a `raise NotImplementedError` was reached; one out of torch is a mistake like any other."""
+    tb = error.__traceback__
+    while tb and tb.tb_next:
+        tb = tb.tb_next
+    if tb is None or tb.tb_frame.f_code.co_code[tb.tb_lasti] != dis.opmap["RAISE_VARARGS"]:
+        return False
+    return not str(error) or tb.tb_frame.f_code.co_filename in _files(args)
+
+
+def _is_learners(error: Exception, args: tuple[Any, ...]) -> bool:
+    """Whether an error came out of the learner's code, called as a function or by way of a class."""
+    files = _files(args)
+    return hasattr(error, "by_learner") or any(
+        frame.filename in files for frame in traceback.extract_tb(error.__traceback__)
+    )
 
 
 def _files(args: tuple[Any, ...]) -> set[str]:
@@ -136,7 +214,7 @@ class _Checks:
                 progress.record(name, outcome.status)
 
         run.__name__ = name
-        run.__doc__ = _find(name).check.__doc__
+        run.__doc__ = _find(name).specification
         return run
 
     def __dir__(self) -> list[str]:

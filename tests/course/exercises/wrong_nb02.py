@@ -84,7 +84,7 @@ WRONG = {
             lambda train, test: ((train - train.mean(0)) / train.std(0), (test - train.mean(0)) / train.std(0)),
             "a mean for every pixel",
         ),
-        "one array": (lambda train, test: (train - train.mean()) / train.std(), "Return two arrays"),
+        "one array": (lambda train, test: (train - train.mean()) / train.std(), "Two results are expected"),
     },
     "macro_f1": {
         "accuracy": (lambda labels, predictions, c: accuracy_score(labels, predictions), "This is the accuracy"),

@@ -77,7 +77,7 @@ WRONG = {
         "one too many": (mask(extra=1), "One step of padding"),
         "or": (mask(join=torch.logical_or), "& and not |"),
         "floats": (mask(end=lambda m: m.float()), "booleans are wanted"),
-        "size fixed": (lambda lengths, T, future: mask()(torch.tensor([5, 2]), 5, 2), "shape for three lengths"),
+        "size fixed": (lambda lengths, T, future: mask()(torch.tensor([5, 2]), 5, 2), "has shape (2, 5, 5)"),
     },
     "split_heads": {
         "view": (lambda x, h: x.reshape(x.shape[0], h, x.shape[1], -1), "channels of several time steps"),
