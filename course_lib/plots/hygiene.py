@@ -1,24 +1,26 @@
 """What may be wrong with a set of recordings before any model sees it: clipping, silence, duplicates, leaks."""
 
 import hashlib
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
-from course_lib.plots.inputs import as_clips, as_column, as_labels, short
+from course_lib.plots.inputs import Classes, Signals, as_clips, as_column, as_labels, short
 from course_lib.plots.style import one_axes
 
 PROBLEMS = ("clipped", "partly silent", "silent", "not finite", "duplicate", "leak")
 
 
 def hygiene_report(
-    signals,
-    labels=None,
-    folds=None,
-    groups=None,
-    files=None,
+    signals: Signals,
+    labels: ArrayLike | None = None,
+    folds: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+    files: ArrayLike | None = None,
     *,
     clip_level: float = 0.999,
     silence_level: float = 2.0**-16,
@@ -41,14 +43,16 @@ def hygiene_report(
     for name, values in (("label", labels), ("fold", folds), ("group", groups)):
         if values is not None:
             table[name] = as_column(values, len(clips), f"{name}s")
-    sizes, first_with, copy_of = [], {}, []
+    sizes, copies = [], []
+    first_with: dict[bytes, int] = {}
     for index, clip in enumerate(clips):
-        copy_of.append(first_with.setdefault(_fingerprint(clip), index))
+        copies.append(first_with.setdefault(_fingerprint(clip), index))
         sizes.append(_measure(clip, clip_level, silence_level, silence_run))
     table = pd.concat([table, pd.DataFrame(sizes)], axis=1)
-    copy_of = np.array(copy_of)
+    copy_of = np.array(copies)
     original = copy_of == np.arange(len(clips))
-    table["copy_of"] = np.where(original, None, table["file"].to_numpy(dtype=object)[copy_of])
+    table["copy_of"] = table["file"].to_numpy(dtype=object)[copy_of]
+    table.loc[original, "copy_of"] = None
     table["clipped"] = table.pop("clipped_samples") >= 3
     table["partly silent"] = (table["silent_share"] > 0) & ~table["silent"]
     table["silent"] = table.pop("silent")
@@ -62,15 +66,15 @@ def hygiene_report(
     return table
 
 
-def hygiene_counts(report: pd.DataFrame, *, classes=None, ax: Axes | None = None) -> Axes:
+def hygiene_counts(report: pd.DataFrame, *, classes: Classes = None, ax: Axes | None = None) -> Axes:
     """Draw the number of clips with each problem, a row for each class (one row where the report has no labels)."""
     if len(report) == 0 or not set(PROBLEMS) <= set(report.columns):
         raise ValueError(f"report: expected a table from hygiene_report, got columns {list(report.columns)}")
     if "label" in report:
-        labels, names = as_labels(report["label"], classes=classes)
+        numbers, names = as_labels(report["label"], classes=classes)
     else:
-        labels, names = np.zeros(len(report), dtype=int), ["all clips"]
-    counts = report[list(PROBLEMS)].groupby(labels).sum().reindex(range(len(names)), fill_value=0).astype(int)
+        numbers, names = np.zeros(len(report), dtype=int), ["all clips"]
+    counts = report[list(PROBLEMS)].groupby(numbers).sum().reindex(range(len(names)), fill_value=0).astype(int)
     ax = one_axes(ax, 8.0, 1.6 + 0.28 * len(names))
     top = max(int(counts.to_numpy().max()), 1)
     sns.heatmap(
@@ -82,7 +86,7 @@ def hygiene_counts(report: pd.DataFrame, *, classes=None, ax: Axes | None = None
     return ax
 
 
-def _given(values, count: int, name: str, default: np.ndarray) -> np.ndarray:
+def _given(values: ArrayLike | None, count: int, name: str, default: np.ndarray) -> np.ndarray:
     return default if values is None else as_column(values, count, name)
 
 
@@ -108,8 +112,8 @@ def _measure(clip: np.ndarray, clip_level: float, silence_level: float, silence_
     }
 
 
-def _in_many_folds(source, folds: pd.Series) -> np.ndarray:
+def _in_many_folds(source: Any, folds: pd.Series) -> np.ndarray:
     """True for each clip whose source is in more than one fold. An unknown source (None, NaN, empty) never is."""
-    source = pd.Series(source)
-    spread = folds.groupby(source).transform("nunique") > 1
-    return (spread & source.notna() & (source.astype(str) != "")).to_numpy()
+    of = pd.Series(source)
+    spread = folds.groupby(of).transform("nunique") > 1
+    return (spread & of.notna() & (of.astype(str) != "")).to_numpy()

@@ -1,29 +1,53 @@
 """What every plot accepts, checked in one place: signals, labels and class names as plain arrays."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+Signals = ArrayLike | Sequence[ArrayLike]  # (N, 1, samples), (N, samples), or a list of clips
+Classes = Sequence[object] | None  # a name for each class, or their numbers
 
 
-def as_clips(signals) -> list[np.ndarray]:
+def as_array(values: Any, dtype: DTypeLike | None = None) -> np.ndarray:
+    """`values` as a NumPy array: a list, an array, or a tensor of any type and device, with a gradient or without."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        values = values.float() if str(values.dtype) == "torch.bfloat16" else values  # which NumPy lacks
+    return np.asarray(values, dtype=dtype)
+
+
+def as_numbers(values: Any, name: str, *shapes: str, least: float = -np.inf) -> np.ndarray:
+    """`values` as finite float64 numbers in one of `shapes`, such as "(N, T)".  Raises ValueError naming `name`."""
+    array = as_array(values, float)
+    fits = array.ndim in [shape.count(",") + (",)" not in shape) for shape in shapes] and array.size
+    if not fits or not np.isfinite(array).all() or array.min() < least:
+        bound = f" of at least {least:g}" if least > -np.inf else ""
+        raise ValueError(f"{name}: expected finite {' or '.join(shapes)}{bound}, got shape {array.shape}")
+    return array
+
+
+def as_clips(signals: Signals) -> list[np.ndarray]:
     """One 1-D array a clip, without copying.
 
     signals: an array (N, 1, samples) or (N, samples), or a list of (samples,) or (1, samples) whose lengths may differ.
     Raises ValueError where there is no clip, a clip is empty, or a clip has more than one channel.
     """
-    if isinstance(signals, np.ndarray) and signals.dtype != object and signals.ndim not in (2, 3):
+    clips: Any = as_array(signals) if hasattr(signals, "dtype") else signals
+    if isinstance(clips, np.ndarray) and clips.dtype != object and clips.ndim not in (2, 3):
         raise ValueError(
-            f"signals: expected (N, 1, samples), (N, samples) or a list of clips, got shape {signals.shape}: "
+            f"signals: expected (N, 1, samples), (N, samples) or a list of clips, got shape {clips.shape}: "
             "for one clip pass a list, [clip]"
         )
-    if len(signals) == 0:
+    if len(clips) == 0:
         raise ValueError("signals: expected at least one clip, got none")
-    return [as_clip(clip, f"signals[{index}]") for index, clip in enumerate(signals)]
+    return [as_clip(clip, f"signals[{index}]") for index, clip in enumerate(clips)]
 
 
-def as_clip(signal, name: str = "signal") -> np.ndarray:
+def as_clip(signal: ArrayLike, name: str = "signal") -> np.ndarray:
     """(samples,) or (1, samples) -> (samples,), real numbers. Raises ValueError for anything else, naming `name`."""
-    clip = np.asarray(signal)
+    clip = as_array(signal)
     if clip.ndim == 2 and clip.shape[0] == 1:
         clip = clip[0]
     if clip.ndim != 1:
@@ -37,21 +61,21 @@ def as_clip(signal, name: str = "signal") -> np.ndarray:
     return clip
 
 
-def as_column(values, count: int, name: str) -> np.ndarray:
+def as_column(values: Any, count: int, name: str) -> np.ndarray:
     """`values` as an array of shape (count,). Raises ValueError where the length differs or the array is not flat."""
-    column = np.asarray(values)
+    column = as_array(values)
     if column.shape != (count,):
         raise ValueError(f"{name}: expected one value for each of {count} clips, shape ({count},), got {column.shape}")
     return column
 
 
-def as_labels(labels, count: int | None = None, classes: Sequence[str] | None = None) -> tuple[np.ndarray, list[str]]:
+def as_labels(labels: ArrayLike, count: int | None = None, classes: Classes = None) -> tuple[np.ndarray, list[str]]:
     """Labels as (N,) integers, and the class names: `classes`, or the numbers 0, 1, … up to the largest label.
 
     count: how many there must be, where that is known.
     Raises ValueError where labels are not whole numbers, are negative, or have no name in `classes`.
     """
-    labels = np.asarray(labels)
+    labels = as_array(labels)
     if labels.ndim != 1 or labels.size == 0:
         raise ValueError(f"labels: expected one class number a clip, shape (N,), got shape {labels.shape}")
     if count is not None:
@@ -66,9 +90,11 @@ def as_labels(labels, count: int | None = None, classes: Sequence[str] | None = 
     return labels, names
 
 
-def as_predictions(labels, predictions, classes: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def as_predictions(
+    labels: ArrayLike, predictions: ArrayLike, classes: Classes
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Labels and predicted class numbers, (N,) each, and names that cover both. Raises ValueError for scores."""
-    labels, predictions = np.asarray(labels), np.asarray(predictions)
+    labels, predictions = as_array(labels), as_array(predictions)
     if predictions.ndim == 2:
         raise ValueError(
             f"predictions: expected class numbers (N,), got shape {predictions.shape}: for scores pass scores.argmax(1)"
@@ -78,37 +104,41 @@ def as_predictions(labels, predictions, classes: Sequence[str] | None) -> tuple[
     return labels, predictions, names
 
 
-def as_scores(scores, labels, classes: Sequence[str] | None, name: str = "probabilities"):
+def as_scores(
+    scores: ArrayLike, labels: ArrayLike, classes: Classes, name: str = "probabilities"
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Scores (N, num_classes) with their labels (N,) and class names; numbers 0, 1, … name the columns by default."""
-    scores = np.asarray(scores)
-    if scores.ndim != 2 or scores.size == 0:
-        raise ValueError(f"{name}: expected (N, num_classes), got shape {scores.shape}")
-    if not np.isfinite(scores).all():
-        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
+    scores = as_numbers(scores, name, "(N, num_classes)")
     labels, names = as_labels(labels, len(scores), classes if classes is not None else range(scores.shape[1]))
     if scores.shape[1] != len(names):
         raise ValueError(f"{name}: expected {len(names)} columns, one a class, got {scores.shape[1]}")
     return scores, labels, names
 
 
-def as_probabilities(probabilities, labels, classes: Sequence[str] | None):
-    """`as_scores` for rows that must be probabilities: none negative, each row with sum 1."""
+def as_probabilities(
+    probabilities: ArrayLike, labels: ArrayLike, classes: Classes
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """`as_scores` for rows that must be probabilities: none negative, each with sum 1 (to 0.02: bfloat16 is coarse)."""
     probabilities, labels, names = as_scores(probabilities, labels, classes)
-    if probabilities.min() < 0 or np.abs(probabilities.sum(axis=1) - 1).max() > 1e-3:
+    if probabilities.min() < 0 or np.abs(probabilities.sum(axis=1) - 1).max() > 0.02:
         raise ValueError("probabilities: expected rows that sum to 1: are these logits, before softmax?")
     return probabilities, labels, names
 
 
-def as_sample_rate(sample_rate) -> float:
+def as_sample_rate(sample_rate: float) -> float:
     """A positive number of samples per second. Raises ValueError for anything else."""
-    if not np.isscalar(sample_rate) or not np.isfinite(sample_rate) or sample_rate <= 0:
+    if not isinstance(sample_rate, int | float | np.number) or not 0 < sample_rate < np.inf:
         raise ValueError(f"sample_rate: expected a positive number in Hz, got {sample_rate!r}")
-    return sample_rate
+    return float(sample_rate)
 
 
-def short(name: str, width: int = 24) -> str:
-    """`name`, cut in the middle where it is longer than `width`, so that long class names leave room for the plot."""
-    if len(name) <= width:
-        return name
-    head = (width - 1) * 2 // 3
-    return f"{name[:head]}…{name[head + 1 - width :]}"
+def short(name: object, width: int = 24) -> str:
+    """A name as matplotlib draws it to the letter, cut in the middle where it is longer than `width`.
+
+    Two dollar signs would make mathematics of what is between them, and a legend leaves out what begins with `_`.
+    """
+    text = str(name)
+    if len(text) > width:
+        head = (width - 1) * 2 // 3
+        text = f"{text[:head]}…{text[head + 1 - width :]}"
+    return ("\u200b" if text.startswith("_") else "") + text.replace("$", r"\$")  # a space of no width

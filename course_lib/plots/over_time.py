@@ -1,22 +1,27 @@
-"""What happens inside a layer, laid under the signal: panels one below the other on one time axis."""
+"""What happens inside a layer, or what a stream was labelled as, on one time axis."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import groupby
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
-from course_lib.plots.style import colours, grid_axes, whole_numbers
+from course_lib.plots.inputs import Classes, as_array, short
+from course_lib.plots.style import Grid, colours, grid_axes, one_axes, whole_numbers
 
 MARKED = 400  # steps: in a longer panel, the markers of single steps would hide the line
+SHORTEST = 0.018  # a run of labels that fills less of the width than this has no room for its name
 
 
 def over_time(
-    panels: Mapping[str, object],
+    panels: Mapping[str, ArrayLike | Mapping[str, ArrayLike]],
     *,
     limits: Mapping[str, tuple[float, float]] | None = None,
-    valid=None,
+    valid: ArrayLike | None = None,
     step: str = "time step",
-    ax=None,
+    ax: Grid | None = None,
 ) -> np.ndarray:
     """Draw each panel against time, and return the axes, from top to bottom.
 
@@ -38,7 +43,7 @@ def over_time(
             _lines(axis, panel, limits.get(name))
         else:
             _image(axis, panel, limits.get(name))
-        axis.set_title(name, loc="left", fontsize=11)
+        axis.set_title(short(name, 80), loc="left", fontsize=11)
         axis.grid(False)
         _shade(axis, valid)
     axes[-1].set(xlabel=step, xlim=(-0.5, length - 0.5))
@@ -46,44 +51,98 @@ def over_time(
     return axes
 
 
-def _as_panel(name: str, panel) -> np.ndarray | dict[str, np.ndarray]:
+def _as_panel(name: str, panel: ArrayLike | Mapping[str, ArrayLike]) -> np.ndarray | dict[str, np.ndarray]:
     if isinstance(panel, Mapping):
-        return {label: _as_array(name, line, dimensions=(1,)) for label, line in panel.items()}
-    array = _as_array(name, panel, dimensions=(1, 2))
+        return {label: _as_steps(name, line, dimensions=(1,)) for label, line in panel.items()}
+    array = _as_steps(name, panel, dimensions=(1, 2))
     return array if array.ndim == 2 else {"": array}
 
 
-def _as_array(name: str, values, dimensions: tuple[int, ...]) -> np.ndarray:
-    array = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values, dtype=float)
+def _as_steps(name: str, values: ArrayLike, dimensions: tuple[int, ...]) -> np.ndarray:
+    array = as_array(values, float)
     if array.ndim not in dimensions or len(array) == 0:
         shapes = " or ".join({1: "(T,)", 2: "(T, C)"}[d] for d in dimensions)
         raise ValueError(f"panels[{name!r}]: expected {shapes}, got shape {array.shape}")
     return array
 
 
-def _lines(axis, lines: dict[str, np.ndarray], limits) -> None:
+def _lines(axis: Axes, lines: dict[str, np.ndarray], limits: tuple[float, float] | None) -> None:
     for (label, line), colour in zip(lines.items(), colours(len(lines)), strict=True):
         marker = "." if len(line) <= MARKED else None
-        axis.plot(np.arange(len(line)), line, marker=marker, color=colour, label=label)
+        axis.plot(np.arange(len(line)), line, marker=marker, color=colour, label=short(label, 60))
     if limits:
         axis.set_ylim(limits)
     if any(lines):
         axis.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=len(lines), borderpad=0.0, borderaxespad=0.2)
 
 
-def _image(axis, values: np.ndarray, limits) -> None:
+def _image(axis: Axes, values: np.ndarray, limits: tuple[float, float] | None) -> None:
     low, high = limits or (np.nanmin(values), np.nanmax(values))
-    look = {"cmap": "magma", "vmin": low, "vmax": high}
+    cmap = "magma"
     if low < 0:
-        look = {"cmap": "RdBu_r", "vmin": -max(-low, high), "vmax": max(-low, high)}
-    image = axis.imshow(values.T, aspect="auto", interpolation="nearest", **look)
+        cmap, low, high = "RdBu_r", -max(-low, high), max(-low, high)
+    image = axis.imshow(values.T, aspect="auto", interpolation="nearest", cmap=cmap, vmin=low, vmax=high)
     axis.set_ylabel("channel")
     axis.set_yticks([0, values.shape[1] - 1] if values.shape[1] > 1 else [0])
     plt.colorbar(image, ax=axis, pad=0.01)
 
 
-def _shade(axis, valid) -> None:
+def _shade(axis: Axes, valid: ArrayLike | None) -> None:
     if valid is None:
         return
-    for t in np.flatnonzero(~np.asarray(valid, dtype=bool)):
+    for t in np.flatnonzero(~as_array(valid, bool)):
         axis.axvspan(t - 0.5, t + 0.5, color="0.5", alpha=0.25, linewidth=0)
+
+
+def label_strips(
+    strips: Mapping[str, ArrayLike],
+    *,
+    classes: Classes = None,
+    step: str = "time step",
+    ax: Axes | None = None,
+    title: str = "",
+) -> Axes:
+    """Draw each labelling as a strip over time, each run of one label with its colour and, where it fits, its name.
+
+    strips: name -> (T,) integers, the label of each step; -1 is no answer and stays white. The first strip is the
+    reference: in the others, black below a strip marks the steps at which they differ from it (no answer does not).
+    classes: names of the labels; their numbers by default.
+    Raises ValueError where the strips differ in length or a label has no name.
+    """
+    rows = {name: as_array(labels) for name, labels in strips.items()}
+    lengths = {name: row.shape for name, row in rows.items()}
+    if (
+        not rows
+        or len(set(lengths.values())) != 1
+        or any(len(shape) != 1 or not shape[0] for shape in lengths.values())
+    ):
+        raise ValueError(f"strips: expected one number of steps, (T,) each, got {lengths or 'no strip'}")
+    count = max(int(row.max()) for row in rows.values()) + 1
+    names = [short(k) for k in (range(count) if classes is None else classes)]
+    if min(int(row.min()) for row in rows.values()) < -1 or count > len(names):
+        raise ValueError(f"strips: expected labels from -1 to {len(names) - 1}, got up to {count - 1}")
+    ax = one_axes(ax, 9.0, 0.9 + 0.5 * len(rows))
+    palette, reference = colours(max(count, 1)), next(iter(rows.values()))
+    for place, row in enumerate(rows.values()):
+        for start, stop, label in _runs(row):
+            if label < 0:
+                continue
+            ax.barh(place, stop - start, left=start - 0.5, height=0.6, color=palette[label], ec="white", lw=0.5)
+            if stop - start > SHORTEST * len(row):
+                ax.text((start + stop - 1) / 2, place, names[label], ha="center", va="center", fontsize=9)
+        for start, stop, differs in _runs((row != reference) & (row >= 0)):
+            if differs:
+                ax.barh(place + 0.37, stop - start, left=start - 0.5, height=0.12, color="black")
+    ax.set(xlabel=step, xlim=(-0.5, len(reference) - 0.5), ylim=(len(rows) - 0.5, -0.5), title=title)
+    ax.set_yticks(range(len(rows)), [short(name, 40) for name in rows])
+    ax.grid(False)
+    return ax
+
+
+def _runs(row: np.ndarray) -> Iterator[tuple[int, int, int]]:
+    """(start, stop, value) of each run of equal values."""
+    start = 0
+    for value, group in groupby(row.tolist()):
+        stop = start + len(list(group))
+        yield start, stop, value
+        start = stop

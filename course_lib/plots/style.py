@@ -1,13 +1,18 @@
 """How every figure of the course looks: sizes, fonts and colours that colour-blind readers can tell apart."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.ticker import MaxNLocator
 
 PALETTE = "colorblind"  # ten colours, seaborn's extension of Okabe and Ito's set
 LINE_STYLES = ("-", "--", ":", "-.")
+Grid = Axes | np.ndarray | Sequence[Axes]  # axes to draw on, a panel each
 
 
 def style() -> None:
@@ -57,7 +62,7 @@ def one_axes(ax: Axes | None, width: float, height: float, *, square: bool = Fal
     return ax
 
 
-def grid_axes(ax, count: int, columns: int, panel: tuple[float, float], **subplots) -> np.ndarray:
+def grid_axes(ax: Grid | None, count: int, columns: int, panel: tuple[float, float], **subplots: Any) -> np.ndarray:
     """`count` axes, as a flat array: the given ones, or a new figure of panels of `panel` inches, `columns` to a row.
 
     ax: None, one Axes or an array of them.  Raises ValueError where fewer than `count` are given.
@@ -81,6 +86,6 @@ def hertz(frequency: float) -> str:
     return f"{frequency / 1000:.2g}k" if frequency >= 1000 else f"{frequency:.3g}"
 
 
-def whole_numbers(axis) -> None:
+def whole_numbers(axis: Axis) -> None:
     """Keep the ticks of a counting axis (epochs, clips) on whole numbers."""
     axis.set_major_locator(MaxNLocator(integer=True))

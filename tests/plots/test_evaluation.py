@@ -31,7 +31,9 @@ def test_learning_curves_of_folds_show_mean_and_band():
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["train"]
     assert curve(ax, "train").get_ydata().tolist() == pytest.approx([0.3, 0.6, 0.9])
     band = ax.collections[0].get_paths()[0].vertices
-    assert band[band[:, 0] == 2][:, 1].min() == pytest.approx(0.4) and band[:, 1].max() == pytest.approx(0.9)
+    spread = 0.4 / 2**0.5  # sample standard deviation of 0.4 and 0.8
+    assert band[band[:, 0] == 2][:, 1].min() == pytest.approx(0.6 - spread)
+    assert band[:, 1].max() == pytest.approx(0.6 + spread) and band[:, 0].max() == 2  # a single run has no spread
 
 
 def test_validation_measured_now_and_then_is_still_a_line():
@@ -82,8 +84,8 @@ def test_auc_is_sklearns(scores):
         for f in (1, 2, 3)
     ]
     np.testing.assert_allclose(per_fold["auc"][:4], np.mean(expected, axis=0))
-    np.testing.assert_allclose(per_fold["std"][:4], np.std(expected, axis=0))
-    np.testing.assert_allclose(per_fold["std"].iloc[4], np.std(np.mean(expected, axis=1)))
+    np.testing.assert_allclose(per_fold["std"][:4], np.std(expected, axis=0, ddof=1))
+    np.testing.assert_allclose(per_fold["std"].iloc[4], np.std(np.mean(expected, axis=1), ddof=1))
     assert (per_fold["folds"] == 3).all()
 
 
@@ -175,7 +177,11 @@ def test_error_bars_of_repetitions_are_mean_and_deviation():
     table = pd.DataFrame({"window": [40, 10, 40, 10], "error": [1.0, 5.0, 3.0, 5.0]})
     ax = plots.error_bars(table, x="window", y="error", unit="steps")
     first, second = drawn_bars(ax.containers[0])
-    assert first == pytest.approx((10, 5, 10, 5, 10, 5)) and second == pytest.approx((40, 2, 40, 1, 40, 3))
+    spread = 2**0.5  # sample standard deviation of 1 and 3
+    assert first == pytest.approx((10, 5, 10, 5, 10, 5))
+    assert second == pytest.approx((40, 2, 40, 2 - spread, 40, 2 + spread))
+    dots = ax.lines[-1]  # a dot a repetition
+    assert dots.get_xdata().tolist() == [40, 10, 40, 10] and dots.get_ydata().tolist() == [1, 5, 3, 5]
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("window", "error (steps)")
 
 
@@ -194,12 +200,12 @@ WRONG = [
     ),
     (lambda: plots.confusion_matrix([0], [[0.1, 0.9]]), r"predictions: .* for scores pass scores.argmax\(1\)"),
     (lambda: plots.confusion_matrix([0, 1], [0]), r"labels: expected one value for each of 1 clips"),
-    (lambda: plots.roc_curves([0, 1], [0.1, 0.9]), r"scores: expected \(N, num_classes\), got shape \(2,\)"),
+    (lambda: plots.roc_curves([0, 1], [0.1, 0.9]), r"scores: expected finite \(N, num_classes\), got shape \(2,\)"),
     (
         lambda: plots.roc_curves([0, 1], np.eye(2), classes=list("abc")),
         "scores: expected 3 columns, one a class, got 2",
     ),
-    (lambda: plots.roc_curves([0, 1], [[np.nan, 0], [0, 1]]), "scores: expected finite numbers"),
+    (lambda: plots.roc_curves([0, 1], [[np.nan, 0], [0, 1]]), "scores: expected finite"),
     (lambda: plots.roc_curves([0, 5], np.eye(2)), "labels: expected 0 to 1 for 2 classes, got 0 to 5"),
     (lambda: plots.reliability_diagram([0, 1], [[5.0, 1], [2, 3]]), "rows that sum to 1: are these logits"),
     (lambda: plots.reliability_diagram([0, 1], np.eye(2), bins=0), "bins: expected 1 or more, got 0"),

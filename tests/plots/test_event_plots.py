@@ -26,8 +26,8 @@ def test_heatmap_has_time_in_seconds_and_a_row_a_type(ax):
 
 def test_curves_are_named_with_their_average_precision(ax):
     curve = precision_recall([[(0, 100.0)]], [Detections([0], [101.0], [0.9])])
-    plots.precision_recall_curves({"good": curve}, ax=ax)
-    assert ax.get_legend().get_texts()[0].get_text() == "good (average precision 1.00)"
+    plots.precision_recall({"good": curve}, ax=ax)
+    assert ax.get_legend().get_texts()[0].get_text() == "good: 1.00"
 
 
 def test_wrong_arguments_are_named(ax):
@@ -38,4 +38,4 @@ def test_wrong_arguments_are_named(ax):
     with pytest.raises(ValueError, match="scores"):
         plots.event_heatmap(np.zeros(5), ax=ax)
     with pytest.raises(ValueError, match="curves"):
-        plots.precision_recall_curves({}, ax=ax)
+        plots.precision_recall({}, ax=ax)

@@ -29,7 +29,7 @@ def test_no_dependence_and_large_pictures_draw_too():
 
 
 def test_wrong_input_is_named():
-    with pytest.raises(ValueError, match=r"jacobian: expected finite numbers of shape \(N, T\), got shape \(3,\)"):
+    with pytest.raises(ValueError, match=r"jacobian: expected finite \(N, T\), got shape \(3,\)"):
         plots.influence_map(np.ones(3))
     with pytest.raises(ValueError, match="jacobian"):
         plots.influence_map(np.full((2, 2), np.nan))

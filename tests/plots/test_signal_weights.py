@@ -35,7 +35,7 @@ def test_draws_on_given_axes_and_counts_samples_without_a_rate(ax):
     ("weights", "complaint"),
     [
         ({}, "weights: expected at least one panel"),
-        ({"a": [[0.5, 0.5]]}, r"weights\['a'\]: expected \(N,\) finite"),
+        ({"a": [[0.5, 0.5]]}, r"weights\['a'\]: expected finite \(N,\)"),
         ({"a": [1.5, -0.5]}, "at least 0"),
         ({"a": [np.nan, 1.0]}, "finite"),
     ],

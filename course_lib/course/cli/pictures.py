@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from torch.nn.functional import pad
 
 from course_lib import plots
+from course_lib.course.course_map import course_map as draw_course_map
 from course_lib.course.exercises.learner import solved_notebooks
 from course_lib.course.experiments import results
 from course_lib.course.syllabus import SYLLABUS
@@ -26,7 +27,7 @@ class NotHere(Exception):
 
 def course_map() -> Figure:
     """The parts and notebooks of the course."""
-    return plots.course_map(SYLLABUS, ready={path.name[:2] for path in solved_notebooks()}).figure
+    return draw_course_map(SYLLABUS, ready={path.name[:2] for path in solved_notebooks()}).figure
 
 
 def log_mel_grid() -> Figure:

@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 from matplotlib.patches import FancyBboxPatch
 
-from course_lib import plots
+from course_lib.course.course_map import course_map
 from course_lib.course.syllabus import SYLLABUS
 
 
@@ -12,7 +12,7 @@ def boxes(ax):
 
 
 def test_a_box_for_every_notebook_and_those_that_exist_are_filled():
-    ax = plots.course_map(SYLLABUS, ready={"00", "13"})
+    ax = course_map(SYLLABUS, ready={"00", "13"})
     notebooks = [notebook for part in SYLLABUS for notebook in part.notebooks]
     assert len(boxes(ax)) == len(notebooks) == 27
     filled = [box.get_facecolor()[3] > 0 for box in boxes(ax)]
@@ -20,7 +20,7 @@ def test_a_box_for_every_notebook_and_those_that_exist_are_filled():
 
 
 def test_boxes_do_not_overlap_and_lie_inside():
-    ax = plots.course_map(SYLLABUS)
+    ax = course_map(SYLLABUS)
     corners = [(box.get_x(), box.get_y(), box.get_width(), box.get_height()) for box in boxes(ax)]
     for i, (x, y, w, h) in enumerate(corners):
         assert ax.get_xlim()[0] <= x and x + w <= ax.get_xlim()[1]
@@ -31,7 +31,7 @@ def test_boxes_do_not_overlap_and_lie_inside():
 
 def test_draws_on_the_axes_given():
     _, ax = plt.subplots()
-    assert plots.course_map([("One part", [("00", "only")], "")], ax=ax) is ax
+    assert course_map([("One part", [("00", "only")], "")], ax=ax) is ax
     assert len(boxes(ax)) == 1
 
 

@@ -1,5 +1,7 @@
 """Spectrograms and log-mel grids, and the average spectrum of each class."""
 
+import math
+
 import librosa
 import numpy as np
 import pandas as pd
@@ -7,20 +9,21 @@ import seaborn as sns
 from librosa.display import specshow
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike
 
-from course_lib.plots.inputs import as_clip, as_clips, as_labels, as_sample_rate, short
-from course_lib.plots.style import grid_axes, hertz, one_axes
+from course_lib.plots.inputs import Classes, Signals, as_clip, as_clips, as_labels, as_sample_rate, short
+from course_lib.plots.style import Grid, grid_axes, hertz, one_axes
 
 RANGE_DB = 80.0
 
 
 def spectrogram(
-    signal,
+    signal: ArrayLike,
     sample_rate: float,
     *,
     mel: bool = False,
-    n_fft: int = 2048,
-    hop_length: int = 512,
+    n_fft: int | None = None,
+    hop_length: int | None = None,
     n_mels: int = 64,
     colorbar: bool = True,
     ax: Axes | None = None,
@@ -28,16 +31,19 @@ def spectrogram(
     """Draw one clip as power in dB below its own maximum, time in seconds against frequency in Hz.
 
     signal: (samples,) or (1, samples).  mel: add the power up in `n_mels` bands of the mel scale (log-mel spectrogram).
-    n_fft, hop_length: window and step of the short-time Fourier transform, in samples.
+    n_fft, hop_length: window and step of the short-time Fourier transform, in samples; None: the power of two nearest
+        to 46 ms (2,048 at 44.1 kHz), and a quarter of the window.
     """
-    signal = as_clip(signal)
+    clip = as_clip(signal)
     ax = one_axes(ax, 8.0, 3.0)
-    level = _level(signal, as_sample_rate(sample_rate), mel, n_fft, hop_length, n_mels)  # (bands, frames)
+    n_fft = 2 ** max(4, round(math.log2(0.0464 * as_sample_rate(sample_rate)))) if n_fft is None else n_fft
+    hop_length = max(1, n_fft // 4) if hop_length is None else hop_length
+    level = _level(clip, sample_rate, mel, n_fft, hop_length, n_mels)  # (bands, frames)
     kind = {"y_axis": "mel", "fmax": sample_rate / 2} if mel else {"y_axis": "hz"}
     image = specshow(
         level, sr=sample_rate, hop_length=hop_length, n_fft=n_fft, x_axis="time", ax=ax, vmin=-RANGE_DB, vmax=0, **kind
     )
-    ax.set(xlabel="time (s)", ylabel="frequency (Hz)", xlim=(0, len(signal) / sample_rate))
+    ax.set(xlabel="time (s)", ylabel="frequency (Hz)", xlim=(0, len(clip) / sample_rate))
     ax.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     ax.grid(False)
     if colorbar:
@@ -46,15 +52,15 @@ def spectrogram(
 
 
 def spectrograms(
-    signals,
-    labels,
+    signals: Signals,
+    labels: ArrayLike,
     sample_rate: float,
     *,
-    classes=None,
+    classes: Classes = None,
     per_class: int = 1,
     mel: bool = False,
     columns: int = 5,
-    ax=None,
+    ax: Grid | None = None,
 ) -> np.ndarray:
     """Draw the first `per_class` clips of every class as spectrograms (log-mel with `mel`), in a grid.
 
@@ -62,7 +68,7 @@ def spectrograms(
     Returns the array of Axes, clip after clip, class after class; a class with too few clips leaves panels that say so.
     """
     clips = as_clips(signals)
-    labels, names = as_labels(labels, len(clips), classes)
+    numbers, names = as_labels(labels, len(clips), classes)
     if per_class < 1:
         raise ValueError(f"per_class: expected 1 or more, got {per_class}")
     columns = columns if per_class == 1 else per_class
@@ -70,7 +76,7 @@ def spectrograms(
     seconds = max(len(clip) for clip in clips) / as_sample_rate(sample_rate)
     for place, panel in enumerate(axes):
         index, nth = divmod(place, per_class)
-        chosen = np.flatnonzero(labels == index)
+        chosen = np.flatnonzero(numbers == index)
         if nth < len(chosen):
             spectrogram(clips[chosen[nth]], sample_rate, mel=mel, colorbar=False, ax=panel)
         else:
@@ -87,17 +93,19 @@ def spectrograms(
     return axes
 
 
-def spectrum_table(signals, labels, sample_rate: float, *, classes=None, n_mels: int = 48) -> pd.DataFrame:
+def spectrum_table(
+    signals: Signals, labels: ArrayLike, sample_rate: float, *, classes: Classes = None, n_mels: int = 48
+) -> pd.DataFrame:
     """The average spectrum of each class: a row for each class, a column for each band (its centre in Hz), in dB.
 
     Every clip counts the same, loud or soft: its power is divided by its total before averaging. 0 dB is the strongest
     band of the class. Classes without a clip, or whose clips are all silent, have NaN.
     """
     clips = as_clips(signals)
-    labels, names = as_labels(labels, len(clips), classes)
+    numbers, names = as_labels(labels, len(clips), classes)
     centres = librosa.mel_frequencies(n_mels=n_mels + 2, fmax=as_sample_rate(sample_rate) / 2)[1:-1]
     total = np.zeros((len(names), n_mels))
-    for clip, label in zip(clips, labels, strict=True):
+    for clip, label in zip(clips, numbers, strict=True):
         power = np.abs(librosa.stft(clip.astype(np.float32, copy=False), n_fft=2048, hop_length=1024)) ** 2
         # Slaney's bands are scaled to a density (1 / bandwidth), so that white noise is flat
         band = librosa.feature.melspectrogram(S=power.sum(axis=1, keepdims=True), sr=sample_rate, n_mels=n_mels)[:, 0]
@@ -109,7 +117,9 @@ def spectrum_table(signals, labels, sample_rate: float, *, classes=None, n_mels:
     return pd.DataFrame(level, index=names, columns=centres)
 
 
-def average_spectrum(signals, labels, sample_rate: float, *, classes=None, ax: Axes | None = None) -> Axes:
+def average_spectrum(
+    signals: Signals, labels: ArrayLike, sample_rate: float, *, classes: Classes = None, ax: Axes | None = None
+) -> Axes:
     """Draw the average spectrum of each class (`spectrum_table`) as a heatmap: a row a class, frequency in Hz."""
     table = spectrum_table(signals, labels, sample_rate, classes=classes)
     ax = one_axes(ax, 8.5, 1.6 + 0.28 * len(table))
@@ -122,10 +132,9 @@ def average_spectrum(signals, labels, sample_rate: float, *, classes=None, ax: A
     return ax
 
 
-def _level(signal, sample_rate, mel, n_fft, hop_length, n_mels) -> np.ndarray:
+def _level(clip: np.ndarray, sample_rate: float, mel: bool, n_fft: int, hop_length: int, n_mels: int) -> np.ndarray:
     """Power in dB below the clip's maximum, at least -80; (bands, frames). A silent clip is -80 dB everywhere."""
-    signal = signal.astype(np.float32, copy=False)
-    power = np.abs(librosa.stft(signal, n_fft=n_fft, hop_length=hop_length)) ** 2
+    power = np.abs(librosa.stft(clip.astype(np.float32, copy=False), n_fft=n_fft, hop_length=hop_length)) ** 2
     if mel:
         power = librosa.feature.melspectrogram(S=power, sr=sample_rate, n_fft=n_fft, n_mels=n_mels)
     if power.max() == 0:
