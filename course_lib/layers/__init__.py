@@ -4,18 +4,16 @@ One file per idea. Everything public is here, so that `import course_lib.layers 
 """
 
 from course_lib.layers.accumulator import Accumulator, accumulate, accumulate_loop
-from course_lib.layers.attention import DotProductSelfAttention
-from course_lib.layers.attention_pooling import AttentionPooling
-from course_lib.layers.batch_norm import BatchNorm
-from course_lib.layers.bidirectional import Bidirectional
-from course_lib.layers.cls_token import CLSToken
+from course_lib.layers.attention import DotProductSelfAttention, MultiHeadSelfAttention
 from course_lib.layers.conditioning import Conditioning
 from course_lib.layers.convolution import Conv1D, Conv2D, Conv3D, DepthwiseConv1D
 from course_lib.layers.cross_attention import DotProductAttention
 from course_lib.layers.delay import Delay, Lookahead, StepDelay
 from course_lib.layers.dense import Dense, EinsumDense
 from course_lib.layers.elementwise import (
+    GEGLU,
     GELU,
+    GLU,
     Add,
     Dropout,
     Flatten,
@@ -28,40 +26,34 @@ from course_lib.layers.elementwise import (
     Sigmoid,
     SiLU,
     Softmax,
+    SwiGLU,
     Tanh,
 )
 from course_lib.layers.embedding import Embedding, SequenceEmbedding
-from course_lib.layers.encoder import EncoderBlock, FeedForward
+from course_lib.layers.encoder import CLSToken, EncoderBlock, FeedForward
 from course_lib.layers.filters import FIRFilter, IIRFilter
 from course_lib.layers.fourier import FFT, IFFT, IRFFT, RFFT
 from course_lib.layers.frame import Frame, Window
-from course_lib.layers.gated import GEGLU, GLU, SwiGLU
-from course_lib.layers.global_pooling import MaxPooling, MeanPooling, StatisticsPooling
-from course_lib.layers.group_norm import GroupNorm
+from course_lib.layers.global_pooling import AttentionPooling, MaxPooling, MeanPooling, StatisticsPooling
 from course_lib.layers.mel import LinearToMel
-from course_lib.layers.multi_head_attention import MultiHeadSelfAttention
-from course_lib.layers.norm_kinds import make_norm
-from course_lib.layers.normalization import LayerNorm, RMSNorm
+from course_lib.layers.normalization import BatchNorm, GroupNorm, LayerNorm, RMSNorm, make_norm
 from course_lib.layers.overlap_add import OverlapAdd
-from course_lib.layers.parallel import Parallel, Residual
+from course_lib.layers.parallel import Bidirectional, Parallel, Residual
 from course_lib.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
+    Downsample1D,
     MaxPooling1D,
     MaxPooling2D,
     MinPooling1D,
     MinPooling2D,
+    Upsample1D,
 )
-from course_lib.layers.positional import AddTimingSignal
-from course_lib.layers.positional_encoding import LearnedPositions, PositionalEncoding
+from course_lib.layers.positional import AddTimingSignal, LearnedPositions, PositionalEncoding, T5RelativePositionBias
 from course_lib.layers.recurrent import GRU, LSTM, VanillaRNN
-from course_lib.layers.relative_position import T5RelativePositionBias
-from course_lib.layers.repeat import Repeat
-from course_lib.layers.resampling import Downsample1D, Upsample1D
-from course_lib.layers.residual_cnn import MultiScaleCNN, ResidualBlock
+from course_lib.layers.residual_cnn import MultiScaleCNN, ResidualBlock, SqueezeExcitation
 from course_lib.layers.rotary import RotaryEmbedding
-from course_lib.layers.sequential import Sequential
-from course_lib.layers.squeeze_excitation import SqueezeExcitation
+from course_lib.layers.sequential import Repeat, Sequential
 from course_lib.layers.stft import STFT, InverseSTFT
 from course_lib.layers.time_varying import MaskedDense, SequenceDense
 from course_lib.layers.transposed_convolution import Conv1DTranspose, Conv2DTranspose
@@ -70,103 +62,42 @@ from course_lib.sequence import (
     Sequence,
     SequenceLayer,
     StatelessLayer,
+    random_sequence,
+    random_tokens,
     stream,
 )
-from course_lib.sequence.random_sequences import random_sequence, random_tokens
 
+# fmt: off
 __all__ = [
-    "Accumulator",
-    "accumulate",
-    "accumulate_loop",
-    "AttentionPooling",
-    "CLSToken",
-    "EncoderBlock",
-    "FeedForward",
-    "MaxPooling",
-    "MeanPooling",
-    "MultiHeadSelfAttention",
-    "make_norm",
-    "LearnedPositions",
-    "PositionalEncoding",
-    "MultiScaleCNN",
-    "ResidualBlock",
-    "SqueezeExcitation",
-    "StatisticsPooling",
-    "BatchNorm",
-    "Conv1D",
-    "Conv2D",
-    "Conv3D",
-    "DepthwiseConv1D",
-    "FIRFilter",
-    "IIRFilter",
-    "FFT",
-    "IFFT",
-    "IRFFT",
-    "RFFT",
-    "Frame",
-    "Window",
-    "GroupNorm",
-    "LinearToMel",
-    "LayerNorm",
-    "RMSNorm",
-    "OverlapAdd",
-    "AveragePooling1D",
-    "AveragePooling2D",
-    "MaxPooling1D",
-    "MaxPooling2D",
-    "MinPooling1D",
-    "MinPooling2D",
-    "STFT",
-    "InverseSTFT",
-    "Conv1DTranspose",
-    "Conv2DTranspose",
-    "GEGLU",
-    "GELU",
-    "GLU",
-    "GRU",
-    "LSTM",
-    "Add",
-    "AddTimingSignal",
-    "Bidirectional",
-    "ChannelSpec",
+    "Accumulator", "accumulate", "accumulate_loop",
+    "DotProductSelfAttention", "MultiHeadSelfAttention",
     "Conditioning",
-    "Delay",
-    "Dense",
+    "Conv1D", "Conv2D", "Conv3D", "DepthwiseConv1D",
     "DotProductAttention",
-    "DotProductSelfAttention",
-    "Downsample1D",
-    "Dropout",
-    "EinsumDense",
-    "Embedding",
-    "Flatten",
-    "Identity",
-    "Lambda",
-    "Lookahead",
-    "MaskedDense",
-    "Mish",
-    "Parallel",
-    "ReLU",
-    "Repeat",
-    "Reshape",
-    "Residual",
+    "Delay", "Lookahead", "StepDelay",
+    "Dense", "EinsumDense",
+    "GEGLU", "GELU", "GLU", "Add", "Dropout", "Flatten", "Identity", "Lambda", "Mish", "ReLU", "Reshape", "Scale",
+    "Sigmoid", "SiLU", "Softmax", "SwiGLU", "Tanh",
+    "Embedding", "SequenceEmbedding",
+    "CLSToken", "EncoderBlock", "FeedForward",
+    "FIRFilter", "IIRFilter",
+    "FFT", "IFFT", "IRFFT", "RFFT",
+    "Frame", "Window",
+    "AttentionPooling", "MaxPooling", "MeanPooling", "StatisticsPooling",
+    "LinearToMel",
+    "BatchNorm", "GroupNorm", "LayerNorm", "RMSNorm", "make_norm",
+    "OverlapAdd",
+    "Bidirectional", "Parallel", "Residual",
+    "AveragePooling1D", "AveragePooling2D", "Downsample1D", "MaxPooling1D", "MaxPooling2D", "MinPooling1D",
+    "MinPooling2D", "Upsample1D",
+    "AddTimingSignal", "LearnedPositions", "PositionalEncoding", "T5RelativePositionBias",
+    "GRU", "LSTM", "VanillaRNN",
+    "MultiScaleCNN", "ResidualBlock", "SqueezeExcitation",
     "RotaryEmbedding",
-    "Scale",
-    "Sequence",
-    "SequenceDense",
-    "SequenceEmbedding",
-    "SequenceLayer",
-    "Sequential",
-    "SiLU",
-    "Sigmoid",
-    "Softmax",
-    "StatelessLayer",
-    "StepDelay",
-    "SwiGLU",
-    "T5RelativePositionBias",
-    "Tanh",
-    "Upsample1D",
-    "VanillaRNN",
-    "random_sequence",
-    "random_tokens",
-    "stream",
+    "Repeat", "Sequential",
+    "STFT", "InverseSTFT",
+    "MaskedDense", "SequenceDense",
+    "Conv1DTranspose", "Conv2DTranspose",
+    "ChannelSpec", "Sequence", "SequenceLayer", "StatelessLayer", "random_sequence", "random_tokens", "stream",
 ]
+# fmt: on

@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.layers.fixed import FixedArray
-from course_lib.sequence import ChannelSpec, SequenceLayer, check_channels
+from course_lib.layers.parameters import FixedArray
+from course_lib.sequence import ChannelSpec, Reach, SequenceLayer, check_positive
 
 CHUNK = 16  # steps that run one after the other, in all chunks at once
 KINDS = ("fixed", "learned", "input-dependent")
@@ -53,12 +53,11 @@ class Accumulator(SequenceLayer):
     Raises ValueError for another kind or a decay out of range.
     """
 
-    receptive_field = (None, 0)
+    receptive_field: Reach = (None, 0)
 
     def __init__(self, channels: int, decay: float | list[float] = 0.9, kind: str = "fixed"):
         super().__init__()
-        if channels < 1:
-            raise ValueError(f"channels: expected a positive number, got {channels}")
+        check_positive(channels=channels)
         if kind not in KINDS:
             raise ValueError(f"kind: expected one of {', '.join(map(repr, KINDS))}, got {kind!r}")
         decays = np.asarray(decay, dtype=np.float64)
@@ -91,22 +90,13 @@ class Accumulator(SequenceLayer):
 
     @property
     def input_spec(self) -> ChannelSpec:
-        one = next(self.parameters(), self.fixed.rounded)
+        one = next(self.parameters(), self.fixed.dtype_holder)
         return ChannelSpec((self.channels,), one.dtype)
 
-    def output_spec(self, spec):
-        check_channels(self, spec, *self.input_spec)
-        return spec
-
     def _initial_state(self, batch_size, spec, device, constants):
-        device = self.fixed.rounded.device if device is None else device
+        device = self.fixed.dtype_holder.device if device is None else device
         dtype = torch.promote_types(self._known_spec(spec, self.input_spec).dtype, torch.float32)
         return (torch.zeros(batch_size, self.channels, dtype=dtype, device=device),)
-
-    def _layer(self, x, training, constants):
-        return self._step(x, self._initial_state(x.shape[0], x.spec, x.values.device, constants), training, constants)[
-            0
-        ]
 
     def _step(self, x, state, training, constants):
         (a,) = state
@@ -119,9 +109,6 @@ class Accumulator(SequenceLayer):
         else:
             sums = accumulate(values.to(a.dtype), decay, a)
         return x.with_values(sums.to(values.dtype)), (sums[:, -1] if x.shape[1] else a,)
-
-    def extra_repr(self):
-        return f"{self.channels}, kind={self.kind!r}"
 
 
 def half_life(decay: float) -> float:

@@ -1,18 +1,18 @@
-"""Self-attention within a past and a future horizon, over a whole sequence or a stream."""
+"""Self-attention within a past and a future horizon, over a whole sequence or a stream; and as a transformer has it."""
 
 from __future__ import annotations
 
 from math import ceil
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.layers.attention_functions import band, dot_product_attention, windows
-from course_lib.layers.positional import layer_positions, positions_of
-from course_lib.layers.relative_position import T5RelativePositionBias
+from course_lib.layers.attention_functions import attention_weights, band, dot_product_attention, windows
+from course_lib.layers.positional import T5RelativePositionBias, layer_positions, positions_of
 from course_lib.layers.rotary import rotary_angles, rotate_pairs
-from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer, check_channels
+from course_lib.sequence import ChannelSpec, Constants, Sequence, SequenceLayer, at_least_float32, check_channels
 
 
 class DotProductSelfAttention(SequenceLayer):
@@ -111,13 +111,11 @@ class DotProductSelfAttention(SequenceLayer):
         positions = None if self.rotary is None else layer_positions(x)
         queries, kv = self._project(x, positions)
         past, future, length = self.past, self.future, x.shape[1]
-        block = None if past is None or future is None else self._query_block(length, past + future)
-        if block is not None:
+        if past is not None and future is not None and (block := self._query_block(length, past + future)):
             kv = F.pad(kv, (0, 0, 0, 0, past, 0))
             valid = F.pad(x.mask, (past, 0))
             return x.with_values(self._in_blocks(queries, kv, valid, past, block, training))
-        valid = None if _all_valid(x) else x.mask
-        return x.with_values(self._attend(queries, kv, valid, 0, training))
+        return x.with_values(self._attend(queries, kv, None if _all_valid(x) else x.mask, 0, training))
 
     def _query_block(self, length: int, span: int) -> int | None:
         """Queries per block, or None where one block takes all. `span`: keys that a query sees beside one."""
@@ -128,16 +126,14 @@ class DotProductSelfAttention(SequenceLayer):
     # Streams. The state is (keys and values, their mask, delayed queries and their mask, position, forgotten).
 
     def _initial_state(self, batch_size, spec, device, constants):
-        dtype = self.in_proj_weight.dtype
-        kept = (self.capacity or self.past or 0) + self.future
+        dtype, future = self.in_proj_weight.dtype, self.future or 0
+        kept = (self.capacity or self.past or 0) + future
         kv = torch.zeros(batch_size, kept, 2 * self.num_kv_heads, self.units_per_head, dtype=dtype, device=device)
         valid = torch.zeros(batch_size, kept, dtype=torch.bool, device=device)
-        delayed = ()
-        if self.future:
-            queries = torch.zeros(
-                batch_size, self.future, self.num_heads, self.units_per_head, dtype=dtype, device=device
-            )
-            delayed = (queries, torch.zeros(batch_size, self.future, dtype=torch.bool, device=device))
+        delayed: tuple[Tensor, ...] = ()
+        if future:
+            queries = torch.zeros(batch_size, future, self.num_heads, self.units_per_head, dtype=dtype, device=device)
+            delayed = (queries, torch.zeros(batch_size, future, dtype=torch.bool, device=device))
         position = () if self.rotary is None else torch.zeros(batch_size, dtype=torch.long, device=device)
         forgotten = () if self.capacity is None else torch.zeros(batch_size, dtype=torch.bool, device=device)
         return kv, valid, delayed, position, forgotten
@@ -161,7 +157,7 @@ class DotProductSelfAttention(SequenceLayer):
             _check_capacity(forgotten, y.mask, self.capacity)
             forgotten = forgotten | valid[:, :steps].any(dim=1)
         past = self.capacity or self.past or 0
-        block = self._query_block(steps, past + self.future)
+        block = self._query_block(steps, past + (self.future or 0))
         if block is not None and self.capacity is None:
             values = self._in_blocks(queries, kv, valid, past, block, training)
         else:
@@ -176,11 +172,12 @@ class DotProductSelfAttention(SequenceLayer):
         if self.in_proj_bias is not None:
             projected = x.with_values(projected).masked().values
         heads = projected.view(*x.shape[:2], self.num_heads + 2 * self.num_kv_heads, self.units_per_head)
-        if positions is not None:
-            angles = rotary_angles(positions, self.units_per_head, self.rotary).unsqueeze(-2)
+        if positions is not None and self.rotary is not None:
+            dtype = at_least_float32(heads.dtype)
+            angles = rotary_angles(positions, self.units_per_head, self.rotary, dtype).unsqueeze(-2)
             turned, values = heads.split_with_sizes([self.num_heads + self.num_kv_heads, self.num_kv_heads], dim=2)
             heads = torch.cat([rotate_pairs(turned, angles), values], dim=2)
-        return heads.split_with_sizes([self.num_heads, 2 * self.num_kv_heads], dim=2)
+        return heads[:, :, : self.num_heads], heads[:, :, self.num_heads :]
 
     def _attend(self, queries: Tensor, kv: Tensor, valid: Tensor | None, offset: int, training: bool) -> Tensor:
         """Query i (B, Q, H, D) against all keys (B, K, 2 KV, D), key j being at time j - offset: (B, Q, H * D).
@@ -210,7 +207,7 @@ class DotProductSelfAttention(SequenceLayer):
 
     def _in_blocks(self, queries: Tensor, kv: Tensor, valid: Tensor, offset: int, block: int, training: bool) -> Tensor:
         """As `_attend`, but each block of queries meets only the keys that its horizons reach."""
-        length, span = queries.shape[1], offset + self.future
+        length, span = queries.shape[1], offset + (self.future or 0)
         count = ceil(length / block)
         y = self._attend(
             windows(queries, count, block, 0),  # (B * count, block, H, D)
@@ -244,3 +241,78 @@ def _all_valid(x: Sequence) -> bool:
 def _check_capacity(forgotten: Tensor, mask: Tensor, capacity: int) -> None:
     if not torch.compiler.is_compiling() and bool((forgotten & mask.any(dim=1)).any()):
         raise ValueError(f"capacity: the stream is longer than the {capacity} past steps that are kept")
+
+
+class MultiHeadSelfAttention(DotProductSelfAttention):
+    """Self-attention with `num_heads` heads of embed_dim / num_heads channels: (B, T, embed_dim) -> the same shape.
+
+    max_past_horizon, max_future_horizon: steps that a query sees back and ahead; -1, the default, is no limit, and
+        max_future_horizon=0 is causal. Invalid steps of a `Sequence` are seen by nobody.
+    bias: adds biases to the projections and to the output.  dropout: of the weights, in training.
+    options: more arguments of `DotProductSelfAttention`, such as rotary=10_000.0, num_kv_heads or capacity.
+    Parameters are those of nn.MultiheadAttention, whose state dict loads: in_proj_weight, in_proj_bias,
+    out_proj.weight, out_proj.bias.
+    Raises ValueError where the heads do not divide the channels.  Source: Vaswani et al. 2017, section 3.2.2.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        max_past_horizon: int = -1,
+        max_future_horizon: int = -1,
+        *,
+        bias: bool = True,
+        dropout: float = 0.0,
+        **options: Any,
+    ):
+        if embed_dim < 1 or num_heads < 1 or embed_dim % num_heads:
+            raise ValueError(f"num_heads: expected a divisor of embed_dim={embed_dim}, got {num_heads}")
+        super().__init__(
+            embed_dim,
+            num_heads,
+            embed_dim // num_heads,
+            max_past_horizon,
+            max_future_horizon,
+            bias=bias,
+            dropout=dropout,
+            **options,
+        )
+        self.out_proj = nn.Linear(embed_dim, embed_dim, bias=bias)
+        if bias:
+            nn.init.zeros_(self.out_proj.bias)
+
+    def forward(self, x: Tensor | Sequence, constants: Constants | None = None, return_weights: bool = False) -> Any:
+        """The output; with `return_weights` a pair (output, weights (B, H, T, T)), see `weights`."""
+        y = super().forward(x, constants)
+        return (y, self.weights(x)) if return_weights else y
+
+    def weights(self, x: Tensor | Sequence) -> Tensor:
+        """How much each query looks at each key: (B, H, T, T), queries before keys, without dropout.
+
+        A query's weights sum to 1 over the valid keys within its horizons. All weights of an invalid query are 0.
+        """
+        x = x if isinstance(x, Sequence) else Sequence.of(x)
+        self._check(x)
+        length = x.shape[1]
+        queries, kv = self._project(x, None if self.rotary is None else layer_positions(x))
+        visible = x.mask[:, None, :, None] & x.mask[:, None, None, :]  # (B, 1, T, T)
+        near = band(length, length, 0, self.past, self.future, queries.device)
+        return attention_weights(
+            queries.transpose(1, 2),  # (B, H, T, D)
+            kv.transpose(1, 2).chunk(2, dim=1)[0],  # (B, KV, T, D), the keys
+            visible if near is None else visible & near,
+            bias=None if self.relative_position is None else self.relative_position(length, length, 0),
+            scale=self.scale,
+            soft_cap=self.logits_soft_cap,
+        )
+
+    def _layer(self, x, training, constants):
+        return self._joined(super()._layer(x, training, constants))
+
+    def _step(self, x, state, training, constants):
+        y, state = super()._step(x, state, training, constants)
+        return self._joined(y), state
+
+    def _joined(self, y: Sequence) -> Sequence:
+        return y.with_values(self.out_proj(y.values))

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_lib.layers import cpu_kernels
+from course_lib.layers.elementwise import dropout as drop
 
 
 def attention_weights(
@@ -84,7 +84,7 @@ def dot_product_attention(
         visible = torch.ones(queries.shape[2], keys.shape[2], dtype=torch.bool, device=queries.device).tril()
     weights = attention_weights(queries, keys, visible, bias=bias, scale=scale, soft_cap=soft_cap)
     weights = weights.to(values.dtype)
-    weights = cpu_kernels.dropout(weights, dropout) if dropout else weights
+    weights = drop(weights, dropout) if dropout else weights
     return weights @ _repeat_heads(values, queries.shape[1])
 
 
@@ -96,16 +96,14 @@ def band(
     Key j is at time j - offset, query i at time i; visible iff -past <= key time - query time <= future.
     past, future: None is unlimited.
     """
-    no_past_limit = past is None or offset - past <= 1 - queries
-    no_future_limit = future is None or keys - 1 <= offset + future
-    if no_past_limit and no_future_limit:
+    past = None if past is None or offset - past <= 1 - queries else past  # a limit that excludes no key is none
+    future = None if future is None or keys - 1 <= offset + future else future
+    if past is None and future is None:
         return None
     visible = torch.ones(queries, keys, dtype=torch.bool, device=device)
-    if not no_future_limit:
+    if future is not None:
         visible = visible.tril(offset + future)
-    if not no_past_limit:
-        visible = visible.triu(offset - past)
-    return visible
+    return visible if past is None else visible.triu(offset - past)
 
 
 def windows(x: Tensor, count: int, block: int, span: int) -> Tensor:

@@ -45,10 +45,10 @@ class Conditioning(SequenceLayer):
             raise ValueError('channels: needed by combination "concatenate", to know the channels that come out')
         self.name, self.combination, self.projection, self.channels = name, combination, projection, channels
 
-    def output_spec(self, spec):
+    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
         if self.combination != "concatenate":
             return spec
-        c = ChannelSpec((self.channels,), spec.dtype)
+        c = ChannelSpec((self.channels or 0,), spec.dtype)
         added = c if self.projection is None else self.projection.output_spec(c)
         if not spec.shape:
             raise ValueError("x: expected (B, T, ..., C) to concatenate channels to, got (B, T) in Conditioning")
@@ -61,13 +61,15 @@ class Conditioning(SequenceLayer):
         c = self._constant(x, constants)
         if x.all_valid and c.shape[1] >= x.shape[1]:
             return self._combine(x, c[:, : x.shape[1]], training)
-        return self._step(x, self._initial_state(x.shape[0], None, x.values.device, constants), training, constants)[0]
+        return super()._layer(x, training, constants)
 
     def _step(self, x, state, training, constants):
         c = self._constant(x, constants)
         numbers, count = step_numbers(x.mask, state[0])
         if c.shape[1] == 0:
-            return self._combine(x, Sequence.invalid(*x.shape[:2], c.spec, x.values.device), training), (count,)
+            return self._combine(x, Sequence.invalid(x.shape[0], x.shape[1], c.spec, x.values.device), training), (
+                count,
+            )
         there = (numbers >= 0) & (numbers < c.shape[1])
         numbers = numbers.clamp(0, c.shape[1] - 1)
         items = torch.arange(x.shape[0], device=x.values.device)[:, None]
@@ -113,6 +115,3 @@ class Conditioning(SequenceLayer):
             raise ValueError(f"constants[{self.name!r}]: expected (B, T, {self.channels}), got {tuple(c.shape)}")
         check_dtype(self, c.spec, x.values.dtype)
         return c
-
-    def extra_repr(self):
-        return f"name={self.name!r}, combination={self.combination!r}"

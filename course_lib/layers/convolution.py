@@ -5,84 +5,86 @@ The time axis comes first and channels last: (B, T, C), (B, T, H, C), (B, T, H, 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
-import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from course_lib.layers.windows import WindowedLayer, Windows, pad_axis
-from course_lib.sequence import ChannelSpec, Sequence, check_channels
+from course_lib.layers.parameters import kernel_parameters
+from course_lib.layers.windows import Taps, WindowedLayer, Windows, pad_axis
+from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer, check_channels
 
 _LONG = 64  # steps
+Activation = Callable[[Tensor], Tensor] | None
 
 
-def as_tuple(name: str, value, count: int) -> tuple:
-    """`value` for each of `count` axes. Raises ValueError where a sequence of another length came."""
-    values = tuple(value) if isinstance(value, list | tuple) else (value,) * count
-    if len(values) != count:
-        raise ValueError(f"{name}: expected one value or {count}, got {value!r}")
-    return values
+class KernelLayer(SequenceLayer):
+    """What convolutions and transposed ones share: a kernel over time and, after it, further axes."""
 
+    transposed = False
+    _arguments: dict[str, Any]  # of PyTorch's kernel
 
-def check_groups(in_channels: int, out_channels: int, groups: int) -> None:
-    """ValueError unless both numbers of channels are positive multiples of `groups`."""
-    for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
-        if groups < 1 or channels < 1 or channels % groups:
-            raise ValueError(f"{name}: expected a positive multiple of groups={groups}, got {channels}")
-
-
-def kernel_parameters(weight_shape: tuple[int, ...], fan_in: int, out_channels: int, bias: bool):
-    """Weight and bias drawn as PyTorch's convolutions draw them: uniform within ±1/√fan_in."""
-    bound = 1 / math.sqrt(fan_in)
-    weight = nn.Parameter(torch.empty(weight_shape).uniform_(-bound, bound))
-    return weight, nn.Parameter(torch.empty(out_channels).uniform_(-bound, bound)) if bias else None
-
-
-class Convolution(WindowedLayer):
-    """What the convolutions share. `windows`: one for each axis, time first; `weight` (out, in / groups, *kernel)."""
-
-    def __init__(self, in_channels, out_channels, windows: list[Windows], groups, bias, activation):
-        super().__init__(windows[0])
-        check_groups(in_channels, out_channels, groups)
-        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
-        self.spatial = tuple(windows[1:])
-        kernel = tuple(w.kernel_size for w in windows)
-        fan_in = in_channels // groups * math.prod(kernel)
-        shape = (out_channels, in_channels // groups, *kernel)
-        self.weight, self.bias = kernel_parameters(shape, fan_in, out_channels, bias)
-        self.activation = activation
+    def _make_kernel(
+        self, sizes: tuple[int, int], axes: Iterable[Taps], groups: int, bias: bool, activation: Activation
+    ) -> None:
+        """sizes: channels in and out.  axes: taps of each axis, time first.  weight: see `kernel_parameters`."""
+        self.in_channels, self.out_channels = sizes
+        for name, channels in zip(("in_channels", "out_channels"), sizes, strict=True):
+            if groups < 1 or channels < 1 or channels % groups:
+                raise ValueError(f"{name}: expected a positive multiple of groups={groups}, got {channels}")
+        self.axes, self.groups, self.activation = tuple(axes), groups, activation
+        rows, columns = sizes if self.transposed else sizes[::-1]
+        shape = (rows, columns // groups, *(axis.kernel_size for axis in self.axes))
+        self.weight, self.bias = kernel_parameters(shape, self.out_channels, bias)
         self._arguments = {
-            "stride": tuple(w.stride for w in windows),
-            "dilation": tuple(w.dilation for w in windows),
+            "stride": tuple(axis.stride for axis in self.axes),
+            "dilation": tuple(axis.dilation for axis in self.axes),
             "groups": groups,
         }
 
-    def output_spec(self, spec):
-        sizes = spec.shape[:-1] if len(spec.shape) == 1 + len(self.spatial) else (0,) * len(self.spatial)
+    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
+        space = self.axes[1:]
+        sizes = spec.shape[:-1] if len(spec.shape) == 1 + len(space) else (0,) * len(space)
         check_channels(self, spec, (*sizes, self.in_channels), self.weight.dtype)
-        sizes = tuple(w.output_length(size) for w, size in zip(self.spatial, sizes, strict=True))
+        sizes = tuple(axis.output_length(size) for axis, size in zip(space, sizes, strict=True))
         return ChannelSpec((*sizes, self.out_channels), spec.dtype)
 
     @property
-    def input_spec(self):
-        return None if self.spatial else ChannelSpec((self.in_channels,), self.weight.dtype)
+    def input_spec(self) -> ChannelSpec | None:
+        return ChannelSpec((self.in_channels,), self.weight.dtype) if len(self.axes) == 1 else None
+
+    def extra_repr(self) -> str:
+        axes = ", ".join(map(str, self.axes))
+        return f"{self.in_channels}, {self.out_channels}, {axes}, groups={self.groups}"
+
+
+class Convolution(KernelLayer, WindowedLayer):
+    """A convolution over the windows of each axis, time first; `weight` (out, in / groups, *kernel)."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        windows: list[Windows],
+        groups: int,
+        bias: bool,
+        activation: Activation,
+    ):
+        super().__init__(windows[0])
+        self._make_kernel((in_channels, out_channels), windows, groups, bias, activation)
+        self.space = windows[1:]
 
     def _windowed(self, values, mask):
-        for axis, windows in enumerate(self.spatial, start=2):
+        for axis, windows in enumerate(self.space, start=2):
             values = pad_axis(values, axis, windows.pads(values.shape[axis]))
         y = self._convolve(values)
         return y if self.activation is None else self.activation(y)
 
     def _convolve(self, values: Tensor) -> Tensor:
         """(B, T', *space, in) -> (B, N, *space', out), of padded values."""
-        convolve = F.conv2d if len(self.spatial) == 1 else F.conv3d
+        convolve = F.conv2d if len(self.space) == 1 else F.conv3d
         return convolve(values.movedim(-1, 1), self.weight, self.bias, **self._arguments).movedim(1, -1)
-
-    def extra_repr(self):
-        windows = (self.windows, *self.spatial)
-        return f"{self.in_channels}, {self.out_channels}, {', '.join(map(str, windows))}, groups={self.groups}"
 
 
 class Conv1D(Convolution):
@@ -103,7 +105,7 @@ class Conv1D(Convolution):
         dilation: int = 1,
         groups: int = 1,
         bias: bool = True,
-        activation: Callable[[Tensor], Tensor] | None = None,
+        activation: Activation = None,
     ):
         windows = Windows(kernel_size, stride, dilation, padding)
         super().__init__(in_channels, out_channels, [windows], groups, bias, activation)
@@ -145,7 +147,7 @@ class DepthwiseConv1D(Conv1D):
         dilation: int = 1,
         depth_multiplier: int = 1,
         bias: bool = True,
-        activation: Callable[[Tensor], Tensor] | None = None,
+        activation: Activation = None,
     ):
         out_channels = in_channels * depth_multiplier
         super().__init__(
@@ -169,7 +171,7 @@ class _SpatialConvolution(Convolution):
         groups: int = 1,
         bias: bool = True,
         spatial_padding: str | tuple[str, ...] = "same",
-        activation: Callable[[Tensor], Tensor] | None = None,
+        activation: Activation = None,
     ):
         windows = axis_windows(self.dimensions, kernel_size, stride, dilation, time_padding, spatial_padding)
         super().__init__(in_channels, out_channels, windows, groups, bias, activation)
@@ -194,10 +196,29 @@ class Conv3D(_SpatialConvolution):
     dimensions = 3
 
 
-def axis_windows(dimensions, kernel_size, stride, dilation, time_padding, spatial_padding) -> list[Windows]:
-    """The windows of each of `dimensions` axes, time first."""
-    kernels = as_tuple("kernel_size", kernel_size, dimensions)
-    strides = as_tuple("stride", stride, dimensions)
-    dilations = as_tuple("dilation", dilation, dimensions)
-    paddings = (time_padding, *as_tuple("spatial_padding", spatial_padding, dimensions - 1))
-    return [Windows(*axis) for axis in zip(kernels, strides, dilations, paddings, strict=True)]
+def axis_windows(
+    dimensions: int,
+    kernel_size: int | tuple[int, ...],
+    stride: int | tuple[int, ...],
+    dilation: int | tuple[int, ...],
+    time_padding: str,
+    spatial_padding: str | tuple[str, ...],
+    kind: type[Taps] = Windows,
+) -> list[Any]:
+    """The windows (or another `kind` of taps) of each of `dimensions` axes, time first.
+
+    Raises ValueError where an argument has neither one value nor one for each axis.
+    """
+    each: dict[str, Any] = {
+        "kernel_size": kernel_size,
+        "stride": stride,
+        "dilation": dilation,
+        "spatial_padding": spatial_padding,
+    }
+    for name, value in each.items():
+        count = dimensions - 1 if name == "spatial_padding" else dimensions
+        each[name] = tuple(value) if isinstance(value, list | tuple) else (value,) * count
+        if len(each[name]) != count:
+            raise ValueError(f"{name}: expected one value or {count}, got {value!r}")
+    *taps, space = each.values()
+    return [kind(*axis) for axis in zip(*taps, (time_padding, *space), strict=True)]

@@ -73,9 +73,6 @@ class DotProductAttention(SequenceLayer):
         kv = F.linear(source.masked().values, self.kv_proj_weight, self.kv_proj_bias)
         return kv.unflatten(2, (2 * self.num_kv_heads, self.units_per_head)), source.mask
 
-    def _layer(self, x, training, constants):
-        return self._step(x, self._source(x.shape[0], constants), training, constants)[0]
-
     def _initial_state(self, batch_size, spec, device, constants):
         return self._source(batch_size, constants)
 

@@ -26,9 +26,6 @@ class _DelayLine(SequenceLayer):
         line = Sequence.concatenate([Sequence(*state), x.masked()])
         return line[:, :steps], (line.values[:, steps:], line.mask[:, steps:])
 
-    def extra_repr(self):
-        return f"length={self.length}"
-
 
 class Delay(_DelayLine):
     """y[t] = x[t - length]: `length` invalid steps come first, and the output is that much longer, in both ways.
@@ -41,7 +38,7 @@ class Delay(_DelayLine):
         self.input_latency = length
         self.receptive_field = (-length, -length)
 
-    def output_length(self, length):
+    def output_length(self, length: int) -> int:
         return length + self.length
 
     def _layer(self, x, training, constants):
@@ -79,7 +76,7 @@ class Lookahead(SequenceLayer):
         self.output_latency = length
         self.receptive_field = (length, length)
 
-    def output_length(self, length):
+    def output_length(self, length: int) -> int:
         return max(length - self.length, 0)
 
     def _layer(self, x, training, constants):
@@ -98,9 +95,6 @@ class Lookahead(SequenceLayer):
     def _drop(self, x: Sequence, count: Tensor) -> tuple[Sequence, Tensor]:
         positions, count = step_numbers(x.mask, count)
         return Sequence(x.values, x.mask & (positions >= self.length)), count.clamp(max=self.length)
-
-    def extra_repr(self):
-        return f"length={self.length}"
 
 
 def step_numbers(mask: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:

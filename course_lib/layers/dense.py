@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 
 import torch
@@ -10,36 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter, is_lazy
 
-from course_lib.sequence import ChannelSpec, StatelessLayer, check_dtype
-
-
-class LazyWeight(nn.Module):
-    """A module whose `weight` may wait for the first data to learn its shape, as in `nn.LazyLinear`.
-
-    Until `_materialise` has run, `weight` is an uninitialised parameter: it moves, is cast, saves and loads (loading
-    gives it its shape), but cannot be counted. A subclass creates it, and `bias`, and fills both in `_reset`.
-    """
-
-    def _materialise(self, shape: tuple[int, ...], fan_in: int) -> None:
-        """Give `weight` its shape, and weight and bias uniform values in ±1/√fan_in, as `nn.Linear` does."""
-        bound = 1 / math.sqrt(max(fan_in, 1))
-        with torch.no_grad():
-            self.weight.materialize(shape)
-            nn.init.uniform_(self.weight, -bound, bound)
-            if self.bias is not None:
-                nn.init.uniform_(self.bias, -bound, bound)
-
-    def _load_from_state_dict(self, state_dict, prefix, *args):
-        saved = state_dict.get(prefix + "weight")
-        if saved is not None and is_lazy(self.weight) and not is_lazy(saved):
-            with torch.no_grad():
-                self.weight.materialize(saved.shape)
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
-    def _save_to_state_dict(self, destination, prefix, keep_vars):
-        for name, parameter in self._parameters.items():
-            if parameter is not None:  # an uninitialised weight has no data to detach
-                destination[prefix + name] = parameter if keep_vars or is_lazy(parameter) else parameter.detach()
+from course_lib.layers.parameters import LazyWeight
+from course_lib.sequence import ChannelSpec, StatelessLayer, check_channels, check_dtype, check_positive
 
 
 class Dense(LazyWeight, StatelessLayer):
@@ -59,8 +32,7 @@ class Dense(LazyWeight, StatelessLayer):
         activation: Callable[[Tensor], Tensor] | None = None,
     ):
         super().__init__()
-        if features < 1 or (in_features is not None and in_features < 1):
-            raise ValueError(f"features, in_features: expected at least 1, got {features} and {in_features}")
+        check_positive(features=features, in_features=1 if in_features is None else in_features)
         self.features = features
         self.activation = activation
         self.weight = UninitializedParameter()
@@ -74,12 +46,14 @@ class Dense(LazyWeight, StatelessLayer):
         return None if is_lazy(self.weight) else self.weight.shape[1]
 
     @property
-    def input_spec(self):
+    def input_spec(self) -> ChannelSpec | None:
         return None if self.in_features is None else ChannelSpec((self.in_features,), self.weight.dtype)
 
-    def output_spec(self, spec):
-        check_last_axis(self, spec, self.in_features)
-        return ChannelSpec(spec.shape[:-1] + (self.features,), self.weight.dtype)
+    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
+        if not spec.shape:
+            raise ValueError("x: expected (B, T, ..., C), got (B, T) in Dense")
+        check_channels(self, spec, (..., self.in_features or spec.shape[-1]), self.weight.dtype)
+        return ChannelSpec((*spec.shape[:-1], self.features), spec.dtype)
 
     def _initial_state(self, batch_size, spec, device, constants):
         if is_lazy(self.weight):
@@ -93,9 +67,6 @@ class Dense(LazyWeight, StatelessLayer):
             self._materialise((self.features, size), size)
         y = F.linear(values, self.weight, self.bias)
         return y if self.activation is None else self.activation(y)
-
-    def extra_repr(self):
-        return f"features={self.features}, in_features={self.in_features}, bias={self.bias is not None}"
 
 
 class EinsumDense(LazyWeight, StatelessLayer):
@@ -138,21 +109,21 @@ class EinsumDense(LazyWeight, StatelessLayer):
             self._materialise_for(tuple(input_shape))
 
     @property
-    def input_spec(self):
+    def input_spec(self) -> ChannelSpec | None:
         if is_lazy(self.weight):
             return None
         inputs, weights, outputs = self._axes
         sizes = dict(zip(outputs + weights, self.output_shape + tuple(self.weight.shape), strict=True))
         return ChannelSpec(tuple(sizes[axis] for axis in inputs), self.weight.dtype)
 
-    def output_spec(self, spec):
+    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
         known = self.input_spec
         if known is None:
             self._sizes(spec.shape)
         elif tuple(spec.shape) != known.shape:
             raise ValueError(f"x: expected channels {known.shape}, got {tuple(spec.shape)} in EinsumDense")
         check_dtype(self, spec, self.weight.dtype)
-        return ChannelSpec(self.output_shape, self.weight.dtype)
+        return ChannelSpec(self.output_shape, spec.dtype)
 
     def _sizes(self, input_shape: tuple[int, ...]) -> dict[str, int]:
         """Size of every axis of the equation, by letter."""
@@ -184,32 +155,16 @@ class EinsumDense(LazyWeight, StatelessLayer):
             y = y + self.bias
         return y if self.activation is None else self.activation(y)
 
-    def extra_repr(self):
-        return f"{self.equation!r}, output_shape={self.output_shape}, bias_axes={self.bias_axes!r}"
-
-
-def check_last_axis(layer: nn.Module, spec: ChannelSpec, size: int | None) -> None:
-    """ValueError unless the last channel axis of `spec` is `size` (None: any) and the dtype that of the weights."""
-    if not spec.shape or (size is not None and spec.shape[-1] != size):
-        wanted = "C" if size is None else size
-        raise ValueError(
-            f"x: expected (B, T, ..., {wanted}), got (B, T, {', '.join(map(str, spec.shape))}) "
-            f"in {type(layer).__name__}: is the time axis second?"
-        )
-    check_dtype(layer, spec, layer.weight.dtype)
-
 
 def _parse(equation: str) -> tuple[str, str, str]:
     """The letters of "...ab,abc->...c": those of input, weight and output."""
     left, arrow, outputs = equation.partition("->")
     inputs, comma, weights = left.partition(",")
-    letters = [inputs.removeprefix("..."), weights, outputs.removeprefix("...")]
+    letters = inputs.removeprefix("..."), weights, outputs.removeprefix("...")
     well_formed = arrow and comma and inputs.startswith("...") and outputs.startswith("...")
     if not well_formed or not all(part.isalpha() or not part for part in letters):
         raise ValueError(f'equation: expected the form "...ab,abc->...c", got {equation!r}')
-    inputs, weights, outputs = map(set, letters)
-    if any(len(set(part)) != len(part) for part in letters) or not (
-        inputs <= weights | outputs and weights <= inputs | outputs and outputs <= inputs | weights
-    ):
+    count = Counter("".join(letters))
+    if any(len(set(part)) != len(part) for part in letters) or min(count.values(), default=2) < 2:
         raise ValueError(f"equation: expected each axis once in at least two of the three terms, got {equation!r}")
-    return tuple(letters)
+    return letters

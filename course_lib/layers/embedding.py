@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.layers.delay import step_numbers
-from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer, StatelessLayer
+from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer, StatelessLayer, check_positive
 
 
 class Embedding(StatelessLayer):
@@ -19,23 +19,20 @@ class Embedding(StatelessLayer):
 
     def __init__(self, num_embeddings: int, embedding_dim: int):
         super().__init__()
-        _check_sizes(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        check_positive(num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.weight = nn.Parameter(torch.randn(num_embeddings, embedding_dim))
 
     @property
-    def input_spec(self):
+    def input_spec(self) -> ChannelSpec | None:
         return ChannelSpec((), torch.int64)
 
-    def output_spec(self, spec):
+    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
         _check_integers(self, spec)
         return ChannelSpec((*spec.shape, self.embedding_dim), self.weight.dtype)
 
     def _values(self, values, training):
         return _rows(self, values, self.weight, values)
-
-    def extra_repr(self):
-        return f"{self.num_embeddings}, {self.embedding_dim}"
 
 
 class SequenceEmbedding(SequenceLayer):
@@ -48,23 +45,20 @@ class SequenceEmbedding(SequenceLayer):
 
     def __init__(self, num_embeddings: int, embedding_dim: int, num_steps: int):
         super().__init__()
-        _check_sizes(num_embeddings=num_embeddings, embedding_dim=embedding_dim, num_steps=num_steps)
+        check_positive(num_embeddings=num_embeddings, embedding_dim=embedding_dim, num_steps=num_steps)
         self.num_embeddings, self.embedding_dim, self.num_steps = num_embeddings, embedding_dim, num_steps
         self.weight = nn.Parameter(torch.randn(num_steps, num_embeddings, embedding_dim))
 
     @property
-    def input_spec(self):
+    def input_spec(self) -> ChannelSpec | None:
         return ChannelSpec((), torch.int64)
 
-    def output_spec(self, spec):
+    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
         _check_integers(self, spec)
         return ChannelSpec((*spec.shape, self.embedding_dim), self.weight.dtype)
 
     def _initial_state(self, batch_size, spec, device, constants):
         return (torch.zeros(batch_size, dtype=torch.long, device=device),)
-
-    def _layer(self, x, training, constants):
-        return self._step(x, self._initial_state(x.shape[0], None, x.values.device, constants), training, constants)[0]
 
     def _step(self, x, state, training, constants):
         numbers, count = step_numbers(x.mask, state[0])
@@ -76,22 +70,13 @@ class SequenceEmbedding(SequenceLayer):
         rows = torch.where(fits, rows, self.num_steps * self.num_embeddings)  # a row that no table has
         return Sequence(_rows(self, rows, self.weight.flatten(0, 1), tokens), mask), (count,)
 
-    def extra_repr(self):
-        return f"{self.num_embeddings}, {self.embedding_dim}, num_steps={self.num_steps}"
-
-
-def _check_sizes(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < 1:
-            raise ValueError(f"{name}: expected at least 1, got {size}")
-
 
 def _check_integers(layer: nn.Module, spec: ChannelSpec) -> None:
     if spec.dtype.is_floating_point or spec.dtype.is_complex or spec.dtype == torch.bool:
         raise ValueError(f"x: expected integer tokens, got {spec.dtype} in {type(layer).__name__}")
 
 
-def _rows(layer: nn.Module, rows: Tensor, table: Tensor, tokens: Tensor) -> Tensor:
+def _rows(layer: Embedding | SequenceEmbedding, rows: Tensor, table: Tensor, tokens: Tensor) -> Tensor:
     """`table[rows]`; where a row does not exist, a ValueError about the tokens it was made from."""
     try:
         return F.embedding(rows.long(), table)

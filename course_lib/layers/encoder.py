@@ -1,17 +1,20 @@
-"""The transformer's encoder block: attention between time steps, then a small network at each of them."""
+"""The transformer's encoder: blocks of attention and a small network, and the learned step that gathers a sequence."""
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import Any
 
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from course_lib.layers.attention import MultiHeadSelfAttention
 from course_lib.layers.dense import Dense
-from course_lib.layers.elementwise import GELU, Dropout
-from course_lib.layers.gated import SwiGLU
-from course_lib.layers.multi_head_attention import MultiHeadSelfAttention
-from course_lib.layers.norm_kinds import make_norm
+from course_lib.layers.elementwise import GELU, Dropout, SwiGLU
+from course_lib.layers.normalization import make_norm
 from course_lib.layers.parallel import Residual
 from course_lib.layers.sequential import Sequential
-from course_lib.sequence import Sequence, SequenceLayer
+from course_lib.sequence import ChannelSpec, Constants, Sequence, SequenceLayer, check_positive
 
 
 class FeedForward(Sequential):
@@ -61,7 +64,7 @@ class EncoderBlock(Sequential):
         feed_forward: str = "gelu",
         hidden_size: int | None = None,
         dropout: float = 0.0,
-        **attention,
+        **attention: Any,
     ):
         if norm not in ("pre", "post"):
             raise ValueError(f'norm: expected "pre" or "post", got {norm!r}')
@@ -83,7 +86,7 @@ class EncoderBlock(Sequential):
     def attention(self) -> MultiHeadSelfAttention:
         return self[0].body[-2]
 
-    def forward(self, x: Tensor | Sequence, constants=None, return_weights: bool = False):
+    def forward(self, x: Tensor | Sequence, constants: Constants | None = None, return_weights: bool = False) -> Any:
         """The output; with `return_weights` a pair (output, the attention's weights (B, H, T, T))."""
         y = super().forward(x, constants)
         return (y, self.weights(x)) if return_weights else y
@@ -93,3 +96,34 @@ class EncoderBlock(Sequential):
         x = x if isinstance(x, Sequence) else Sequence.of(x)
         before = self[0].body[:-2]  # the normalisation of "pre"
         return self.attention.weights(before.layer(x, training=False))
+
+
+class CLSToken(SequenceLayer):
+    """Puts one learned, always valid step before the first: (B, T, embed_dim) -> (B, T + 1, embed_dim).
+
+    After an encoder, `y[:, 0]` is what it has gathered. `weight` (embed_dim,) begins as small normal numbers.
+    It cannot step: what is gathered is complete only when the sequence has ended.
+    Source: Devlin et al. 2019, section 3.
+    """
+
+    supports_step = False
+    receptive_field = (-1, -1)
+
+    def __init__(self, embed_dim: int):
+        super().__init__()
+        check_positive(embed_dim=embed_dim)
+        self.weight = nn.Parameter(0.02 * torch.randn(embed_dim))
+
+    @property
+    def input_spec(self) -> ChannelSpec | None:
+        return ChannelSpec(tuple(self.weight.shape), self.weight.dtype)
+
+    def output_length(self, length: int) -> int:
+        return length + 1
+
+    def why_no_step(self) -> str:
+        return "its output stands for a whole sequence"
+
+    def _layer(self, x, training, constants):
+        token = self.weight.to(x.values.dtype).expand(x.shape[0], 1, -1)  # (B, 1, C)
+        return Sequence(torch.cat([token, x.values], dim=1), F.pad(x.mask, (1, 0), value=True), x.all_valid)

@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from course_lib.layers.fixed import FixedArray
+from course_lib.layers.parameters import FixedArray
 from course_lib.layers.windows import WindowedLayer, Windows
-from course_lib.sequence import ChannelSpec, SequenceLayer
+from course_lib.sequence import ChannelSpec, Reach, SequenceLayer, check_floating, float64_on
 
 
 def _coefficients(name: str, values: ArrayLike) -> np.ndarray:
@@ -19,12 +19,6 @@ def _coefficients(name: str, values: ArrayLike) -> np.ndarray:
     if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
         raise ValueError(f"{name}: expected a list of finite coefficients, got shape {array.shape}")
     return array
-
-
-def _check_real(layer, spec: ChannelSpec) -> ChannelSpec:
-    if not spec.dtype.is_floating_point:
-        raise ValueError(f"x: expected floating point in {type(layer).__name__}, got {spec.dtype}")
-    return spec
 
 
 class FIRFilter(WindowedLayer):
@@ -41,8 +35,9 @@ class FIRFilter(WindowedLayer):
         used = np.flatnonzero(b[::-1]) - self.windows.before
         self.receptive_field = (int(used[0]), int(used[-1])) if used.size else (0, 0)
 
-    def output_spec(self, spec):
-        return _check_real(self, spec)
+    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
+        check_floating(self, spec)
+        return spec
 
     def _windowed(self, values, mask):
         signals = values.movedim(1, -1)  # (B, *C, T')
@@ -60,7 +55,7 @@ class IIRFilter(SequenceLayer):
     Invalid steps count as zeros, and the filter rings on through them. Raises ValueError where a[0] is 0.
     """
 
-    receptive_field = (None, 0)
+    receptive_field: Reach = (None, 0)
 
     def __init__(self, b: ArrayLike, a: ArrayLike):
         super().__init__()
@@ -73,25 +68,20 @@ class IIRFilter(SequenceLayer):
         if not self.a[1:].any():
             self.receptive_field = (-int(np.flatnonzero(self.b).max(initial=0)), 0)
 
-    def output_spec(self, spec):
-        return _check_real(self, spec)
+    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
+        check_floating(self, spec)
+        return spec
 
     def _initial_state(self, batch_size, spec, device, constants):
         shape, dtype = self._known_spec(spec)
-        return torch.zeros(batch_size, *shape, self.order, dtype=_state_dtype(device, dtype), device=device)
-
-    def _layer(self, x, training, constants):
-        state = self._initial_state(x.shape[0], x.spec, x.values.device, constants)
-        return self._step(x, state, training, constants)[0]
+        dtype = torch.promote_types(dtype, float64_on(device))
+        return torch.zeros(batch_size, *shape, self.order, dtype=dtype, device=device)
 
     def _step(self, x, state, training, constants):
         if x.mask.shape[1] == 0:
             return x, state
         y, state = _Recursion.apply(x.masked().values.movedim(1, -1), state, self.b, self.a)
         return x.with_values(y.movedim(-1, 1)), state
-
-    def extra_repr(self):
-        return f"order={self.order}"
 
 
 class _Recursion(torch.autograd.Function):
@@ -138,8 +128,3 @@ def _to_numpy(x: Tensor) -> np.ndarray:
 
 def _to_torch(array: np.ndarray, like: Tensor) -> Tensor:
     return torch.tensor(np.ascontiguousarray(array)).to(like)
-
-
-def _state_dtype(device, dtype: torch.dtype) -> torch.dtype:
-    """float64, or what the data has where the device lacks it."""
-    return dtype if torch.device(device or "cpu").type == "mps" else torch.float64

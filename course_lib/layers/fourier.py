@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_lib.sequence import ChannelSpec, StatelessLayer
+from course_lib.sequence import ChannelSpec, StatelessLayer, check_floating
 
 
 def fit_length(values: Tensor, length: int, axis: int, padding: str) -> Tensor:
@@ -49,7 +49,7 @@ class _Transform(StatelessLayer):
             raise ValueError(f"fft_length: expected at least 1, got {fft_length}")
         self.fft_length, self.axis, self.padding = fft_length, axis, check_fft_padding(padding)
 
-    def output_spec(self, spec):
+    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
         axis = self.axis - 2 if self.axis >= 0 else self.axis + len(spec.shape)
         if not 0 <= axis < len(spec.shape):
             raise ValueError(
@@ -65,9 +65,6 @@ class _Transform(StatelessLayer):
 
     def _dtype(self, dtype: torch.dtype) -> torch.dtype:
         return torch.complex128 if dtype in (torch.float64, torch.complex128) else torch.complex64
-
-    def extra_repr(self):
-        return f"fft_length={self.fft_length}, axis={self.axis}, padding={self.padding!r}"
 
 
 class FFT(_Transform):
@@ -95,9 +92,8 @@ class IFFT(_Transform):
 class RFFT(_Transform):
     """`FFT` of real numbers, of which only the fft_length // 2 + 1 points of non-negative frequency come out."""
 
-    def output_spec(self, spec):
-        if not spec.dtype.is_floating_point:
-            raise ValueError(f"x: expected floating point in RFFT, got {spec.dtype}")
+    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
+        check_floating(self, spec)
         return super().output_spec(spec)
 
     def _length(self, points):

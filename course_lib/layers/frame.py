@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from course_lib.layers.fixed import FixedArray
+from course_lib.layers.parameters import FixedArray
 from course_lib.layers.windows import WindowedLayer, Windows
-from course_lib.sequence import ChannelSpec, StatelessLayer
+from course_lib.sequence import ChannelSpec, StatelessLayer, check_channels, check_floating
 
 WindowLike = str | tuple | np.ndarray | Callable[[int], np.ndarray] | None
 
@@ -55,14 +55,11 @@ class Frame(WindowedLayer):
         super().__init__(Windows(frame_length, frame_step, 1, padding))
         self.frame_length, self.frame_step = frame_length, frame_step
 
-    def output_spec(self, spec):
+    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
         return ChannelSpec((self.frame_length, *spec.shape), spec.dtype)
 
     def _windowed(self, values, mask):
         return self.windows.of(values).movedim(-1, 2)
-
-    def extra_repr(self):
-        return f"frame_length={self.frame_length}, frame_step={self.frame_step}, padding={self.windows.padding!r}"
 
 
 class Window(StatelessLayer):
@@ -76,12 +73,9 @@ class Window(StatelessLayer):
         self.frame_length = frame_length
         self.window = FixedArray(window_array(window, frame_length))
 
-    def output_spec(self, spec):
-        if spec.shape[:1] != (self.frame_length,) or not (spec.dtype.is_floating_point or spec.dtype.is_complex):
-            got = ", ".join(["B", "T", *map(str, spec.shape)])
-            raise ValueError(
-                f"x: expected frames (B, T, {self.frame_length}, ...) in Window, got ({got}) of {spec.dtype}"
-            )
+    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
+        check_channels(self, spec, (self.frame_length, ...))
+        check_floating(self, spec, or_complex=True)
         return spec
 
     def _values(self, values, training):

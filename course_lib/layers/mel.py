@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
-from course_lib.layers.fixed import FixedArray
-from course_lib.sequence import ChannelSpec, StatelessLayer
+from course_lib.layers.parameters import FixedArray
+from course_lib.sequence import ChannelSpec, StatelessLayer, check_channels, check_floating
 
 
-def hertz_to_mel(frequency: np.ndarray | float) -> np.ndarray | float:
+def hertz_to_mel(frequency: ArrayLike) -> np.ndarray:
     """The HTK mel scale, 1127 · ln(1 + f / 700 Hz). Source: Young et al., The HTK Book, eq. 5.13."""
     return 1127.0 * np.log1p(np.asarray(frequency) / 700.0)
+
+
+def mel_to_hertz(mel: ArrayLike) -> np.ndarray:
+    """The inverse of `hertz_to_mel`."""
+    return 700.0 * np.expm1(np.asarray(mel) / 1127.0)
 
 
 def linear_to_mel_matrix(
@@ -72,12 +78,9 @@ class LinearToMel(StatelessLayer):
         matrix = linear_to_mel_matrix(num_bins, num_mel_bins, sample_rate, lower_edge_hertz, upper_edge_hertz, scale)
         self.matrix = FixedArray(matrix)
 
-    def output_spec(self, spec):
-        if spec.shape[:1] != (self.num_bins,) or not spec.dtype.is_floating_point:
-            got = ", ".join(["B", "T", *map(str, spec.shape)])
-            raise ValueError(
-                f"x: expected real spectra (B, T, {self.num_bins}, ...) in LinearToMel, got ({got}) of {spec.dtype}"
-            )
+    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
+        check_channels(self, spec, (self.num_bins, ...))
+        check_floating(self, spec)
         return ChannelSpec((self.num_mel_bins, *spec.shape[1:]), spec.dtype)
 
     def _values(self, values, training):

@@ -19,7 +19,6 @@ complete up to where the next frame begins; what lies beyond is the state. The o
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from math import ceil
@@ -28,38 +27,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_lib.layers.windows import pad_axis
-from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer
+from course_lib.layers.windows import Taps, pad_axis
+from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer, check_channels, check_floating
 
 OVERLAP_MODES = ("causal", "same", "full", "semicausal_full")
 
 
-@dataclass(frozen=True)
-class Overlaps:
+class Overlaps(Taps):
     """Where frames of `kernel_size` taps lie on the axis that they are summed on: see the table above.
 
-    `valid` is another name of `full`. Raises ValueError where a number is below 1 or the mode is unknown.
+    `valid` is another name of `full`.
     """
 
-    kernel_size: int
-    stride: int = 1
-    dilation: int = 1
-    padding: str = "causal"
+    modes = OVERLAP_MODES
 
-    def __post_init__(self):
-        for name in ("kernel_size", "stride", "dilation"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name}: expected an integer of at least 1, got {value!r}")
+    def __post_init__(self) -> None:
         if self.padding == "valid":
             object.__setattr__(self, "padding", "full")
-        if self.padding not in OVERLAP_MODES:
-            raise ValueError(f"padding: expected one of {', '.join(OVERLAP_MODES)}, got {self.padding!r}")
-
-    @cached_property
-    def extent(self) -> int:
-        """e: samples from the first tap of a frame to the last, both included."""
-        return (self.kernel_size - 1) * self.dilation + 1
+        super().__post_init__()
 
     @cached_property
     def overlap(self) -> int:
@@ -141,7 +126,7 @@ class OverlappingLayer(SequenceLayer):
         self._reaches = self.overlaps.reaches(taps)
         self.receptive_field = self.overlaps.receptive_field(taps)
 
-    def receptive_field_at(self, step):
+    def receptive_field_at(self, step: int) -> tuple[int | None, int | None]:
         at, stride = step + self.overlaps.shift, self.overlaps.stride
         if at % stride not in self._reaches:
             return 1, 0
@@ -160,7 +145,7 @@ class OverlappingLayer(SequenceLayer):
 
     # The contract.
 
-    def output_length(self, length):
+    def output_length(self, length: int) -> int:
         return self.overlaps.output_length(length)
 
     def _layer(self, x, training, constants):
@@ -231,17 +216,10 @@ class OverlapAdd(OverlappingLayer):
         super().__init__(Overlaps(frame_length, frame_step, 1, padding))
         self.frame_length, self.frame_step = frame_length, frame_step
 
-    def output_spec(self, spec):
-        summable = spec.dtype.is_floating_point or spec.dtype.is_complex
-        if spec.shape[:1] != (self.frame_length,) or not summable:
-            got = ", ".join(["B", "T", *map(str, spec.shape)])
-            raise ValueError(
-                f"x: expected frames (B, T, {self.frame_length}, ...) in OverlapAdd, got ({got}) of {spec.dtype}"
-            )
+    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
+        check_channels(self, spec, (self.frame_length, ...))
+        check_floating(self, spec, or_complex=True)
         return ChannelSpec(spec.shape[1:], spec.dtype)
 
     def _summed(self, values):
         return overlap_add(values, self.frame_step)
-
-    def extra_repr(self):
-        return f"frame_length={self.frame_length}, frame_step={self.frame_step}, padding={self.overlaps.padding!r}"

@@ -1,10 +1,11 @@
-"""Layers side by side: `Parallel` combines their outputs, `Residual` adds a shortcut."""
+"""Layers side by side: `Parallel`; `Residual`, with a shortcut; `Bidirectional`, one of them backwards in time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import reduce
 from math import ceil, lcm, prod
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from torch import Tensor
 from course_lib.layers.delay import StepDelay
 from course_lib.layers.elementwise import Identity
 from course_lib.layers.sequential import union_of_receptive_fields, why_children_do_not_step, widest
-from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer
+from course_lib.sequence import ChannelSpec, Reach, Sequence, SequenceLayer
 
 
 class Parallel(SequenceLayer):
@@ -57,23 +58,23 @@ class Parallel(SequenceLayer):
     def __len__(self) -> int:
         return len(self._modules)
 
-    def __iter__(self):
-        return iter(self._modules.values())
+    def __iter__(self) -> Iterator[SequenceLayer]:
+        return iter(cast("dict[str, SequenceLayer]", self._modules).values())
 
     def __getitem__(self, index: int) -> SequenceLayer:
         return list(self)[index]
 
     @property
-    def input_spec(self):
+    def input_spec(self) -> ChannelSpec | None:
         return next((branch.input_spec for branch in self if branch.input_spec is not None), None)
 
-    def output_spec(self, spec):
+    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
         return combined_spec(type(self).__name__, [branch.output_spec(spec) for branch in self], self.combine)
 
-    def output_length(self, length):
+    def output_length(self, length: int) -> int:
         return min(branch.output_length(length) for branch in self)
 
-    def receptive_field_at(self, step):
+    def receptive_field_at(self, step: int) -> Reach:
         return widest(branch.receptive_field_at(step) for branch in self) or (1, 0)
 
     def _layer(self, x, training, constants):
@@ -102,11 +103,8 @@ class Parallel(SequenceLayer):
             outputs.append(y)
         return combined(outputs, self.combine), tuple(after)
 
-    def why_no_step(self):
+    def why_no_step(self) -> str:
         return why_children_do_not_step(self)
-
-    def extra_repr(self):
-        return f"combine={self.combine!r}"
 
 
 class Residual(Parallel):
@@ -116,12 +114,59 @@ class Residual(Parallel):
     ratio, channels or dtype.
     """
 
+    body: SequenceLayer
+    shortcut: SequenceLayer
+
     def __init__(self, body: SequenceLayer, shortcut: SequenceLayer | None = None):
         SequenceLayer.__init__(self)
         self._set_branches({"body": body, "shortcut": Identity() if shortcut is None else shortcut}, "add")
 
-    def extra_repr(self):
-        return ""
+
+class Bidirectional(SequenceLayer):
+    """forward(x) combined with backward(x reversed in time) reversed back. It cannot step: it begins at the end.
+
+    combine: "stack", "concatenate", "add", "mean" or "product", as in `Parallel`. Padding at the end becomes leading
+    invalid steps for `backward`, which leave its state alone. Raises ValueError where one of the layers
+    changes the number of time steps, on the way too, or the outputs do not fit together.
+    """
+
+    supports_step = False
+
+    def __init__(self, forward: SequenceLayer, backward: SequenceLayer, combine: str = "concatenate"):
+        super().__init__()
+        for name, layer in (("forward", forward), ("backward", backward)):
+            if not isinstance(layer, SequenceLayer):
+                raise ValueError(f"{name}: expected a SequenceLayer, got {type(layer).__name__}")
+            if layer.output_ratio != 1 or layer.block_size != 1 or layer.output_length(100) != 100:
+                raise ValueError(f"{name}: expected a layer that keeps every time step, got {layer}")
+        self.forwards, self.backwards = forward, backward
+        self.combine = combine
+        begin, end = forward.receptive_field
+        last, first = backward.receptive_field  # turned round: what lies ahead of it lies behind
+        self.receptive_field = (
+            None if begin is None or first is None else min(begin, -first),
+            None if end is None or last is None else max(end, -last),
+        )
+
+    @property
+    def input_spec(self) -> ChannelSpec | None:
+        return self.forwards.input_spec or self.backwards.input_spec
+
+    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
+        specs = [self.forwards.output_spec(spec), self.backwards.output_spec(spec)]
+        return combined_spec("Bidirectional", specs, self.combine)
+
+    def _layer(self, x, training, constants):
+        ahead = self.forwards._layer(x, training, constants)
+        behind = self.backwards._layer(_reversed(x), training, constants)
+        return combined([ahead, _reversed(behind)], self.combine)
+
+    def why_no_step(self) -> str:
+        return "its backward half begins at the end of the sequence, which a stream has not seen"
+
+
+def _reversed(x: Sequence) -> Sequence:
+    return Sequence(x.values.flip(1), x.mask.flip(1), x.all_valid)
 
 
 _COMBINATIONS = ("stack", "concatenate", "add", "mean", "product")

@@ -1,16 +1,20 @@
 """Pooling over time, and over time and one more axis: the largest, smallest or mean value of each window.
 
-Invalid steps and padding never win: they hold ∓∞ (the smallest or largest integer), or 0 for the mean.
+Invalid steps and padding never win: they hold ∓∞ (the smallest or largest integer), or 0 for the mean. Beside it stand
+the plain changes of rate, `Downsample1D` and `Upsample1D`.
 """
 
 from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 
 from course_lib.layers.convolution import axis_windows
 from course_lib.layers.windows import WindowedLayer, Windows, pad_axis
-from course_lib.sequence import ChannelSpec
+from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer, check_floating, check_positive
 
 
 class _Pooling(WindowedLayer):
@@ -20,21 +24,22 @@ class _Pooling(WindowedLayer):
         super().__init__(windows)
         self.space = space
 
-    def output_spec(self, spec):
+    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
         name = type(self).__name__
         if spec.dtype.is_complex or spec.dtype == torch.bool:
             raise ValueError(f"x: expected real numbers in {name}, got {spec.dtype}")
         if self.space is None:
             return spec
         if len(spec.shape) < 2:
-            raise ValueError(f"x: expected (B, T, H, C) in {name}, got (B, T, {', '.join(map(str, spec.shape))})")
+            raise ValueError(f"x: expected (B, T, H, C) in {name}, got channels {tuple(spec.shape)}")
         return ChannelSpec((self.space.output_length(spec.shape[0]), *spec.shape[1:]), spec.dtype)
 
     def _padded_in_space(self, values):
         """(B, T', H, *C) -> (B, T', H', *C) with the neutral value on both sides of the second axis."""
-        return pad_axis(values, 2, self.space.pads(values.shape[2]), self._fill(values.dtype))
+        space = self.space or _NO_WINDOW
+        return pad_axis(values, 2, space.pads(values.shape[2]), self._fill(values.dtype))
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return str(self.windows) if self.space is None else f"{self.windows}, {self.space}"
 
 
@@ -88,9 +93,8 @@ class _AveragePooling(_Pooling):
         super().__init__(windows, space)
         self.looks_at_mask = self.masked_average = masked_average
 
-    def output_spec(self, spec):
-        if not spec.dtype.is_floating_point:
-            raise ValueError(f"x: expected floating point in {type(self).__name__}, got {spec.dtype}")
+    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
+        check_floating(self, spec)
         return super().output_spec(spec)
 
     def _windowed(self, values, mask):
@@ -112,16 +116,16 @@ def _reverse_order(x: torch.Tensor) -> torch.Tensor:
     return -x if x.dtype.is_floating_point else ~x
 
 
-class _Pooling1D:
+class _Pooling1D(_Pooling):
     """The arguments of pooling over time."""
 
     def __init__(
-        self, pool_size: int, stride: int | None = None, padding: str = "causal", dilation: int = 1, **options
+        self, pool_size: int, stride: int | None = None, padding: str = "causal", dilation: int = 1, **options: Any
     ):
         super().__init__(Windows(pool_size, pool_size if stride is None else stride, dilation, padding), **options)
 
 
-class _Pooling2D:
+class _Pooling2D(_Pooling):
     """The arguments of pooling over time and one more axis."""
 
     def __init__(
@@ -131,7 +135,7 @@ class _Pooling2D:
         time_padding: str = "causal",
         spatial_padding: str = "same",
         dilation: int | tuple[int, int] = 1,
-        **options,
+        **options: Any,
     ):
         stride = pool_size if stride is None else stride
         windows = axis_windows(2, pool_size, stride, dilation, time_padding, spatial_padding)
@@ -178,3 +182,38 @@ class AveragePooling2D(_Pooling2D, _AveragePooling):
 
     `masked_average=True` leaves out invalid steps; padding of the second axis always counts as zeros.
     """
+
+
+class _Resample(SequenceLayer):
+    """A layer with a whole-number rate whose step is its layer."""
+
+    def __init__(self, rate: int):
+        super().__init__()
+        check_positive(rate=rate)
+        self.rate = rate
+
+    def _step(self, x, state, training, constants):
+        return self._layer(x, training, constants), state
+
+
+class Upsample1D(_Resample):
+    """Every step `rate` times: (B, T, *C) -> (B, T · rate, *C)."""
+
+    def __init__(self, rate: int):
+        super().__init__(rate)
+        self.output_ratio = Fraction(rate)
+
+    def _layer(self, x, training, constants):
+        mask = x.mask.repeat_interleave(self.rate, dim=1)
+        return Sequence(x.values.repeat_interleave(self.rate, dim=1), mask, x.all_valid)
+
+
+class Downsample1D(_Resample):
+    """Steps 0, rate, 2 · rate, …: (B, T, *C) -> (B, ⌈T / rate⌉, *C). Nothing is averaged; pooling avoids aliases."""
+
+    def __init__(self, rate: int):
+        super().__init__(rate)
+        self.block_size, self.output_ratio = rate, Fraction(1, rate)
+
+    def _layer(self, x, training, constants):
+        return x[:, :: self.rate]

@@ -1,13 +1,24 @@
-"""Where a time step stands in its sequence, and sinusoids that tell it."""
+"""Where a time step stands in its sequence, and what tells it: sinusoids, a learned table, a bias by distance."""
 
 from __future__ import annotations
 
-from math import log, prod
+from functools import lru_cache
+from math import exp, log, pi, prod
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer
+from course_lib.sequence import (
+    ChannelSpec,
+    Sequence,
+    SequenceLayer,
+    at_least_float32,
+    check_channels,
+    check_floating,
+    check_positive,
+    float64_on,
+)
 
 
 def positions_of(mask: Tensor, before: Tensor | None = None) -> Tensor:
@@ -27,19 +38,54 @@ def layer_positions(x: Sequence) -> Tensor:
     return torch.arange(x.shape[1], device=x.values.device) if x.all_valid else positions_of(x.mask)
 
 
-def sinusoids(positions: Tensor, channels: int, min_timescale: float = 1.0, max_timescale: float = 10_000.0) -> Tensor:
-    """Sines, then cosines, of positions over geometrically spaced timescales: (..., channels) in float64.
+def angles_at(positions: Tensor, rates: tuple[float, ...], dtype: torch.dtype | None = None) -> Tensor:
+    """Angles positions · rates in radians, whole turns left out: (..., len(rates)), exact at step 10⁶ in float32 too.
+
+    positions: (...), in time steps.  rates: in radians a step.  dtype: None is float64 where the device has it.
+    A rate becomes a share of a turn in units of 2⁻⁶⁴ turns. Its product with a position overflows 64-bit integers,
+    which drops whole turns and nothing else. So no precision is lost with the number of steps, and no device needs
+    float64 for it. Fractions of a step are multiplied as they are.
+    """
+    dtype = float64_on(positions.device) if dtype is None else dtype
+    whole = positions.floor() if positions.is_floating_point() else positions
+    shares = torch.tensor(_shares_of_a_turn(rates), dtype=torch.int64, device=positions.device)
+    angles = (whole.long().unsqueeze(-1) * shares).to(dtype) * (2 * pi / 2**64)  # from -π to π
+    if positions.is_floating_point():
+        rest = (positions - whole).to(dtype).unsqueeze(-1)
+        angles = angles + rest * torch.tensor(rates, dtype=dtype, device=positions.device)
+    return angles
+
+
+@lru_cache(maxsize=64)
+def _shares_of_a_turn(rates: tuple[float, ...]) -> tuple[int, ...]:
+    """Each rate in units of 2⁻⁶⁴ turns, whole turns left out, as a signed 64-bit integer."""
+    shares = (int(rate / (2 * pi) % 1.0 * 2**64) % 2**64 for rate in rates)
+    return tuple(share - 2**64 if share >= 2**63 else share for share in shares)
+
+
+@lru_cache(maxsize=64)
+def geometric_rates(channels: int, base: float) -> tuple[float, ...]:
+    """base^(-2i / channels) for each pair i of channels, in radians a step."""
+    return tuple(base ** (-2 * i / channels) for i in range(channels // 2))
+
+
+def sinusoids(
+    positions: Tensor,
+    channels: int,
+    min_timescale: float = 1.0,
+    max_timescale: float = 10_000.0,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """Sines, then cosines, of positions over geometrically spaced timescales: (..., channels).
 
     positions: (...), in time steps.  The timescales run from `min_timescale` to `max_timescale`; one period is 2π
-    timescales.  An odd number of channels ends in a 0.
+    timescales.  An odd number of channels ends in a 0.  dtype: None is float64 where the device has it.
     Source: Vaswani et al. 2017, section 3.5, in the layout of tensor2tensor's timing signal.
     """
     count = channels // 2
-    exponents = torch.arange(count, dtype=torch.float64, device=positions.device)
-    rates = torch.exp(-exponents * (log(max_timescale / min_timescale) / max(count - 1, 1))) / min_timescale
-    angles = positions.to(torch.float64).unsqueeze(-1) * rates
-    signal = torch.cat([torch.sin(angles), torch.cos(angles)], dim=-1)
-    return nn.functional.pad(signal, (0, channels % 2))
+    ratio = log(max_timescale / min_timescale) / max(count - 1, 1)
+    angles = angles_at(positions, tuple(exp(-i * ratio) / min_timescale for i in range(count)), dtype)
+    return F.pad(torch.cat([torch.sin(angles), torch.cos(angles)], dim=-1), (0, channels % 2))
 
 
 class AddPositions(SequenceLayer):
@@ -49,16 +95,18 @@ class AddPositions(SequenceLayer):
     """
 
     def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
-        return _check_floating(self, spec)
+        check_floating(self, spec)
+        return super().output_spec(spec)
 
-    def _signal(self, at: Tensor, channels: int) -> Tensor:
-        """(..., channels) for positions (...), int64."""
+    def _signal(self, at: Tensor, channels: int, dtype: torch.dtype) -> Tensor:
+        """(..., channels) for positions (...), int64; computed in `dtype`."""
         raise NotImplementedError
 
     def _add(self, x: Sequence, at: Tensor) -> Sequence:
         x = x.masked()
-        signal = self._signal(at, prod(x.shape[2:])).to(x.values.dtype)
-        return x.with_values(x.values + signal.reshape(at.shape + x.shape[2:]))
+        signal = self._signal(at, prod(x.shape[2:]), at_least_float32(x.values.dtype))
+        signal = signal.reshape(at.shape + x.shape[2:])
+        return x.with_values((x.values + signal).to(x.values.dtype))
 
     def _layer(self, x, training, constants):
         return self._add(x, layer_positions(x))
@@ -86,12 +134,111 @@ class AddTimingSignal(AddPositions):
         self.min_timescale, self.max_timescale = min_timescale, max_timescale
         self.scale = nn.Parameter(torch.ones(())) if trainable_scale else None
 
-    def _signal(self, at: Tensor, channels: int) -> Tensor:
-        signal = sinusoids(at, channels, self.min_timescale, self.max_timescale)
+    def _signal(self, at, channels, dtype):
+        signal = sinusoids(at, channels, self.min_timescale, self.max_timescale, dtype)
         return signal if self.scale is None else signal * self.scale
 
 
-def _check_floating(layer: nn.Module, spec: ChannelSpec) -> ChannelSpec:
-    if not spec.dtype.is_floating_point:
-        raise ValueError(f"x: expected floating-point values, got {spec.dtype} in {type(layer).__name__}")
-    return spec
+class PositionalEncoding(AddPositions):
+    """Adds sin(t / base^(2i/C)) to channel 2i and the cosine to channel 2i + 1, t the position: (B, T, C) -> the same.
+
+    The angles are those of `rotary`: pair i turns by base^(-2i/C) radians a step.
+    Raises ValueError where `embed_dim` is odd.  Source: Vaswani et al. 2017, section 3.5.
+    """
+
+    def __init__(self, embed_dim: int, base: float = 10_000.0):
+        super().__init__()
+        if embed_dim < 2 or embed_dim % 2:
+            raise ValueError(f"embed_dim: expected an even number, a sine and a cosine each, got {embed_dim}")
+        if not base > 0:
+            raise ValueError(f"base: expected a positive number, got {base}")
+        self.embed_dim, self.base = embed_dim, base
+
+    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
+        super().output_spec(spec)
+        check_channels(self, spec, (self.embed_dim,))
+        return spec
+
+    def _signal(self, at, channels, dtype):
+        angles = angles_at(at, geometric_rates(channels, self.base), dtype)  # (..., C / 2)
+        return torch.stack([torch.sin(angles), torch.cos(angles)], dim=-1).flatten(-2)
+
+
+class LearnedPositions(AddPositions):
+    """Adds row t of a learned table to the step at position t: (B, T, embed_dim) -> the same shape.
+
+    max_length: rows of the table.  `weight` (max_length, embed_dim) begins as small normal numbers.
+    Raises ValueError for more steps than the table has rows, in a stream only on the CPU: a GPU reports the first
+    position without a row as a failed device assertion.  Source: Gehring et al. 2017, section 3.1.
+    """
+
+    def __init__(self, max_length: int, embed_dim: int):
+        super().__init__()
+        check_positive(max_length=max_length, embed_dim=embed_dim)
+        self.max_length = max_length
+        self.weight = nn.Parameter(0.02 * torch.randn(max_length, embed_dim))
+
+    @property
+    def input_spec(self) -> ChannelSpec | None:
+        return ChannelSpec((self.weight.shape[1],), self.weight.dtype)
+
+    def _signal(self, at, channels, dtype):
+        if at.dim() == 1 and len(at) > self.max_length:
+            raise ValueError(f"x: expected at most max_length={self.max_length} steps, got {len(at)}")
+        try:
+            return F.embedding(at, self.weight)
+        except IndexError:
+            raise ValueError(
+                f"x: expected positions below max_length={self.max_length}, got {int(at.max())}: too many steps"
+            ) from None
+
+
+def relative_position_bucket(
+    distance: Tensor, num_buckets: int = 32, max_distance: int = 128, bidirectional: bool = True
+) -> Tensor:
+    """Bucket of each distance, int64 in 0 .. num_buckets - 1, of the shape of `distance`.
+
+    distance: key time - query time, integers. Half of the buckets hold one distance each; the others grow
+    logarithmically up to `max_distance`, and all that is further away falls into the last.
+    bidirectional: the upper half of the buckets is for the future; otherwise it shares the bucket of distance 0.
+    Source: Raffel et al. 2020, section 2.1; the last bucket begins at `max_distance`.
+    """
+    back = -distance
+    offset = torch.zeros_like(back)
+    if bidirectional:
+        num_buckets //= 2
+        offset = (back < 0).long() * num_buckets
+        back = back.abs()
+    else:
+        back = back.clamp(min=0)
+    exact = num_buckets // 2
+    ratio = back.float() / exact + torch.finfo(torch.float32).eps  # the epsilon keeps max_distance out of rounding
+    large = exact + (torch.log(ratio) / log(max_distance / exact) * (num_buckets - 1 - exact)).long()
+    return offset + torch.where(back < exact, back, large.clamp(max=num_buckets - 1))
+
+
+class T5RelativePositionBias(nn.Module):
+    """A learned number for each head and distance bucket, added to attention logits.
+
+    num_heads: query heads.  num_buckets, max_distance, bidirectional: see `relative_position_bucket`.
+    `weight` is (num_buckets, num_heads).
+    """
+
+    def __init__(self, num_heads: int, num_buckets: int = 32, max_distance: int = 128, bidirectional: bool = True):
+        super().__init__()
+        smallest = 4 if bidirectional else 2
+        if num_buckets < smallest or (bidirectional and num_buckets % 2):
+            raise ValueError(f"num_buckets: expected at least {smallest}, even if bidirectional, got {num_buckets}")
+        exact = num_buckets // (4 if bidirectional else 2)
+        if max_distance <= exact:
+            raise ValueError(f"max_distance: expected more than the {exact} exact buckets, got {max_distance}")
+        self.num_buckets, self.max_distance, self.bidirectional = num_buckets, max_distance, bidirectional
+        self.weight = nn.Parameter(torch.randn(num_buckets, num_heads) * num_heads**-0.5)
+
+    def forward(self, queries: int, keys: int, offset: int = 0) -> Tensor:
+        """Bias (H, Q, K) for query i at time i and key j at time j - offset."""
+        device = self.weight.device
+        times = torch.arange(keys, device=device) - offset
+        distance = times - torch.arange(queries, device=device)[:, None]
+        buckets = relative_position_bucket(distance, self.num_buckets, self.max_distance, self.bidirectional)
+        return self.weight[buckets].permute(2, 0, 1)

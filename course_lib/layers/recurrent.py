@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer, check_channels
+from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer, check_channels, check_positive
 
 Hidden = tuple[Tensor, ...]  # (h,), or (h, c) for the LSTM, each (B, hidden_size)
 
@@ -34,8 +34,7 @@ class _Recurrent(SequenceLayer):
 
     def __init__(self, input_size: int, hidden_size: int, bias: bool = True, implementation: str = "fused"):
         super().__init__()
-        if input_size < 1 or hidden_size < 1:
-            raise ValueError(f"input_size, hidden_size: expected positive numbers, got {input_size}, {hidden_size}")
+        check_positive(input_size=input_size, hidden_size=hidden_size)
         if implementation not in ("fused", "loop"):
             raise ValueError(f'implementation: expected "fused" or "loop", got {implementation!r}')
         self.input_size, self.hidden_size, self.implementation = input_size, hidden_size, implementation
@@ -46,9 +45,6 @@ class _Recurrent(SequenceLayer):
         self.bias_hh_l0 = nn.Parameter(torch.empty(rows)) if bias else None
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -(hidden_size**-0.5), hidden_size**-0.5)
-
-    def extra_repr(self) -> str:
-        return f"{self.input_size}, {self.hidden_size}, bias={self.bias_ih_l0 is not None}"
 
     @property
     def input_spec(self) -> ChannelSpec:
@@ -110,9 +106,8 @@ class _Recurrent(SequenceLayer):
         return x.with_values(torch.stack(outputs, dim=1)), state
 
     def _run_fused(self, x: Tensor, state: Hidden) -> tuple[Tensor, Hidden]:
-        parameters = [self.weight_ih_l0, self.weight_hh_l0]
-        if self.bias_ih_l0 is not None:
-            parameters += [self.bias_ih_l0, self.bias_hh_l0]
+        named = self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0
+        parameters: list[Tensor] = [parameter for parameter in named if parameter is not None]
         outputs, *final = self._fused(x, [s.unsqueeze(0) for s in state], parameters)
         return outputs, tuple(s.squeeze(0) for s in final)
 

@@ -2,15 +2,58 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from course_lib.layers.convolution import Conv1D, DepthwiseConv1D
 from course_lib.layers.elementwise import Mish
-from course_lib.layers.norm_kinds import make_norm
+from course_lib.layers.global_pooling import masked_mean
+from course_lib.layers.normalization import make_norm
 from course_lib.layers.parallel import Residual
 from course_lib.layers.sequential import Sequential
-from course_lib.layers.squeeze_excitation import SqueezeExcitation
-from course_lib.sequence import Sequence
+from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer, check_positive
+
+
+class SqueezeExcitation(SequenceLayer):
+    """x times a weight between 0 and 1 for each channel: (B, T, channels) -> the same shape.
+
+    The weights are σ(W₂ ReLU(W₁ m)), m the mean of x over an item's valid steps; W₁ leads to channels / reduction
+    numbers (at least 4), W₂ back. It cannot step, since the mean is known only when the sequence has ended.
+    Source: Hu, Shen and Sun 2018, eq. 2 to 4.
+    """
+
+    supports_step = False
+    receptive_field = (None, None)
+
+    def __init__(self, channels: int, reduction: int = 4):
+        super().__init__()
+        check_positive(channels=channels, reduction=reduction)
+        hidden = max(4, channels // reduction)
+        self.squeeze = nn.Linear(channels, hidden)
+        self.excite = nn.Linear(hidden, channels)
+
+    @property
+    def input_spec(self) -> ChannelSpec | None:
+        return ChannelSpec((self.excite.out_features,), self.excite.weight.dtype)
+
+    def why_no_step(self) -> str:
+        return "its weights come from the mean of the whole sequence"
+
+    def weights(self, x: Tensor | Sequence) -> Tensor:
+        """(B, channels): how much of each channel goes on, from 0 to 1."""
+        x = x if isinstance(x, Sequence) else Sequence.of(x)
+        self._check(x)
+        return self._weights(x.masked())
+
+    def _weights(self, x: Sequence) -> Tensor:
+        return torch.sigmoid(self.excite(F.relu(self.squeeze(masked_mean(x)))))
+
+    def _layer(self, x, training, constants):
+        x = x.masked()
+        return x.with_values(x.values * self._weights(x)[:, None])
 
 
 class ResidualBlock(Sequential):
@@ -40,7 +83,7 @@ class ResidualBlock(Sequential):
     ):
         if not dilations:
             raise ValueError("dilations: expected at least one, got none")
-        body = []
+        body: list[SequenceLayer] = []
         channels = in_channels
         for i, dilation in enumerate(dilations):
             body += [Mish()] if i else []
@@ -59,7 +102,7 @@ class ResidualBlock(Sequential):
     def channel_weights(self, x: Tensor | Sequence) -> Tensor | None:
         """(B, out_channels): weights of squeeze-and-excitation, as in evaluation mode; None where there are none."""
         x = x if isinstance(x, Sequence) else Sequence.of(x)
-        body = self[0].body if isinstance(self[0], Residual) else self[0]
+        body: Any = self[0].body if isinstance(self[0], Residual) else self[0]
         if not isinstance(body[-1], SqueezeExcitation):
             return None
         return body[-1].weights(body[:-1].layer(x, training=False))
@@ -80,7 +123,7 @@ class MultiScaleCNN(Sequential):
         strides: tuple[int, ...] = (2, 2, 2, 2),
         stem_kernel: int = 7,
         norm_kind: str = "batch",
-        **options,
+        **options: Any,
     ):
         if not channels or len(channels) != len(strides):
             raise ValueError(f"channels, strides: expected one of each for every stage, got {channels} and {strides}")
@@ -95,10 +138,10 @@ class MultiScaleCNN(Sequential):
     def channel_weights(self, x: Tensor | Sequence) -> list[Tensor]:
         """One (B, channels) for each stage with squeeze-and-excitation: its weights for `x`, as in evaluation mode."""
         found = []
-        x = self[0].layer(x if isinstance(x, Sequence) else Sequence.of(x), training=False)
+        y = self[0].layer(x if isinstance(x, Sequence) else Sequence.of(x), training=False)
         for block in list(self)[1:]:
-            found.append(block.channel_weights(x))
-            x = block.layer(x, training=False)
+            found.append(cast(ResidualBlock, block).channel_weights(y))
+            y = block.layer(y, training=False)
         return [weights for weights in found if weights is not None]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from course_lib.layers.positional import layer_positions, positions_of
-from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer
+from course_lib.layers.positional import angles_at, geometric_rates, layer_positions, positions_of
+from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer, at_least_float32
 
 
 def rotary(x: Tensor, positions: Tensor, base: float = 10_000.0) -> Tensor:
@@ -16,24 +16,23 @@ def rotary(x: Tensor, positions: Tensor, base: float = 10_000.0) -> Tensor:
     The pairs are channels (i, i + D/2); pair i turns by positions · base^(-2i/D).
     Raises ValueError where D is odd.  Source: Su et al. 2021, eq. 34.
     """
-    angles = rotary_angles(positions, x.shape[-1], base)  # (T, D/2) or (B, T, D/2)
+    angles = rotary_angles(positions, x.shape[-1], base, at_least_float32(x.dtype))  # (T, D/2) or (B, T, D/2)
     return rotate_pairs(x, angles if positions.dim() == 1 else angles.unsqueeze(1))
 
 
-def rotary_angles(positions: Tensor, dim: int, base: float = 10_000.0) -> Tensor:
-    """Angles in radians, (..., dim/2) in float64: at position 10⁶ a float32 angle is off by some 0.03.
+def rotary_angles(positions: Tensor, dim: int, base: float = 10_000.0, dtype: torch.dtype | None = None) -> Tensor:
+    """Angles in radians, whole turns left out, (..., dim/2): as `angles_at` for the rates base^(-2i/dim).
 
     positions: (...), in time steps.  Raises ValueError where `dim` is odd.
     """
     if dim % 2:
         raise ValueError(f"x: expected an even number of channels to pair up, got {dim}")
-    exponents = torch.arange(0, dim, 2, dtype=torch.float64, device=positions.device) / dim
-    return positions.to(torch.float64).unsqueeze(-1) * base**-exponents
+    return angles_at(positions, geometric_rates(dim, base), dtype)
 
 
 def rotate_pairs(x: Tensor, angles: Tensor) -> Tensor:
     """Turn the pairs (i, i + D/2) of `x` (..., D) by `angles`, broadcastable to (..., D/2); at least in float32."""
-    dtype = torch.promote_types(x.dtype, torch.float32)
+    dtype = at_least_float32(x.dtype)
     cosine, sine = torch.cos(angles).to(dtype), torch.sin(angles).to(dtype)
     first, second = x.to(dtype).chunk(2, dim=-1)
     turned = torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
@@ -62,7 +61,7 @@ class RotaryEmbedding(SequenceLayer):
 
     def _rotate(self, x: Sequence, at: Tensor) -> Sequence:
         x = x.masked()
-        angles = rotary_angles(at, x.shape[-1], self.base)
+        angles = rotary_angles(at, x.shape[-1], self.base, at_least_float32(x.values.dtype))
         angles = angles.reshape(at.shape + (1,) * (x.values.dim() - 3) + angles.shape[-1:])
         return x.with_values(rotate_pairs(x.values, angles))
 

@@ -1,15 +1,17 @@
-"""Layers one after another: `Sequential`."""
+"""Layers one after another: `Sequential`, and `Repeat` of one kind of layer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
 from fractions import Fraction
 from math import ceil, floor, lcm
+from typing import Any, cast
 
 from torch import nn
 
 from course_lib.layers.delay import StepDelay
-from course_lib.sequence import SequenceLayer
+from course_lib.sequence import ChannelSpec, Reach, SequenceLayer
 
 
 class Sequential(SequenceLayer):
@@ -50,33 +52,33 @@ class Sequential(SequenceLayer):
         return len(self._modules)
 
     def __iter__(self) -> Iterator[SequenceLayer]:
-        return iter(self._modules.values())
+        return iter(cast("dict[str, SequenceLayer]", self._modules).values())
 
-    def __getitem__(self, index: int | slice) -> SequenceLayer:
+    def __getitem__(self, index: int | slice) -> Any:
         """Layer `index`; a slice gives a `Sequential` of the same layers, in the same mode, training or evaluation."""
-        layers = list(self)[index]
         if not isinstance(index, slice):
-            return layers
-        part = Sequential(layers)
+            return list(self)[index]
+        part = Sequential(list(self)[index])
         part.training = self.training
         return part
 
     @property
-    def input_spec(self):
+    def input_spec(self) -> ChannelSpec | None:
         return self[0].input_spec if len(self) else None
 
-    def output_spec(self, spec):
+    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
         for layer in self:
             spec = layer.output_spec(spec)
         return spec
 
-    def output_length(self, length):
+    def output_length(self, length: int) -> int:
         for layer in self:
             length = layer.output_length(length)
         return length
 
-    def receptive_field_at(self, step):
-        first = last = step
+    def receptive_field_at(self, step: int) -> Reach:
+        first: int | None = step
+        last: int | None = step
         for layer in reversed(list(self)):
             if first is not None and last is not None and first > last:
                 break  # no output of this layer is looked at
@@ -107,26 +109,39 @@ class Sequential(SequenceLayer):
             after.append(part)
         return x, tuple(after)
 
-    def why_no_step(self):
+    def why_no_step(self) -> str:
         return why_children_do_not_step(self)
+
+
+class Repeat(Sequential):
+    """`count` layers in turn, each with weights of its own.
+
+    layer: a function that makes a layer, called `count` times; or a layer, of which copies are made that begin with
+    the same weights, as `nn.TransformerEncoder` does.
+    """
+
+    def __init__(self, layer: Callable[[], SequenceLayer] | SequenceLayer, count: int):
+        if count < 0:
+            raise ValueError(f"count: expected at least 0, got {count}")
+        super().__init__(deepcopy(layer) if isinstance(layer, SequenceLayer) else layer() for _ in range(count))
 
 
 def why_children_do_not_step(layer: nn.Module) -> str:
     """Completes "… cannot step: " for a layer that holds others."""
-    held = [child for child in layer.children() if not child.supports_step]
+    held = [child for child in layer.children() if isinstance(child, SequenceLayer) and not child.supports_step]
     return "; ".join(f"{type(child).__name__} cannot ({child.why_no_step()})" for child in held)
 
 
-def union_of_receptive_fields(layer: SequenceLayer) -> tuple[int | None, int | None]:
+def union_of_receptive_fields(layer: SequenceLayer) -> Reach:
     """`receptive_field` from `receptive_field_at`: the widest reach of one period's outputs from their anchors."""
     steps = range(_period(layer))
     anchors = [floor(step / layer.output_ratio) for step in steps]
     reaches = zip([layer.receptive_field_at(step) for step in steps], anchors, strict=True)
-    moved = [tuple(None if end is None else end - anchor for end in reach) for reach, anchor in reaches]
+    moved = [(None if a is None else a - anchor, None if b is None else b - anchor) for (a, b), anchor in reaches]
     return widest(moved) or (0, 0)
 
 
-def widest(reaches: Iterable[tuple[int | None, int | None]]) -> tuple[int | None, int | None] | None:
+def widest(reaches: Iterable[Reach]) -> Reach | None:
     """The smallest reach that covers all of `reaches`; None where all are empty (first > last)."""
     reaches = [(first, last) for first, last in reaches if first is None or last is None or first <= last]
     if not reaches:
@@ -135,7 +150,7 @@ def widest(reaches: Iterable[tuple[int | None, int | None]]) -> tuple[int | None
     return (None if None in first else min(first)), (None if None in last else max(last))
 
 
-def _seen_by(layer: SequenceLayer, first: int | None, last: int | None) -> tuple[int | None, int | None]:
+def _seen_by(layer: SequenceLayer, first: int | None, last: int | None) -> Reach:
     """The inputs of `layer` that its outputs `first` to `last` look at: those within a period of either end decide."""
     period = _period(layer)
     near = [] if first is None else [step for step in range(first, first + period) if last is None or step <= last]

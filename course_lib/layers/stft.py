@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from course_lib.layers.fixed import FixedArray
 from course_lib.layers.fourier import check_fft_padding, fit_length, transformed
 from course_lib.layers.frame import WindowLike, inverse_window_array, window_array
 from course_lib.layers.overlap_add import OverlappingLayer, Overlaps, overlap_add
+from course_lib.layers.parameters import FixedArray
 from course_lib.layers.windows import WindowedLayer, Windows
-from course_lib.sequence import ChannelSpec
+from course_lib.sequence import ChannelSpec, check_channels
 
 _COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
 _REAL = {complex_: real for real, complex_ in _COMPLEX.items()}
@@ -51,7 +51,7 @@ class STFT(WindowedLayer):
         seen = np.flatnonzero(weights) - self.windows.before  # a window may be zero at its ends
         self.receptive_field = (int(seen[0]), int(seen[-1]))
 
-    def output_spec(self, spec):
+    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
         if spec.dtype not in _COMPLEX:
             raise ValueError(f"x: expected float32 or float64 in STFT, got {spec.dtype}")
         dtype = spec.dtype if self.magnitude else _COMPLEX[spec.dtype]
@@ -63,12 +63,6 @@ class STFT(WindowedLayer):
             frames = fit_length(frames, self.fft_length, -1, "center")
         spectra = transformed(torch.fft.rfft, frames, self.fft_length, -1).movedim(-1, 2)
         return spectra.abs() if self.magnitude else spectra
-
-    def extra_repr(self):
-        return (
-            f"frame_length={self.frame_length}, frame_step={self.frame_step}, fft_length={self.fft_length}, "
-            f"padding={self.windows.padding!r}"
-        )
 
 
 class InverseSTFT(OverlappingLayer):
@@ -98,13 +92,10 @@ class InverseSTFT(OverlappingLayer):
         self.window = FixedArray(weights)
         self._look_at(np.flatnonzero(weights).tolist())
 
-    def output_spec(self, spec):
-        bins = self.fft_length // 2 + 1
-        if spec.shape[:1] != (bins,) or spec.dtype not in _REAL:
-            got = ", ".join(["B", "T", *map(str, spec.shape)])
-            raise ValueError(
-                f"x: expected complex spectra (B, T, {bins}, ...) in InverseSTFT, got ({got}) of {spec.dtype}"
-            )
+    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
+        check_channels(self, spec, (self.fft_length // 2 + 1, ...))
+        if spec.dtype not in _REAL:
+            raise ValueError(f"x: expected complex spectra in InverseSTFT, got {spec.dtype}")
         return ChannelSpec(spec.shape[1:], _REAL[spec.dtype])
 
     def _summed(self, values):
@@ -112,9 +103,3 @@ class InverseSTFT(OverlappingLayer):
         frames = fit_length(frames, self.frame_length, 2, self.fft_padding)
         weights = self.window.like(frames).reshape(-1, *(1,) * (frames.dim() - 3))
         return overlap_add(frames * weights, self.frame_step)
-
-    def extra_repr(self):
-        return (
-            f"frame_length={self.frame_length}, frame_step={self.frame_step}, fft_length={self.fft_length}, "
-            f"padding={self.overlaps.padding!r}"
-        )

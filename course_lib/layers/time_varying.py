@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter, is_lazy
 
 from course_lib.layers.delay import step_numbers
-from course_lib.layers.dense import LazyWeight
-from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer, check_channels, check_dtype
+from course_lib.layers.parameters import LazyWeight
+from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer, check_channels, check_dtype, check_positive
 
 
 class _PerStep(LazyWeight, SequenceLayer):
@@ -28,10 +28,7 @@ class _PerStep(LazyWeight, SequenceLayer):
         activation: Callable[[Tensor], Tensor] | None = None,
     ):
         super().__init__()
-        if features < 1 or num_steps < 1 or (in_features is not None and in_features < 1):
-            raise ValueError(
-                f"features, num_steps, in_features: expected at least 1, got {features}, {num_steps}, {in_features}"
-            )
+        check_positive(features=features, num_steps=num_steps, in_features=1 if in_features is None else in_features)
         self.features, self.num_steps = features, num_steps
         self.activation = activation
         self.weight = UninitializedParameter()
@@ -43,17 +40,17 @@ class _PerStep(LazyWeight, SequenceLayer):
         raise NotImplementedError
 
     @property
-    def input_spec(self):
+    def input_spec(self) -> ChannelSpec | None:
         return None if is_lazy(self.weight) else ChannelSpec((self.weight.shape[-1],), self.weight.dtype)
 
-    def output_spec(self, spec):
+    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
         if is_lazy(self.weight):
             if len(spec.shape) != 1:
                 raise ValueError(f"x: expected (B, T, C), got channels {tuple(spec.shape)} in {type(self).__name__}")
             check_dtype(self, spec, self.weight.dtype)
         else:
-            check_channels(self, spec, *self.input_spec)
-        return ChannelSpec((self.features,), self.weight.dtype)
+            check_channels(self, spec, (self.weight.shape[-1],), self.weight.dtype)
+        return ChannelSpec((self.features,), spec.dtype)
 
     def _materialise_if_lazy(self, spec: ChannelSpec) -> None:
         if is_lazy(self.weight):
@@ -78,9 +75,6 @@ class _PerStep(LazyWeight, SequenceLayer):
         """Rows `numbers` (B, T) of sums (B, num_steps, features)."""
         index = numbers.clamp(0, self.num_steps - 1)[..., None].expand(*numbers.shape, self.features)
         return sums.gather(1, index)
-
-    def extra_repr(self):
-        return f"features={self.features}, num_steps={self.num_steps}, bias={self.bias is not None}"
 
 
 class SequenceDense(_PerStep):
@@ -119,7 +113,14 @@ class MaskedDense(_PerStep):
     State: (B,) the number of steps seen, (B, num_steps, in_features) the inputs so far.
     """
 
-    def __init__(self, features, num_steps, in_features=None, bias=True, activation=None):
+    def __init__(
+        self,
+        features: int,
+        num_steps: int,
+        in_features: int | None = None,
+        bias: bool = True,
+        activation: Callable[[Tensor], Tensor] | None = None,
+    ):
         super().__init__(features, num_steps, in_features, bias, activation)
         self.receptive_field = (1 - num_steps, 0)
 

@@ -5,64 +5,35 @@ PyTorch's kernels and weight layouts; which part of the sum comes out, the laten
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-
 import torch.nn.functional as F
-from torch import Tensor
 
-from course_lib.layers.convolution import as_tuple, check_groups, kernel_parameters
+from course_lib.layers.convolution import Activation, KernelLayer, axis_windows
 from course_lib.layers.overlap_add import OverlappingLayer, Overlaps
-from course_lib.sequence import ChannelSpec, check_channels
 
 
-class _TransposedConvolution(OverlappingLayer):
-    """`overlaps`: one for each axis, time first; `weight` (in, out / groups, *kernel)."""
+class _TransposedConvolution(KernelLayer, OverlappingLayer):
+    """A transposed convolution over the frames of each axis, time first; `weight` (in, out / groups, *kernel)."""
+
+    transposed = True
 
     def __init__(self, in_channels, out_channels, overlaps: list[Overlaps], groups, bias, activation):
         super().__init__(overlaps[0])
-        check_groups(in_channels, out_channels, groups)
-        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
-        self.space = overlaps[1] if len(overlaps) > 1 else None
-        kernel = tuple(o.kernel_size for o in overlaps)
-        shape = (in_channels, out_channels // groups, *kernel)
-        fan_in = out_channels // groups * math.prod(kernel)  # PyTorch counts this way for the transposed kinds
-        self.weight, self.bias = kernel_parameters(shape, fan_in, out_channels, bias)
-        self.activation = activation
-        self._arguments = {
-            "stride": tuple(o.stride for o in overlaps),
-            "dilation": tuple(o.dilation for o in overlaps),
-            "output_padding": tuple(max(o.stride - o.extent, 0) for o in overlaps),
-            "groups": groups,
-        }
-
-    def output_spec(self, spec):
-        if self.space is None:
-            check_channels(self, spec, (self.in_channels,), self.weight.dtype)
-            return ChannelSpec((self.out_channels,), spec.dtype)
-        size = spec.shape[0] if len(spec.shape) == 2 else 0
-        check_channels(self, spec, (size, self.in_channels), self.weight.dtype)
-        return ChannelSpec((self.space.output_length(size), self.out_channels), spec.dtype)
-
-    @property
-    def input_spec(self):
-        return ChannelSpec((self.in_channels,), self.weight.dtype) if self.space is None else None
+        self._make_kernel((in_channels, out_channels), overlaps, groups, bias, activation)
+        self.space = overlaps[1:]
+        self._arguments["output_padding"] = tuple(max(o.stride - o.extent, 0) for o in overlaps)
 
     def _summed(self, values):
         values = values.movedim(-1, 1)
-        if self.space is None:
+        if not self.space:
             return F.conv_transpose1d(values, self.weight, **self._arguments).transpose(1, 2)
         summed = F.conv_transpose2d(values, self.weight, **self._arguments).movedim(1, -1)
-        first, count = self.space.shift, self.space.output_length(values.shape[-1])
+        first, count = self.space[0].shift, self.space[0].output_length(values.shape[-1])
         return summed[:, :, first : first + count]
 
     def _finished(self, values):
         if self.bias is not None:
             values = values + self.bias
         return values if self.activation is None else self.activation(values)
-
-    def extra_repr(self):
-        return f"{self.in_channels}, {self.out_channels}, {self.overlaps}, groups={self.groups}"
 
 
 class Conv1DTranspose(_TransposedConvolution):
@@ -82,7 +53,7 @@ class Conv1DTranspose(_TransposedConvolution):
         dilation: int = 1,
         groups: int = 1,
         bias: bool = True,
-        activation: Callable[[Tensor], Tensor] | None = None,
+        activation: Activation = None,
     ):
         overlaps = [Overlaps(kernel_size, stride, dilation, padding)]
         super().__init__(in_channels, out_channels, overlaps, groups, bias, activation)
@@ -106,8 +77,7 @@ class Conv2DTranspose(_TransposedConvolution):
         groups: int = 1,
         bias: bool = True,
         spatial_padding: str = "same",
-        activation: Callable[[Tensor], Tensor] | None = None,
+        activation: Activation = None,
     ):
-        kernels, strides = as_tuple("kernel_size", kernel_size, 2), as_tuple("stride", stride, 2)
-        axes = zip(kernels, strides, as_tuple("dilation", dilation, 2), (time_padding, spatial_padding), strict=True)
-        super().__init__(in_channels, out_channels, [Overlaps(*axis) for axis in axes], groups, bias, activation)
+        overlaps = axis_windows(2, kernel_size, stride, dilation, time_padding, spatial_padding, Overlaps)
+        super().__init__(in_channels, out_channels, overlaps, groups, bias, activation)

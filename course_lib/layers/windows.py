@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from math import ceil
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -45,27 +46,41 @@ PADDING_MODES = (
 
 
 @dataclass(frozen=True)
-class Windows:
-    """Where the windows of `kernel_size` taps lie on an axis: see the table above. Raises ValueError where a number is
-    below 1 or the padding mode is unknown."""
+class Taps:
+    """`kernel_size` taps, `dilation` steps apart, once every `stride` steps, and a mode of padding.
+
+    Raises ValueError where a number is below 1 or the mode is unknown.
+    """
 
     kernel_size: int
     stride: int = 1
     dilation: int = 1
     padding: str = "causal"
 
-    def __post_init__(self):
+    modes: ClassVar[tuple[str, ...]]
+
+    def __post_init__(self) -> None:
         for name in ("kernel_size", "stride", "dilation"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name}: expected an integer of at least 1, got {value!r}")
-        if self.padding not in PADDING_MODES:
-            raise ValueError(f"padding: expected one of {', '.join(PADDING_MODES)}, got {self.padding!r}")
+        if self.padding not in self.modes:
+            raise ValueError(f"padding: expected one of {', '.join(self.modes)}, got {self.padding!r}")
 
     @cached_property
     def extent(self) -> int:
-        """Steps from the first tap to the last, both included."""
+        """e: steps from the first tap to the last, both included."""
         return (self.kernel_size - 1) * self.dilation + 1
+
+    def output_length(self, length: int) -> int:
+        """Steps that come out for `length` steps going in."""
+        raise NotImplementedError
+
+
+class Windows(Taps):
+    """Where the windows of `kernel_size` taps lie on an axis: see the table above."""
+
+    modes = PADDING_MODES
 
     @cached_property
     def before(self) -> int:
@@ -172,7 +187,7 @@ class WindowedLayer(SequenceLayer):
 
     # The contract.
 
-    def output_length(self, length):
+    def output_length(self, length: int) -> int:
         return self.windows.output_length(length)
 
     def _layer(self, x, training, constants):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib import layers as sl
+from course_lib.layers.mel import hertz_to_mel, mel_to_hertz
 
 
 class AudioCNN(nn.Module):
@@ -146,8 +148,8 @@ class LearnedFilterbank(nn.Module):
     mean over `average` neighbouring frames and a logarithm follow.
     kernel_size, stride: in samples.  frames = (samples // stride + 1) // average.
     Each clip keeps its level.  Raises ValueError for another shape, or fewer than `average` frames.
-    Sources: Zeghidour et al. 2021 (LEAF) for learned filters with a mel start; Slaney's mel scale as in librosa is
-    replaced by O'Shaughnessy's, 2595 log10(1 + f / 700).
+    Sources: Zeghidour et al. 2021 (LEAF) for learned filters with a mel start; the HTK mel scale stands in place of
+    Slaney's, librosa's.
     """
 
     def __init__(
@@ -162,9 +164,8 @@ class LearnedFilterbank(nn.Module):
         super().__init__()
         self.average = average
         top = sample_rate / 2
-        low, high = (2595 * math.log10(1 + f / 700) for f in (fmin, 0.95 * top))
-        mels = torch.linspace(low, high, num_filters)
-        frequencies = 700 * (10 ** (mels / 2595) - 1)  # (F,) Hz
+        mels = np.linspace(hertz_to_mel(fmin), hertz_to_mel(0.95 * top), num_filters)
+        frequencies = torch.tensor(mel_to_hertz(mels), dtype=torch.float32)  # (F,) Hz
         t = (torch.arange(kernel_size) - kernel_size / 2) / sample_rate  # seconds
         phase = 2 * math.pi * frequencies[:, None] * t  # (F, K)
         waves = torch.stack([phase.cos(), phase.sin()], dim=1) * torch.hann_window(kernel_size)  # (F, 2, K)

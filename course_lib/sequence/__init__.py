@@ -8,16 +8,21 @@ the whole-sequence run returns. `check_contract` asks any layer, yours too, whet
 from course_lib.sequence.contract import PROPERTIES, Case, check_contract
 from course_lib.sequence.layer import (
     Constants,
+    Reach,
     SequenceLayer,
     State,
     StatelessLayer,
+    at_least_float32,
+    autocast_enabled,
     check_channels,
     check_dtype,
     check_floating,
+    check_positive,
+    float64_on,
 )
 from course_lib.sequence.random_sequences import ragged, ragged_tokens, random_sequence, random_tokens
 from course_lib.sequence.receptive_field import influence, shown_receptive_field
-from course_lib.sequence.sequence import ChannelSpec, Sequence
+from course_lib.sequence.sequence import ChannelSpec, Device, Sequence
 from course_lib.sequence.streaming import stream
 
 __all__ = [
@@ -25,14 +30,20 @@ __all__ = [
     "Case",
     "ChannelSpec",
     "Constants",
+    "Device",
+    "Reach",
     "Sequence",
     "SequenceLayer",
     "State",
     "StatelessLayer",
+    "at_least_float32",
+    "autocast_enabled",
     "check_channels",
     "check_contract",
     "check_dtype",
     "check_floating",
+    "check_positive",
+    "float64_on",
     "influence",
     "ragged",
     "ragged_tokens",

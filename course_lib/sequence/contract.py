@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from math import ceil
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -191,7 +192,8 @@ class _Check:
         if not layer.supports_step:
             return
         size = layer.block_size
-        every, masks = Sequence.of(self.x.values), []
+        every = Sequence.of(self.x.values)
+        masks: list[Tensor] = []
         state = self._initial_state(every)
         while sum(m.shape[1] for m in masks) < layer.output_latency:
             y, state = self._step(_repeat_to(every, size), state)
@@ -258,7 +260,7 @@ class _Check:
     def _items(self, items: slice) -> Constants:
         return {name: c[items] for name, c in self.constants.items()}
 
-    def _streams(self) -> Iterator[tuple[str, int | list[int]]]:
+    def _streams(self) -> Iterator[tuple[str, Any]]:
         """Kinds of input and sizes of blocks to stream them in; nothing where the layer cannot step."""
         size = self.layer.block_size
         sizes = [size, 2 * size, 3 * size, [size, 3 * size, 2 * size]] if self.layer.supports_step else []

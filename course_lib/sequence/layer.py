@@ -7,18 +7,21 @@ latency, and `stream` flushes what is left at the end.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from fractions import Fraction
 from math import ceil, floor
+from types import EllipsisType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from course_lib.sequence.sequence import ChannelSpec, Sequence
+from course_lib.sequence.sequence import ChannelSpec, Device, Sequence
 
 State = Any  # nested tuples of tensors
 Constants = Mapping[str, Sequence]
+Reach = tuple[int | None, int | None]  # first and last input step; None: unbounded on that side
 
 
 class SequenceLayer(nn.Module):
@@ -35,13 +38,18 @@ class SequenceLayer(nn.Module):
     output_latency: int = 0
     input_latency: int = 0
     supports_step: bool = True
-    receptive_field: tuple[int | None, int | None] = (0, 0)
+    receptive_field: Reach = (0, 0)
     _accepted: ChannelSpec | None = None
 
     # What a subclass writes.
 
     def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
-        """Channel shape and dtype that come out for `spec` going in. Raises ValueError where `spec` does not fit."""
+        """Channel shape and dtype that come out for `spec` going in. Raises ValueError where `spec` does not fit.
+
+        By default what goes in, which has to be `input_spec` where the layer knows that.
+        """
+        if self.input_spec is not None:
+            check_channels(self, spec, *self.input_spec)
         return spec
 
     def output_length(self, length: int) -> int:
@@ -53,7 +61,7 @@ class SequenceLayer(nn.Module):
         """What goes in, where the layer knows it by itself; None where it takes several kinds of input."""
         return None
 
-    def receptive_field_at(self, step: int) -> tuple[int | None, int | None]:
+    def receptive_field_at(self, step: int) -> Reach:
         """First and last input step that output `step` looks at (None: unbounded; first > last: it looks at none).
 
         `receptive_field` is the union of these, counted from each output's anchor, input step floor(step / ratio).
@@ -64,7 +72,9 @@ class SequenceLayer(nn.Module):
         return (None if first is None else anchor + first), (None if last is None else anchor + last)
 
     def _layer(self, x: Sequence, training: bool, constants: Constants) -> Sequence:
-        raise NotImplementedError
+        """The whole sequence; without more knowledge as one block of a stream."""
+        state = self._initial_state(x.shape[0], x.spec, x.values.device, constants)
+        return self._step(x, state, training, constants)[0]
 
     def _step(self, x: Sequence, state: State, training: bool, constants: Constants) -> tuple[Sequence, State]:
         raise NotImplementedError
@@ -107,7 +117,12 @@ class SequenceLayer(nn.Module):
         return self._step(x, state, self.training if training is None else training, constants or {})
 
     def initial_state(
-        self, batch_size: int, spec: ChannelSpec | None = None, *, device=None, constants: Constants | None = None
+        self,
+        batch_size: int,
+        spec: ChannelSpec | None = None,
+        *,
+        device: Device = None,
+        constants: Constants | None = None,
     ) -> State:
         """The state before the first step: nested tuples of tensors, never kept on the module.
 
@@ -127,6 +142,11 @@ class SequenceLayer(nn.Module):
     def why_no_step(self) -> str:
         """Completes the sentence "… cannot step: ". Overridden where `supports_step` is False."""
         return "an output may depend on inputs that a stream has not seen yet"
+
+    def extra_repr(self) -> str:
+        """The arguments that the layer was made with, as far as it holds them as plain values."""
+        held = {name: getattr(self, name, None) for name in inspect.signature(type(self)).parameters}
+        return ", ".join(f"{k}={v!r}" for k, v in held.items() if isinstance(v, int | float | str | tuple))
 
     # Checks shared by all layers.
 
@@ -193,11 +213,22 @@ def _first_tensor(state: State) -> Tensor | None:
 
 
 def check_channels(
-    layer: nn.Module, spec: ChannelSpec, shape: tuple[int, ...], dtype: torch.dtype | None = None
+    layer: nn.Module,
+    spec: ChannelSpec,
+    shape: tuple[int | EllipsisType, ...],
+    dtype: torch.dtype | None = None,
 ) -> None:
-    """ValueError unless `spec` has the channel shape `shape` (and, outside autocast, the dtype `dtype`)."""
+    """ValueError unless `spec` has the channel shape `shape` (and, outside autocast, the dtype `dtype`).
+
+    An `...` in `shape` stands for any number of further axes.
+    """
+    if ... in shape:
+        before, after = shape[: shape.index(...)], shape[shape.index(...) + 1 :]
+        others = len(spec.shape) - len(before) - len(after)
+        if others >= 0:
+            shape = (*before, *spec.shape[len(before) :][:others], *after)
     if spec.shape != shape:
-        wanted = ", ".join(["B", "T", *map(str, shape)])
+        wanted = ", ".join(["B", "T", *("..." if size is ... else str(size) for size in shape)])
         got = ", ".join(["B", "T", *map(str, spec.shape)])
         raise ValueError(f"x: expected ({wanted}), got ({got}) in {type(layer).__name__}: is the time axis second?")
     if dtype is not None:
@@ -206,15 +237,34 @@ def check_channels(
 
 def check_dtype(layer: nn.Module, spec: ChannelSpec, dtype: torch.dtype) -> None:
     """ValueError unless `spec` has the dtype `dtype`; under autocast, which casts by itself, any dtype will do."""
-    if spec.dtype != dtype and not torch.is_autocast_enabled("cpu") and not _cuda_autocast():
+    if spec.dtype != dtype and not autocast_enabled():
         raise ValueError(f"x: expected {dtype}, got {spec.dtype} in {type(layer).__name__}")
 
 
-def check_floating(layer: nn.Module, spec: ChannelSpec) -> None:
-    """ValueError unless `spec` has a real floating dtype."""
-    if not spec.dtype.is_floating_point:
-        raise ValueError(f"x: expected a real floating dtype, got {spec.dtype} in {type(layer).__name__}")
+def check_positive(**sizes: int) -> None:
+    """ValueError unless each of the arguments is at least 1."""
+    if min(sizes.values()) < 1:
+        got = ", ".join(map(str, sizes.values()))
+        raise ValueError(f"{', '.join(sizes)}: expected at least 1, got {got}")
 
 
-def _cuda_autocast() -> bool:
-    return torch.cuda.is_available() and torch.is_autocast_enabled("cuda")
+def check_floating(layer: nn.Module, spec: ChannelSpec, or_complex: bool = False) -> None:
+    """ValueError unless `spec` has a real floating dtype, or a complex one where that will do."""
+    if not (spec.dtype.is_floating_point or (or_complex and spec.dtype.is_complex)):
+        wanted = "floating-point or complex" if or_complex else "real floating-point"
+        raise ValueError(f"x: expected {wanted} numbers, got {spec.dtype} in {type(layer).__name__}")
+
+
+def autocast_enabled() -> bool:
+    """Whether PyTorch chooses the dtypes at the moment."""
+    return torch.is_autocast_enabled("cpu") or (torch.cuda.is_available() and torch.is_autocast_enabled("cuda"))
+
+
+def at_least_float32(dtype: torch.dtype) -> torch.dtype:
+    """The dtype to compute sums, moments, shares and angles of `dtype` in: float32 for the half precisions."""
+    return torch.promote_types(dtype, torch.float32)
+
+
+def float64_on(device: torch.device | str | None) -> torch.dtype:
+    """float64, or float32 on a device that lacks it, as Apple's MPS does."""
+    return torch.float64 if torch.device(device or "cpu").type in ("cpu", "cuda") else torch.float32

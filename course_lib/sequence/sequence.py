@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
+from torch.utils import _pytree as pytree  # the public torch.export.register_dataclass makes a leaf of `all_valid`
+
+Device = torch.device | str | None
 
 
 class ChannelSpec(NamedTuple):
@@ -29,7 +31,7 @@ class Sequence:
     mask: Tensor
     all_valid: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not isinstance(self.values, Tensor) or not isinstance(self.mask, Tensor):
             return  # a pytree of something else: specs, names, gradients
         if self.mask.dtype != torch.bool:
@@ -48,7 +50,7 @@ class Sequence:
         return cls(values, torch.ones(values.shape[:2], dtype=torch.bool, device=values.device), all_valid=True)
 
     @classmethod
-    def invalid(cls, batch_size: int, steps: int, spec: ChannelSpec, device=None) -> Sequence:
+    def invalid(cls, batch_size: int, steps: int, spec: ChannelSpec, device: Device = None) -> Sequence:
         """`steps` time steps of zeros, none of them valid."""
         values = torch.zeros(batch_size, steps, *spec.shape, dtype=spec.dtype, device=device)
         return cls(values, torch.zeros(batch_size, steps, dtype=torch.bool, device=device))
@@ -66,7 +68,7 @@ class Sequence:
     def spec(self) -> ChannelSpec:
         return ChannelSpec(tuple(self.values.shape[2:]), self.values.dtype)
 
-    def __getitem__(self, index) -> Sequence:
+    def __getitem__(self, index: slice | tuple[slice, ...]) -> Sequence:
         """Slice batch and time together: `seq[:, a:b]`. Channels are not sliced here: use a layer, or `.values`."""
         index = index if isinstance(index, tuple) else (index,)
         if len(index) > 2 or not all(isinstance(i, slice) for i in index):
@@ -86,7 +88,7 @@ class Sequence:
         """Other values at the same time steps, (B, T, *C')."""
         return Sequence(values, self.mask, self.all_valid)
 
-    def to(self, *args, **kwargs) -> Sequence:
+    def to(self, *args: Any, **kwargs: Any) -> Sequence:
         """As `Tensor.to` for the values; the mask moves along and stays boolean."""
         values = self.values.to(*args, **kwargs)
         return Sequence(values, self.mask.to(values.device), self.all_valid)
@@ -104,6 +106,6 @@ class Sequence:
 pytree.register_pytree_node(
     Sequence,
     lambda s: ([s.values, s.mask], s.all_valid),
-    lambda leaves, all_valid: Sequence(*leaves, all_valid),
+    lambda leaves, all_valid: Sequence(*iter(leaves), all_valid),  # type: ignore[call-arg]
     serialized_type_name="course_lib.Sequence",
 )

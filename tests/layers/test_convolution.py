@@ -147,3 +147,14 @@ def test_steps_export():
     arguments = (x, torch.ones(x.shape[:2], dtype=torch.bool), state)
     program = torch.export.export(Step(), arguments)
     torch.testing.assert_close(program.module()(*arguments), Step()(*arguments))
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 64, 131])
+@pytest.mark.parametrize("kernel, stride, dilation", [(3, 1, 1), (3, 2, 1), (5, 3, 2), (4, 2, 1), (7, 1, 4)])
+def test_convolution_that_pads_by_itself_is_the_padded_one(length, kernel, stride, dilation):
+    layer = sl.Conv1D(2, 3, kernel, stride, "same", dilation).double()
+    values = torch.randn(2, length, 2, dtype=torch.float64)
+    known = layer(sl.Sequence.of(values))
+    unknown = layer(sl.Sequence(values, torch.ones(2, length, dtype=torch.bool)))
+    torch.testing.assert_close(known.values, unknown.values, rtol=1e-12, atol=1e-12)
+    assert torch.equal(known.mask, unknown.mask)

@@ -134,9 +134,7 @@ def test_einsum_dense_refuses(arguments, message):
 def test_dense_refuses():
     with pytest.raises(ValueError, match="features, in_features: expected at least 1"):
         sl.Dense(0)
-    with pytest.raises(
-        ValueError, match=r"expected \(B, T, ..., 4\), got \(B, T, 5\) in Dense: is the time axis second"
-    ):
+    with pytest.raises(ValueError, match=r"expected \(B, T, 4\), got \(B, T, 5\) in Dense: is the time axis second"):
         sl.Dense(3, 4)(X.transpose(1, 2))
     with pytest.raises(ValueError, match=r"expected \(B, T, ..., C\)"):
         sl.Dense(3)(X[..., 0])

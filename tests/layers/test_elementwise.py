@@ -96,5 +96,5 @@ def test_reshape_keeps_batch_and_time():
 
 def test_activations_refuse_integers():
     for layer in (sl.ReLU(), sl.GELU(), sl.Softmax(), sl.GLU()):
-        with pytest.raises(ValueError, match="real floating dtype, got torch.int64"):
+        with pytest.raises(ValueError, match="real floating-point numbers, got torch.int64"):
             layer(torch.ones(2, 5, 4, dtype=torch.long))

@@ -84,8 +84,11 @@ def test_invalid_steps_are_zeros_through_which_the_filter_rings_on():
         (lambda: sl.IIRFilter([1.0], [0.0, 1.0]), "a: expected a first coefficient"),
         (lambda: sl.IIRFilter([], [1.0]), "b: expected a list"),
         (lambda: sl.FIRFilter([1.0, np.nan]), "b: expected a list of finite"),
-        (lambda: sl.FIRFilter([1.0])(torch.ones(1, 3, dtype=torch.long)), "floating point in FIRFilter"),
-        (lambda: sl.IIRFilter([1.0], [1.0])(torch.ones(1, 3, dtype=torch.cfloat)), "floating point in IIRFilter"),
+        (lambda: sl.FIRFilter([1.0])(torch.ones(1, 3, dtype=torch.long)), "floating-point numbers, .* in FIRFilter"),
+        (
+            lambda: sl.IIRFilter([1.0], [1.0])(torch.ones(1, 3, dtype=torch.cfloat)),
+            "floating-point numbers, .* in IIRFilter",
+        ),
     ],
 )
 def test_refuses_what_is_no_filter(make, message):

@@ -67,7 +67,7 @@ def test_a_million_steps_in_constant_memory():
 def test_with_angles_in_float32_the_outputs_would_be_off(monkeypatch):
     """The same comparison, started at a million steps, with the angles multiplied out in float32."""
 
-    def single_precision(positions, dim, base):
+    def single_precision(positions, dim, base, dtype):
         rates = base ** -(torch.arange(0, dim, 2, dtype=torch.float32) / dim)
         return positions.to(torch.float32).unsqueeze(-1) * rates
 

@@ -140,3 +140,13 @@ def test_refuses_other_channels_and_integers(layer):
 def test_refuses_groups_that_do_not_divide():
     with pytest.raises(ValueError, match="num_channels"):
         sl.GroupNorm(4, 6)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norm_without_padding_is_batch_norm_with_an_idle_mask(training):
+    values = torch.randn(3, 7, 5, dtype=torch.float64)
+    norms = [sl.BatchNorm(5).double().train(training) for _ in range(2)]
+    sequences = [sl.Sequence.of(values), sl.Sequence(values, torch.ones(3, 7, dtype=torch.bool))]  # known, not known
+    results = [norm(x).values for norm, x in zip(norms, sequences, strict=True)]
+    torch.testing.assert_close(*results, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(norms[0].state_dict(), norms[1].state_dict(), rtol=1e-12, atol=1e-12)

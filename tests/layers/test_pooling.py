@@ -83,7 +83,7 @@ def test_refuses_what_it_cannot_order():
     ):
         with pytest.raises(ValueError, match="expected real numbers"):
             layer(x)
-    with pytest.raises(ValueError, match="expected floating point"):
+    with pytest.raises(ValueError, match="expected real floating-point"):
         sl.AveragePooling1D(2)(torch.ones(1, 4, dtype=torch.long))
     with pytest.raises(ValueError, match=r"\(B, T, H, C\)"):
         sl.MaxPooling2D(2)(torch.ones(1, 4, 3))

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 import course_lib.layers as sl
-from course_lib.layers.positional import positions_of, sinusoids
-from course_lib.layers.relative_position import relative_position_bucket
+from course_lib.layers.positional import positions_of, relative_position_bucket, sinusoids
 
 
 def test_sinusoids_by_hand():

@@ -58,7 +58,7 @@ def test_steps_beyond_the_table_are_refused():
         (lambda: sl.PositionalEncoding(5), "embed_dim: expected an even number"),
         (lambda: sl.PositionalEncoding(6, base=0), "base: expected a positive number"),
         (lambda: sl.PositionalEncoding(6)(torch.zeros(1, 3, 4)), r"expected \(B, T, 6\)"),
-        (lambda: sl.PositionalEncoding(6)(torch.zeros(1, 3, 6, dtype=torch.long)), "expected floating-point"),
+        (lambda: sl.PositionalEncoding(6)(torch.zeros(1, 3, 6, dtype=torch.long)), "expected real floating-point"),
         (lambda: sl.LearnedPositions(0, 4), "max_length, embed_dim: expected at least 1"),
         (lambda: sl.LearnedPositions(5, 4)(torch.zeros(1, 3, 6)), r"expected \(B, T, 4\)"),
     ],

@@ -84,7 +84,7 @@ def test_no_steps_and_no_items(name):
 
 
 def test_arguments_that_do_not_fit():
-    with pytest.raises(ValueError, match="input_size, hidden_size: expected positive"):
+    with pytest.raises(ValueError, match="input_size, hidden_size: expected at least 1"):
         sl.LSTM(0, 5)
     with pytest.raises(ValueError, match="implementation: expected"):
         sl.GRU(4, 5, implementation="cuda")
