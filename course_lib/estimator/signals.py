@@ -81,7 +81,7 @@ class SignalClassifier(ClassifierMixin, BaseEstimator):
             X, y = validate_data(self, X, y, dtype=np.float32)
         else:
             y = validate_data(self, y=y)
-            vars(self).pop("n_features_in_", None)
+            self.__dict__.pop("n_features_in_", None)
         signals = _time_first(X)
         y = column_or_1d(y, warn=True)
         check_consistent_length(signals, y)

@@ -1,7 +1,7 @@
 """From a model's scores to events in time: peaks, the refractory period, live streams, and how good they are."""
 
 from course_lib.events.detections import SAMPLE_RATE, Detections, window_events
-from course_lib.events.live import LiveDetector, detect_events_from_sequence
+from course_lib.events.live import FrameModel, LiveDetector, detect_events_from_sequence
 from course_lib.events.matching_pursuit import Explanation, MatchingPursuit
 from course_lib.events.metrics import (
     EventScores,
@@ -21,8 +21,9 @@ __all__ = [
     "SAMPLE_RATE",
     "Detections",
     "EventScores",
-    "LiveDetector",
     "Explanation",
+    "FrameModel",
+    "LiveDetector",
     "MatchingPursuit",
     "PrecisionRecall",
     "RefractoryPeriodEnforcer",

@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from course_lib.events.detections import Detections
 from course_lib.events.peaks import PEAK_RADIUS, peak_mask
 from course_lib.events.refractory import refractory_filter
 
 
+class FrameModel(Protocol):
+    """A model of events on a grid of frames: what `LiveDetector` and `detect_events_from_sequence` ask of it.
+
+    input_size, num_events: channels and types, C and E.  timing_resolution_samples: samples a frame.
+    refractory_period_samples: within which a type happens once.
+    """
+
+    input_size: int
+    num_events: int
+    timing_resolution_samples: int
+    refractory_period_samples: int
+
+    def frame_scores(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Scores and onsets, in samples from each frame's start, (1, F, E) both, of x (1, T, C)."""
+        ...
+
+
 class LiveDetector:
     """Feed it chunks of one stream, of any sizes; it returns the events that are decided.
 
-    model: has `frame_scores(x (1, T, C)) -> scores, offsets (1, F, E)`, offsets in samples, `input_size`,
-    `num_events`, `timing_resolution_samples` and `refractory_period_samples`.
+    model: one of `course_lib.models`, or any other `FrameModel`.
     threshold: the least score of an event.  window: samples that the model sees at a time.  margin: samples at either
-    side of a window whose scores are not used, where another window sees farther.
+    side of a window whose scores are not used, where another window sees farther. Both are multiples of the model's
+    `timing_resolution_samples`.
     statistics: (mean, std) per channel by which samples are normalised; None: they already are.
     refractory: keep an event only if no stronger one of its type lies within the refractory period.
     amp: run the model in bfloat16 (autocast), faster on CPUs and GPUs that compute in it, slower on others.
@@ -28,7 +48,7 @@ class LiveDetector:
 
     def __init__(
         self,
-        model,
+        model: FrameModel,
         threshold: float = 0.5,
         *,
         window: int = 4000,
@@ -41,7 +61,10 @@ class LiveDetector:
         self.resolution = model.timing_resolution_samples
         self.period = model.refractory_period_samples if refractory else 0
         if window % self.resolution or margin % self.resolution:
-            raise ValueError(f"window, margin: expected multiples of {self.resolution}, got {window} and {margin}")
+            raise ValueError(
+                f"window, margin: expected multiples of the model's timing_resolution_samples={self.resolution}, "
+                f"got {window} and {margin}"
+            )
         if not 0 <= 2 * margin < window:
             raise ValueError(f"margin: expected at least 0 and below half the window, {window // 2}, got {margin}")
         self.window, self.margin, self.hop = window, margin, window - 2 * margin
@@ -67,7 +90,7 @@ class LiveDetector:
         self._returned = -np.inf  # time up to which events are decided
         self._ended = False
 
-    def push(self, chunk: np.ndarray, at: int | None = None) -> Detections:
+    def push(self, chunk: np.ndarray | torch.Tensor, at: int | None = None) -> Detections:
         """Take the next samples, (n, C); returns the events that are now decided, times on the stream's clock.
 
         at: where the sender's clock says that the chunk begins; checked against `clock`, so that chunks which come in
@@ -98,15 +121,20 @@ class LiveDetector:
         """Frames from the start of the stream whose scores are known."""
         return self._first_frame + len(self._scores)
 
-    def _checked(self, chunk) -> np.ndarray:
-        chunk = np.asarray(chunk, np.float32)
+    def _checked(self, chunk: np.ndarray | torch.Tensor) -> np.ndarray:
+        if isinstance(chunk, torch.Tensor):
+            chunk = chunk.detach().cpu().float().numpy()
+        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused below
+            chunk = np.asarray(chunk, np.float32)
         channels = self.model.input_size
         if chunk.ndim != 2 or chunk.shape[1] != channels:
             hint = ": is the time axis last?" if chunk.ndim == 2 and chunk.shape[0] == channels else ""
             raise ValueError(f"chunk: expected (n, {channels}), got {chunk.shape}{hint}")
         if not np.isfinite(chunk).all():
             bad = int(np.count_nonzero(~np.isfinite(chunk)))
-            raise ValueError(f"chunk: expected finite samples, got {bad} NaN or infinite after sample {self.clock}")
+            raise ValueError(
+                f"chunk: expected finite samples, got {bad} NaN or infinite in float32 after sample {self.clock}"
+            )
         if self.statistics is None:
             return chunk
         mean, std = self.statistics
@@ -159,15 +187,15 @@ def _tensor(samples: np.ndarray, model) -> torch.Tensor:
 
 
 def detect_events_from_sequence(
-    model,
-    sequence,
+    model: FrameModel,
+    sequence: np.ndarray | torch.Tensor | list,
     threshold: float = 0.5,
     apply_refractory: bool = True,
     *,
     window: int = 4000,
     margin: int = 300,
     statistics: tuple[np.ndarray, np.ndarray] | None = None,
-    lengths=None,
+    lengths: ArrayLike | None = None,
     amp: bool = False,
 ) -> dict[str, np.ndarray] | list[dict[str, np.ndarray]]:
     """The events of one recording (T, C), or of several: a batch (B, T, C), or a list of (T, C) of mixed lengths.
@@ -179,29 +207,18 @@ def detect_events_from_sequence(
     Every recording is run by itself, as `LiveDetector` would run it; arguments as there. The model is in evaluation
     mode meanwhile.  Raises ValueError naming the argument.
     """
-    if isinstance(sequence, torch.Tensor):
-        sequence = sequence.detach().cpu().numpy()
     several = isinstance(sequence, list | tuple) or np.ndim(sequence) == 3
-    recordings = list(sequence) if several else [sequence]
+    recordings: list[Any] = list(sequence) if several else [sequence]
     if lengths is not None:
         recordings = _cut(recordings, np.atleast_1d(np.asarray(lengths)))
-    training = [module for module in getattr(model, "modules", list)() if module.training]
-    if training:
-        model.eval()
+    modules = list(model.modules()) if isinstance(model, torch.nn.Module) else []
+    training = [module for module in modules if module.training]
+    for module in training:
+        module.training = False
+    options: dict[str, Any] = {"window": window, "margin": margin, "statistics": statistics, "amp": amp}
     try:
         found = [
-            _detect(
-                LiveDetector(
-                    model,
-                    threshold,
-                    window=window,
-                    margin=margin,
-                    statistics=statistics,
-                    refractory=apply_refractory,
-                    amp=amp,
-                ),
-                recording,
-            )
+            _detect(LiveDetector(model, threshold, refractory=apply_refractory, **options), recording)
             for recording in recordings
         ]
     finally:
@@ -219,9 +236,7 @@ def _cut(recordings: list, lengths: np.ndarray) -> list:
     return [recording[:length] for recording, length in zip(recordings, lengths, strict=True)]
 
 
-def _detect(live: LiveDetector, recording) -> dict[str, np.ndarray]:
-    if isinstance(recording, torch.Tensor):
-        recording = recording.detach().cpu().numpy()
+def _detect(live: LiveDetector, recording: np.ndarray | torch.Tensor) -> dict[str, np.ndarray]:
     found = Detections.concatenate([live.push(recording), live.flush()])
     return {
         "detected_events": found.types,

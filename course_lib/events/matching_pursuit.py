@@ -115,7 +115,8 @@ class MatchingPursuit:
     def _explain(self, window: np.ndarray, threshold: float) -> Explanation:
         x = torch.as_tensor(whiten(window, self.taps, axis=0) if self.taps is not None else window).float()  # (T, C)
         if len(x) == 0:
-            return Explanation(*np.zeros((5, 0)), np.zeros((0, self.num_events)), x.numpy())
+            none = np.zeros(0)
+            return Explanation(none, none, none, none, none, np.zeros((0, self.num_events)), x.numpy())
         products = self.products(x)  # (A, T)
         gains, last = self._gains(products), self.length - 1
         found, first_gains = [], []  # (atom, sample, amplitude) each

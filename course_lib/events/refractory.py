@@ -33,7 +33,8 @@ def refractory_filter(found: Detections, period: float = REFRACTORY_PERIOD) -> D
 
 def violations(events: Iterable[tuple], period: float = REFRACTORY_PERIOD) -> int:
     """How many events follow one of their own type by less than `period` samples.  events: (type, sample, ...)."""
-    last, count = {}, 0
+    last: dict[int, float] = {}
+    count = 0
     for kind, time, *_ in sorted(events, key=lambda event: event[1]):
         count += kind in last and time - last[kind] < period
         last[kind] = time

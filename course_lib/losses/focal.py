@@ -13,6 +13,8 @@ class FocalLoss(nn.Module):
     gamma, weight, label_smoothing, reduction: as there.  The weights are a buffer and move with the module.
     """
 
+    weight: Tensor | None
+
     def __init__(
         self,
         gamma: float = 2.0,

@@ -31,6 +31,8 @@ class VariationalLoss(nn.Module):
     Source: Kingma and Welling 2014, eq. 10; Bowman et al. 2016 (annealing); Kingma et al. 2016, C.8 (free bits).
     """
 
+    steps: Tensor
+
     def __init__(
         self,
         beta: float = 1.0,

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import index
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
@@ -58,8 +59,7 @@ class SignalAccumulativeMLP(nn.Module):
             raise ValueError(f"num_streams: expected at least 0, got {num_streams}")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout: expected a number from 0 to below 1, got {dropout}")
-        several = isinstance(accumulator_decay, Iterable)
-        decay = [float(d) for d in accumulator_decay] if several else float(accumulator_decay)
+        decay = np.asarray(accumulator_decay, np.float64).tolist()
         self.config = {
             "vocab_size": vocab_size,
             "num_streams": num_streams,

@@ -65,12 +65,16 @@ class LSTMVariationalAutoencoder(LSTMAutoencoder):
         self.to_mean = nn.Linear(self.width, self.latent_size)
         self.to_log_variance = nn.Linear(self.width, self.latent_size)
 
-    def encode(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def encode(  # type: ignore[override]
+        self, x: Tensor, lengths: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of the latents, (B, F, latent_size) each; log-variances from -10 to 10."""
         features = stretch_means(*self.read(x, lengths), self.latent_samples)
         return self.to_mean(features), self.to_log_variance(features).clamp(-10, 10)
 
-    def forward(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(  # type: ignore[override]
+        self, x: Tensor, lengths: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         mean, log_variance = self.encode(x, lengths)
         latents = mean
         if self.training:

@@ -82,7 +82,8 @@ class LSTMEventClassifier(EventModel):
         if self.event_head is not None:
             mean = (frames * valid[..., None]).sum(1) / count  # (B, H)
             return self.event_head(mean), timing_logits
-        return torch.logsumexp(timing_logits, dim=1) - count.log() + self.event_bias, timing_logits
+        presence = torch.logsumexp(timing_logits, dim=1) - count.log()  # (B, E)
+        return presence + self.event_bias, timing_logits  # type: ignore[operator]
 
     @torch.no_grad()
     def frame_scores(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -46,9 +46,14 @@ class StepLabeller(nn.Module):
         def block() -> sl.EncoderBlock:
             bias = sl.T5RelativePositionBias(heads, max_distance=train_length) if kind == "T5 bias" else None
             rotary = 10_000.0 if kind == "rotary" else None
-            horizons = {"max_past_horizon": horizon, "max_future_horizon": horizon}
             return sl.EncoderBlock(
-                width, heads, hidden_size=2 * width, rotary=rotary, relative_position=bias, **horizons
+                width,
+                heads,
+                hidden_size=2 * width,
+                max_past_horizon=horizon,
+                max_future_horizon=horizon,
+                rotary=rotary,
+                relative_position=bias,
             )
 
         self.blocks = nn.Sequential(*[block() for _ in range(num_layers)])
@@ -57,7 +62,7 @@ class StepLabeller(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.embed(x)  # (B, T, 32)
         if self.training and self.starts > 1:  # the state of the layer is the position at which it goes on
-            start = torch.randint(self.starts, (len(x),))
+            start = torch.randint(self.starts, (len(x),), device=x.device)
             x = self.positions.step(Sequence.of(x), start)[0].values
         else:
             x = self.positions(x)

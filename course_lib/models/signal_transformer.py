@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -115,7 +116,7 @@ class SignalSequenceTransformer(nn.Module):
         pooled = 2 * c.model_dim if c.pooling == "statistics" else c.model_dim
         self.classifier = nn.Sequential(nn.Dropout(c.dropout), nn.Linear(pooled, c.num_classes))
 
-    def forward(self, x: Tensor | Sequence, return_weights: bool = False):
+    def forward(self, x: Tensor | Sequence, return_weights: bool = False) -> Tensor | tuple[Tensor, SignalWeights]:
         """Logits; with `return_weights` a pair (logits, `SignalWeights`), meant for evaluation mode."""
         signals = self._checked(x)
         tokens = self.tokens.layer(self.features.layer(signals))  # (B, N, model_dim)
@@ -123,7 +124,7 @@ class SignalSequenceTransformer(nn.Module):
         attention = []
         for block in self.encoder:
             if return_weights:
-                attention.append(block.weights(tokens))
+                attention.append(block.weights(tokens))  # type: ignore[operator]
             tokens = self._through(block, tokens)
         tokens = self.norm.layer(tokens)
         logits = self.classifier(self.pooling(tokens))
@@ -132,14 +133,13 @@ class SignalSequenceTransformer(nn.Module):
         pooling = self.pooling(tokens, return_weights=True)[1] if hasattr(self.pooling, "score") else None
         return logits, SignalWeights(attention, pooling, self.features.channel_weights(signals))
 
-    def _through(self, block: sl.EncoderBlock, tokens: Sequence) -> Sequence:
+    def _through(self, block: sl.SequenceLayer, tokens: Sequence) -> Sequence:
         if self.config.gradient_checkpointing and self.training and torch.is_grad_enabled():
             return checkpoint(block.layer, tokens, use_reentrant=False)
         return block.layer(tokens)
 
     def _checked(self, x: Tensor | Sequence) -> Sequence:
         """`x` as a Sequence (B, L, in_channels) in the dtype of the weights."""
-        x = x if isinstance(x, Sequence) or x.dim() < 2 else Sequence.of(x)
         channels, longest = self.config.in_channels, self.config.max_signal_length
         shape = tuple(x.shape)
         if len(shape) not in (2, 3) or (shape[2] if len(shape) == 3 else 1) != channels:
@@ -149,10 +149,11 @@ class SignalSequenceTransformer(nn.Module):
             raise ValueError(
                 f"x: expected 1 to max_signal_length={longest} time steps, got {shape[1]}: cut the signals"
             )
+        x = x if isinstance(x, Sequence) else Sequence.of(x)
         if x.values.is_complex():
             raise ValueError(f"x: expected real numbers, got {x.values.dtype}")
         values = x.values if len(shape) == 3 else x.values.unsqueeze(2)  # (B, L, C)
-        return x.with_values(values.to(self.classifier[-1].weight.dtype))
+        return x.with_values(values.to(next(self.parameters()).dtype))
 
 
 class FirstStep(nn.Module):
@@ -175,13 +176,13 @@ def _encoder_block(c: SignalTransformerConfig) -> sl.EncoderBlock:
     )
 
 
-_POSITIONS = {
+_POSITIONS: dict[str, Callable[[SignalTransformerConfig], list[sl.SequenceLayer]]] = {
     "rotary": lambda c: [],
     "sinusoidal": lambda c: [sl.PositionalEncoding(c.model_dim)],
     "learned": lambda c: [sl.LearnedPositions(c.max_signal_length, c.model_dim)],
     "none": lambda c: [],
 }
-_POOLINGS = {
+_POOLINGS: dict[str, Callable[[SignalTransformerConfig], nn.Module]] = {
     "statistics": lambda c: sl.AttentionPooling(c.model_dim, c.pooling_heads, statistics=True),
     "attention": lambda c: sl.AttentionPooling(c.model_dim, c.pooling_heads),
     "mean": lambda c: sl.MeanPooling(),

@@ -93,9 +93,9 @@ class EventTemplateBank(WindowedLayer):
         delays = delays_of(kernels) if delays is None else torch.as_tensor(delays).to(self.raw_delays)
         if delays.shape != self.raw_delays.shape:
             raise ValueError(f"delays: expected {tuple(self.raw_delays.shape)}, got {tuple(delays.shape)}")
-        types = slice(None) if types is None else torch.as_tensor(types, dtype=torch.bool)
-        self.raw_delays[types] = centred_and_clamped(delays, MAX_DELAY).to(self.raw_delays)[types]
-        self.templates[types] = shift(kernels, -self.raw_delays)[..., MARGIN:-MARGIN][types]
+        chosen = slice(None) if types is None else torch.as_tensor(types, dtype=torch.bool)
+        self.raw_delays[chosen] = centred_and_clamped(delays, MAX_DELAY).to(self.raw_delays)[chosen]
+        self.templates[chosen] = shift(kernels, -self.raw_delays)[..., MARGIN:-MARGIN][chosen]
 
     # The contract.
 
@@ -170,7 +170,7 @@ def delays_of(kernels: Tensor) -> Tensor:
     starts = torch.arange(0.0, 2 * MARGIN + 0.25, 0.5, dtype=kernels.dtype, device=kernels.device)  # (S,)
     since = torch.arange(length, dtype=kernels.dtype, device=kernels.device) - starts[:, None]  # (S, L)
     late, power = since.clamp(min=0), kernels[:, :, None, :].square()  # (E, C, 1, L)
-    by_decay = []  # of each decay: the log-likelihood of each start, (E, C, S)
+    each_decay = []  # the log-likelihood of each start, (E, C, S)
     for decay in torch.linspace(0.15, 0.45, 7).tolist():
         envelope = (1 - torch.exp(-late / 2)) * torch.exp(-late / (decay * (length - 2 * MARGIN)))  # (S, L)
         likeliest = torch.full((*kernels.shape[:2], len(starts)), -torch.inf, dtype=kernels.dtype)
@@ -179,8 +179,8 @@ def delays_of(kernels: Tensor) -> Tensor:
                 variance = noise**2 + strength * envelope.square()
                 likelihood = -0.5 * (variance.log().sum(-1) + (power / variance).sum(-1))  # (E, C, S)
                 likeliest = torch.maximum(likeliest, likelihood.to(likeliest))
-        by_decay.append(likeliest)
-    by_decay = torch.stack(by_decay)  # (D, E, C, S)
+        each_decay.append(likeliest)
+    by_decay = torch.stack(each_decay)  # (D, E, C, S)
     decays = by_decay.amax(-1).sum(-1).argmax(0)  # (E,), one decay for all channels of a type
     chosen = by_decay[decays, torch.arange(len(kernels))]  # (E, C, S)
     return centred_and_clamped(starts[chosen.argmax(-1).to(starts.device)], MAX_DELAY).to(kernels.device)

@@ -42,6 +42,8 @@ class TemplateDetector(EventModel):
     `fit_verifier` trains, `detect` gives events, `frame_scores` the maps that the `events` room decodes.
     """
 
+    taps: Tensor
+
     def __init__(
         self,
         bank: EventTemplateBank,

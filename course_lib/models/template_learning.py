@@ -129,7 +129,7 @@ def expectation_maximisation(
 
 def _anchor(bank: EventTemplateBank, taps, data, labels, timings, reach: float = 10.0) -> None:
     """Move each type's kernel by the median distance of its found onsets from the labelled ones."""
-    distances = [[] for _ in range(bank.num_events)]
+    distances: list[list[float]] = [[] for _ in range(bank.num_events)]
     for row, times, found in zip(
         labels, timings, make_pursuit(bank, taps, COARSE_WARPS, refits=0)(data, 10.0), strict=True
     ):

@@ -69,7 +69,7 @@ class TransformerClassifier(nn.Module):
         self.norm = sl.LayerNorm(embed_dim) if norm == "pre" else sl.Identity()
         self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(embed_dim, num_classes))
 
-    def forward(self, x: Tensor, return_weights: bool = False):
+    def forward(self, x: Tensor, return_weights: bool = False) -> Tensor | tuple[Tensor, list[Tensor]]:
         """Logits; with `return_weights` a pair (logits, one (B, num_heads, N + 1, N + 1) for each block).
 
         Row 0 of the weights is the CLS token's look at itself and at the N tokens after it.
@@ -78,17 +78,17 @@ class TransformerClassifier(nn.Module):
             raise ValueError(f"x: expected real numbers, got {x.dtype}")
         if self.takes_waveforms and (x.dim() != 3 or x.shape[1] != 1 or not x.shape[2]):
             raise ValueError(f"x: expected (B, 1, samples), got {tuple(x.shape)}: one channel, time last")
-        features = self.features(x.to(self.classifier[-1].weight.dtype))  # (B, N, embed_dim)
+        features = self.features(x.to(next(self.parameters()).dtype))  # (B, N, embed_dim)
         return self.classify_features(features, return_weights)
 
-    def classify_features(self, features: Tensor, return_weights: bool = False):
+    def classify_features(self, features: Tensor, return_weights: bool = False) -> Tensor | tuple[Tensor, list[Tensor]]:
         """What `forward` returns, from what `features` made of its input: (B, N, embed_dim)."""
-        features = features.to(self.classifier[-1].weight.dtype)  # in full precision under autocast too
+        features = features.to(next(self.parameters()).dtype)  # in full precision under autocast too
         tokens = self.tokens.layer(Sequence.of(features))  # (B, N + 1, embed_dim)
         weights = []
         for block in self.encoder:
             if return_weights:
-                weights.append(block.weights(tokens))
+                weights.append(block.weights(tokens))  # type: ignore[operator]
             tokens = block.layer(tokens)
         logits = self.classifier(self.norm.layer(tokens).values[:, 0])
         return (logits, weights) if return_weights else logits
@@ -104,12 +104,14 @@ class DeeplySupervised(nn.Module):
     def __init__(self, model: TransformerClassifier):
         super().__init__()
         self.model = model
-        self.auxiliary = nn.Linear(model.classifier[-1].in_features, model.classifier[-1].out_features)
+        last = model.classifier[-1]
+        assert isinstance(last, nn.Linear)
+        self.auxiliary = nn.Linear(last.in_features, last.out_features)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         tokens = self.model.features(x)  # (B, N, embed_dim)
         logits = self.model.classify_features(tokens)
-        return (logits, self.auxiliary(tokens.float().mean(dim=1))) if self.training else logits
+        return (logits, self.auxiliary(tokens.float().mean(dim=1))) if self.training else logits  # type: ignore[return-value]
 
 
 class InTraining(nn.Module):

@@ -225,7 +225,14 @@ def test_a_stream_that_has_ended_takes_no_more_until_reset(spike_model, spikes):
     assert live.flush().times.tolist() == [50.0]
 
 
-@pytest.mark.parametrize(("options", "message"), [({"window": 4001}, "multiples of 10"), ({"margin": 2000}, "margin")])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"window": 4001}, "multiples.*timing_resolution_samples=10, got 4001"),
+        ({"margin": 2000}, "margin: expected"),
+        ({"margin": 305}, "multiples"),
+    ],
+)
 def test_bad_windows_are_named(spike_model, options, message):
     with pytest.raises(ValueError, match=message):
         LiveDetector(spike_model, **options)
