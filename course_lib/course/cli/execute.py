@@ -37,12 +37,18 @@ class Execution:
 
 
 def execute(
-    notebook: nbformat.NotebookNode, folder: Path, *, environment: dict[str, str] | None = None, timeout: int = 300
+    notebook: nbformat.NotebookNode,
+    folder: Path,
+    *,
+    environment: dict[str, str] | None = None,
+    timeout: int = 300,
+    stop: threading.Event | None = None,
 ) -> Execution:
     """Run all cells of `notebook` in a fresh kernel that stands in `folder`; stops at the first error.
 
     environment: variables added to this process's own; OMP_NUM_THREADS is 1 unless set there, since two notebooks that
     share two cores with two threads each take ten times as long.  timeout: seconds a cell may take.
+    stop: once it is set, by another thread, the kernel is killed, which is an error of the notebook.
     """
     env = os.environ | {"OMP_NUM_THREADS": "1"} | (environment or {})
     client = NotebookClient(
@@ -52,37 +58,37 @@ def execute(
         resources={"metadata": {"path": str(folder)}},
         extra_arguments=["--IPKernelApp.log_level=40"],  # errors only: a kernel's start is no news
     )
-    memory = _PeakMemory(client)
+    watch = _Watch(client, stop or threading.Event())
     error = ""
     start = time.perf_counter()
-    with memory:
+    with watch:
         try:
             client.execute(env=env)
         except CellExecutionError as failure:
             error = f"{failure.ename}: {failure.evalue}".splitlines()[0]
         except Exception as failure:  # noqa: BLE001  a dead kernel, a time-out: one notebook's trouble, not the course's
             error = f"{type(failure).__name__}: {failure}".splitlines()[0]
-    return Execution(notebook, time.perf_counter() - start, memory.peak, error)
+    return Execution(notebook, time.perf_counter() - start, watch.peak, error)
 
 
-class _PeakMemory:
-    """Samples the resident memory of a client's kernel and its children on a thread of its own."""
+class _Watch:
+    """On a thread of its own: samples the memory of a client's kernel and its children, and kills them at `stop`."""
 
-    def __init__(self, client: NotebookClient, interval: float = 0.2):
-        self.client, self.interval, self.peak = client, interval, 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
+    def __init__(self, client: NotebookClient, stop: threading.Event, interval: float = 0.2):
+        self.client, self.stop, self.interval, self.peak = client, stop, interval, 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
 
-    def __enter__(self) -> "_PeakMemory":
+    def __enter__(self) -> "_Watch":
         self._thread.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._stop.set()
+        self._ended.set()
         self._thread.join()
 
-    def _sample(self) -> None:
-        while not self._stop.wait(self.interval):
+    def _look(self) -> None:
+        while not self._ended.wait(self.interval):
             pid = getattr(getattr(self.client.km, "provisioner", None), "pid", None)
             if not pid:
                 continue
@@ -90,5 +96,8 @@ class _PeakMemory:
                 kernel = psutil.Process(pid)
                 family = [kernel, *kernel.children(recursive=True)]
                 self.peak = max(self.peak, sum(process.memory_info().rss for process in family))
+                if self.stop.is_set():
+                    for process in family:
+                        process.kill()
             except psutil.Error:  # a process ended between two questions
                 continue

@@ -1,10 +1,16 @@
 """The learner's copy of a notebook: the same cells, with the solutions taken out."""
 
+from __future__ import annotations
+
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import nbformat
-
+from course_lib.files import replacing
 from course_lib.paths import NOTEBOOKS, work_dir
+
+if TYPE_CHECKING:  # nbformat takes two seconds to import, and every notebook that has a check imports this file
+    import nbformat
 
 BEGIN = "### BEGIN " + "SOLUTION"  # in two pieces, so that this file itself carries no marker
 END = "### END " + "SOLUTION"
@@ -58,6 +64,8 @@ def learner_copy(path: Path) -> nbformat.NotebookNode:
 
     Raises ValueError, naming the cell, where solution markers do not pair.
     """
+    import nbformat
+
     notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type != "code":
@@ -73,14 +81,19 @@ def learner_copy(path: Path) -> nbformat.NotebookNode:
 def write_learner_copy(path: Path) -> tuple[Path, bool]:
     """Write the learner's copy of the notebook at `path` into the learner's folder; an existing file is left alone.
 
+    The copy is whole or not there at all, also where the disk is full or the process is killed.
     Returns the copy's path and whether it was written now.
     """
+    import nbformat
+
     target = work_dir() / path.name
     target.parent.mkdir(parents=True, exist_ok=True)
     text = nbformat.writes(learner_copy(path))
     try:
-        with open(target, "x", encoding="utf-8", newline="\n") as file:
-            file.write(text if text.endswith("\n") else text + "\n")
+        with replacing(target) as temporary:
+            if os.path.lexists(target):  # a link that leads nowhere is the learner's, too
+                raise FileExistsError(target)
+            temporary.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8", newline="\n")
     except FileExistsError:
         return target, False
     return target, True

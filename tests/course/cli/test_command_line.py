@@ -1,6 +1,7 @@
 """`python -m course_lib`: what each command prints, writes and returns."""
 
 import csv
+import signal
 import subprocess
 import sys
 import time
@@ -8,6 +9,7 @@ import time
 import nbformat
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
@@ -131,6 +133,80 @@ class TestRun:
     def test_unknown_number(self, notebooks, capsys):
         assert run("run", "2", "9") == 1
         assert "there is no notebook '9'; there are: 02, 03" in capsys.readouterr().err
+
+    def test_runs_again_over_its_own_files(self, notebooks, tmp_path):
+        output = tmp_path / "out"
+        for _ in range(2):
+            assert run("run", "3", "--output", str(output)) == 1
+        assert {path.name for path in output.iterdir()} == {"03_breaks.ipynb", "course.csv", ".written.json"}
+
+    @pytest.mark.parametrize("name", ["03_breaks.ipynb", "course.csv"])
+    @pytest.mark.parametrize("kind", ["theirs", "changed since", "theirs, with our list", "link"])
+    def test_never_writes_over_a_file_that_it_did_not_write(self, notebooks, tmp_path, capsys, name, kind):
+        output = tmp_path / "out"
+        mine = output / name
+        if kind == "changed since":
+            assert run("run", "3", "--output", str(output)) == 1
+        output.mkdir(exist_ok=True)
+        if kind == "theirs, with our list":
+            (output / ".written.json").write_text("[1, 2")
+        if kind == "link":
+            mine.symlink_to(tmp_path / "elsewhere")
+        else:
+            mine.write_text("my notes")
+        assert run("run", "3", "--output", str(output)) == 1
+        assert f"{name} is there" in capsys.readouterr().err
+        assert mine.is_symlink() if kind == "link" else mine.read_text() == "my notes"
+
+    def test_file_that_comes_while_the_notebook_runs_is_left_alone(self, notebooks, tmp_path, capsys):
+        notebook = nbformat.read(notebooks / "02_works.ipynb", as_version=4)
+        mine = tmp_path / "out" / "02_works.ipynb"
+        notebook.cells[0].source = f"import pathlib; pathlib.Path({str(mine)!r}).write_text('mine')"
+        nbformat.write(notebook, notebooks / "02_works.ipynb")
+        assert run("run", "2", "--output", str(tmp_path / "out")) == 1
+        assert mine.read_text() == "mine" and "02_works.ipynb is there" in capsys.readouterr().err
+
+    def test_full_disk_is_said_in_one_line(self, notebooks, tmp_path, capsys, monkeypatch):
+        def full(*names):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("os.replace", full)
+        assert run("run", "3", "--output", str(tmp_path / "out")) == 1
+        assert "No space left on device" in capsys.readouterr().err
+        assert list((tmp_path / "out").iterdir()) == []
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has another Ctrl-C")
+    def test_interruption_stops_running_and_waiting_notebooks_and_keeps_the_table(self, notebooks, tmp_path):
+        """Notebook 03 ends at once, 04 and 05 run for a minute, 06 waits."""
+        (notebooks / "02_works.ipynb").unlink()
+        pids = tmp_path / "pids"
+        pids.mkdir()
+        for number in ("04", "05", "06"):
+            source = f"import os, pathlib, subprocess, time\npathlib.Path({str(pids)!r}, str(os.getpid())).touch()\n"
+            source += (
+                f"child = subprocess.Popen(['sleep', '60'])\npathlib.Path({str(pids)!r}, str(child.pid)).touch()\n"
+            )
+            notebook = new_notebook(cells=[new_code_cell(source + "time.sleep(60)")])
+            nbformat.write(notebook, notebooks / f"{number}_long.ipynb")
+        code = "import pathlib, sys; from course_lib.__main__ import main\n"
+        code += "from course_lib.course.exercises import learner; learner.NOTEBOOKS = pathlib.Path(sys.argv[1])\n"
+        code += "sys.exit(main(['run', '--all', '--output', sys.argv[2]]))"
+        output = tmp_path / "out"
+        command = [sys.executable, "-c", code, str(notebooks), str(output)]
+        course = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+        end = time.monotonic() + 60
+        while len(list(pids.iterdir())) < 4 and time.monotonic() < end:
+            time.sleep(0.1)
+        start = time.monotonic()
+        course.send_signal(signal.SIGINT)
+        errors = course.communicate(timeout=50)[1]
+        assert course.returncode == 130 and time.monotonic() - start < 20
+        assert "1 of 4 notebooks were done" in errors and "Traceback" not in errors
+        with open(output / "course.csv", newline="") as file:
+            assert [row["notebook"] for row in csv.DictReader(file)] == ["03_breaks"]
+        running = [int(path.name) for path in pids.iterdir() if psutil.pid_exists(int(path.name))]
+        assert len(list(pids.iterdir())) == 4
+        assert [pid for pid in running if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE] == []
 
     @pytest.mark.parametrize(
         ("source", "error"),

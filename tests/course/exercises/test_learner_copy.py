@@ -1,5 +1,9 @@
 """Learner copies: the solution is gone, everything else is as it was, and no file of a learner is written over."""
 
+import os
+import subprocess
+import sys
+
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -94,6 +98,56 @@ def test_learners_file_is_never_written_over(notebook):
     path.write_text("mine")
     assert write_learner_copy(notebook) == (path, False)
     assert path.read_text() == "mine"
+
+
+def test_copy_is_whole_or_not_there(notebook, tmp_path, monkeypatch):
+    """A full disk shows itself at the write, at the flush or at the rename; a kill leaves what stood there then."""
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    for step in ("fsync", "replace"):
+        with monkeypatch.context() as patched:
+            patched.setattr(os, step, full)
+            with pytest.raises(OSError, match="No space left"):
+                write_learner_copy(notebook)
+        assert list((tmp_path / "work").iterdir()) == []
+    code = "import os, sys, pathlib; from course_lib.course.exercises import learner\n"
+    code += "os.replace = lambda *names: os._exit(9)\nlearner.write_learner_copy(pathlib.Path(sys.argv[1]))"
+    assert subprocess.run([sys.executable, "-c", code, str(notebook)]).returncode == 9
+    assert not (tmp_path / "work" / notebook.name).exists()
+    path, written = write_learner_copy(notebook)
+    assert written and list((tmp_path / "work").iterdir()) == [path]
+
+
+def test_limit_on_the_size_of_files_leaves_no_half(notebook, tmp_path):
+    resource = pytest.importorskip("resource")
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))  # noqa: E731
+    code = "import signal, sys, pathlib; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+    code += "from course_lib.course.exercises import learner; learner.write_learner_copy(pathlib.Path(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-Bc", code, str(notebook)], preexec_fn=limit, capture_output=True, text=True
+    )
+    assert done.returncode == 1 and "File too large" in done.stderr
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_link_of_the_learner_is_left_alone(notebook, tmp_path):
+    target = tmp_path / "work" / notebook.name
+    target.parent.mkdir()
+    try:
+        target.symlink_to(tmp_path / "nowhere.ipynb")
+    except OSError:
+        pytest.skip("this account may not make links")
+    assert write_learner_copy(notebook) == (target, False)
+    assert target.is_symlink()
+
+
+def test_a_check_does_not_pay_for_reading_notebooks():
+    """nbformat takes seconds to import; every kernel that runs a check would."""
+    code = "import sys; from course_lib.course import check; check.rms; print('nbformat' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_broken_notebook_leaves_no_copy(notebook, tmp_path):
