@@ -4,8 +4,9 @@ import errno
 import hashlib
 import os
 import stat
-import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path, PurePosixPath
@@ -15,6 +16,7 @@ import requests
 
 from course_lib import paths
 from course_lib.data.audio import DataError, Problem, listing
+from course_lib.files import temporary_beside
 
 MANIFEST = resources.files("course_lib.data") / "manifests" / "esc10.sha256"
 COMMIT = "553c8f1743b9dba6b282e1323c3ca8fa76923448"
@@ -45,10 +47,9 @@ def fetch_esc10(
         return target
     url = f"{base_url.rstrip('/')}/{COMMIT}.zip"
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetch-") as temporary:
-            archive = _download(url, Path(temporary), target, retries, progress)
-            unpacked = Path(temporary) / "unpacked"
+        with temporary_beside(target) as temporary:
+            archive = _download(url, temporary, target, retries, progress)
+            unpacked = temporary / "unpacked"
             _unpack(archive, unpacked, members)
             _put_in_place(unpacked, target, members)
     except OSError as error:
@@ -83,19 +84,32 @@ def _download(url: str, folder: Path, target: Path, retries: int, progress: bool
 
 def _unpack(archive: Path, folder: Path, members: dict[str, str]) -> None:
     """Write the manifest's members, and README and licence beside them; refuse an archive whose paths lead outside."""
+    with _damage_named():
+        content = zipfile.ZipFile(archive)
+    with content:
+        for info in content.infolist():
+            name = _inner_name(info)
+            wanted = name in members or (name.count("/") == 0 and name.upper().startswith(("README", "LICENSE")))
+            if info.is_dir() or not wanted:
+                continue
+            if info.file_size > LARGEST_MEMBER:
+                raise DataError(f"archive: {name} would take {info.file_size:,} bytes, refused")
+            with _damage_named():
+                data = content.read(info)
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(path, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+
+
+@contextmanager
+def _damage_named() -> Iterator[None]:
+    """DataError where an archive cannot be read: zipfile and each of its decompressors have errors of their own."""
     try:
-        with zipfile.ZipFile(archive) as content:
-            for info in content.infolist():
-                name = _inner_name(info)
-                wanted = name in members or (name.count("/") == 0 and name.upper().startswith(("README", "LICENSE")))
-                if info.is_dir() or not wanted:
-                    continue
-                if info.file_size > LARGEST_MEMBER:
-                    raise DataError(f"archive: {name} would take {info.file_size:,} bytes, refused")
-                path = folder / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content.read(info))
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+        yield
+    except Exception as error:
         raise DataError(f"archive: the download is truncated or damaged ({error}): run the command again") from error
 
 

@@ -14,9 +14,10 @@ import soundfile
 
 from course_lib import paths
 from course_lib.data.audio import AudioData, DataError, Problem, check_format, listing
-from course_lib.data.cache import cached_array
+from course_lib.data.cache import Append, cached_array
 from course_lib.data.download import check_members, fetch_esc10, read_manifest
 from course_lib.data.folder import decode, fingerprint
+from course_lib.files import read_text
 
 CLASSES = (
     "dog bark",
@@ -75,24 +76,23 @@ def load_esc10(
         raise FileNotFoundError(f"ESC-10 was not found under {looked}: {HOW_TO_GET}")
     folder, layout = found
     if layout == "ESC-50":
-        files, labels, check = *_esc50_files(folder), []
+        (files, labels), manifest = _esc50_files(folder), {}
     else:
         manifest = read_manifest()
-        files, labels, check = list(manifest), [CLASSES.index(_class_name(file)) for file in manifest], manifest
+        files, labels = list(manifest), [CLASSES.index(_class_name(file)) for file in manifest]
 
-    def build(append) -> dict:
-        problems = check_esc50(folder, files) if layout == "ESC-50" else check_members(folder, check)
-        _raise_for(folder, problems)
+    def build(append: Append) -> dict:
+        _raise_for(folder, check_members(folder, manifest) if manifest else check_esc50(folder, files))
         durations = []
         for file, clip in zip(files, decode(folder, files, sample_rate, duration, workers, progress), strict=True):
-            if clip.samples is None:
-                raise DataError(f"{folder}: {file}: {clip.problem}")
+            if isinstance(clip, str):
+                raise DataError(f"{folder}: {file}: {clip}")
             append(clip.samples[None])
             durations.append(clip.seconds)
         return {"durations": durations}
 
     identity = {"set": "ESC-10", "at": str(folder), "sample_rate": int(sample_rate), "duration": float(duration)}
-    signals, metadata = cached_array("esc10", identity, [fingerprint(folder, files), check, labels], build, cache)
+    signals, metadata = cached_array("esc10", identity, [fingerprint(folder, files), manifest, labels], build, cache)
     stems = [Path(file).stem.split("-") for file in files]  # fold, Freesound id, take, (ESC-50's class)
     return AudioData(
         signals=signals,
@@ -156,12 +156,12 @@ def _class_name(file: str) -> str:
 
 def _esc50_files(folder: Path) -> tuple[list[str], list[int]]:
     """The ten classes' files and labels by ESC-50's table; DataError where it does not list 10 × 40 clips."""
-    with open(folder / "meta" / "esc50.csv", newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row.get("esc10", "").strip().lower() in ("true", "1")]
     try:
+        table = csv.DictReader(read_text(folder / "meta" / "esc50.csv").splitlines())
+        rows = [row for row in table if (row.get("esc10") or "").strip().lower() in ("true", "1")]
         chosen = sorted((ESC50_NAMES.index(row["category"]), row["filename"], row["fold"]) for row in rows)
-    except (ValueError, KeyError) as error:
-        raise DataError(f"{folder}/meta/esc50.csv: unknown class or missing column: {error}") from error
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise DataError(f"{folder}/meta/esc50.csv: not UTF-8, unknown class or missing column: {error}") from error
     counts = np.bincount([label for label, _, _ in chosen], minlength=10)
     if len(chosen) != 400 or (counts != 40).any():
         message = f"expected 10 classes of 40 clips marked esc10, got {len(chosen)} clips ({counts.tolist()} per class)"

@@ -1,6 +1,8 @@
 """Any folder of recordings with one sub-folder per class, read into one array."""
 
+import contextlib
 import hashlib
+import io
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +15,11 @@ import soxr
 from tqdm import tqdm
 
 from course_lib.data.audio import AudioData, DataError, Problem, check_format, listing, pad_or_cut
-from course_lib.data.cache import cached_array
+from course_lib.data.cache import Append, cached_array
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 SILENCE = 1e-4  # peak-to-peak; -80 dB of full scale
+BLOCK = 4096  # frames decoded at once: where a file is damaged, the block is lost
 MARGIN = 0.1  # seconds read beyond the cut, so that the resampling filter sees what follows
 
 
@@ -33,8 +36,10 @@ def load_audio_folder(
 
     sample_rate: Hz.  duration: seconds of each clip; shorter recordings get zeros on the right, longer ones are cut.
     on_error: "skip" leaves bad files out and lists them in `report`; "raise" raises one DataError that lists them all.
-    Bad are files that cannot be read, are empty, have no samples, are silent (peak to peak under 1e-4 in the clip),
-    hold NaN or infinity, repeat an earlier file's samples, or lie where no class is.  Hidden files are passed over.
+    Bad are files that cannot be read, are empty, have no samples, are silent throughout (peak to peak under 1e-4), hold
+    NaN or infinity, repeat an earlier clip's samples, lie where no class is, or have a name that is not UTF-8.
+    Hidden files are passed over.  Links to files and to class folders are followed, wherever they lead.
+    Channels that cancel one another are not averaged: the loudest is taken.
     cache: keep the result in the cache folder; it is made again when a file's path, size, time or a parameter changes.
     workers: files decoded at once, by default one per core up to 8.
 
@@ -47,14 +52,14 @@ def load_audio_folder(
     root = Path(path).expanduser().resolve()
     files, strays = _scan(root)
 
-    def build(append) -> dict:
-        report, kept, durations, seen = list(strays), [], [], {}
+    def build(append: Append) -> dict:
+        report, kept, durations = list(strays), [], []
+        seen: dict[str, str] = {}
         for file, clip in zip(files, decode(root, files, sample_rate, duration, workers, progress), strict=True):
-            reason = clip.problem
-            if reason is None and clip.digest in seen:
-                reason = f"duplicate: same samples as {seen[clip.digest]}"
-            if reason is not None:
-                report.append(Problem(file, reason))
+            if isinstance(clip, Clip) and clip.digest in seen:
+                clip = f"duplicate: same samples as {seen[clip.digest]}"
+            if isinstance(clip, str):
+                report.append(Problem(file, clip))
                 continue
             seen[clip.digest] = file
             append(clip.samples[None])
@@ -80,7 +85,7 @@ def load_audio_folder(
         labels=np.array([index[_class_of(file)] for file in found["files"]], dtype=np.int64),
         classes=tuple(found["classes"]),
         sample_rate=int(sample_rate),
-        name=root.name,
+        name=_readable(root.name),
         folds=None,
         groups=None,
         files=tuple(found["files"]),
@@ -91,18 +96,20 @@ def load_audio_folder(
 
 @dataclass(frozen=True)
 class Clip:
-    """One decoded file: (samples,) float32 at the asked rate and length, or the reason why there is none."""
+    """One decoded file.  samples: (samples,) float32 at the asked rate and length.  seconds: what the whole file lasts.
 
-    samples: np.ndarray | None = None
-    seconds: float = 0.0
-    digest: str = ""
-    problem: str | None = None
+    digest: of the samples before they were resampled; of the whole file where the clip is silent.
+    """
+
+    samples: np.ndarray
+    seconds: float
+    digest: str
 
 
 def decode(
     root: Path, files: Iterable[str], sample_rate: int, duration: float, workers: int | None, progress: bool
-) -> Iterator[Clip]:
-    """Read files (relative to `root`) several at once; give a Clip for each, in order, with its problem if any."""
+) -> Iterator[Clip | str]:
+    """Read files (relative to `root`) several at once; give each one's Clip, in order, or why there is none."""
     files = list(files)
     workers = workers or min(8, os.cpu_count() or 1)
     chunk = 8 * workers  # bounds the clips that wait in memory
@@ -114,28 +121,99 @@ def decode(
                 yield clip
 
 
-def read_clip(path: Path, sample_rate: int, duration: float) -> Clip:
-    """Read one file as mono at `sample_rate`, `duration` seconds long."""
+def read_clip(path: Path, sample_rate: int, duration: float) -> Clip | str:
+    """Read one file as mono at `sample_rate`, `duration` seconds long; where that cannot be done, say why not.
+
+    The file is decoded to its end, once: headers are missing, wrong or estimated too often to tell how long it is, and
+    a file that begins with silence is silent only where no sound follows.
+    """
+    rate, wanted, total, quiet, whole = 0, 1, 0, True, hashlib.blake2b(digest_size=16)
+    kept: list[np.ndarray] = []
     try:
+        if not path.is_file() and path.exists():
+            return "not a regular file"
         if path.stat().st_size == 0:
-            return Clip(problem="empty: the file has 0 bytes")
-        with soundfile.SoundFile(path) as file:
-            rate, frames = file.samplerate, file.frames
-            samples = file.read(int(np.ceil((duration + MARGIN) * rate)), dtype="float32", always_2d=True)
+            return "empty: the file has 0 bytes"
+        for rate, block in _blocks(path):
+            wanted = int(np.ceil((duration + MARGIN) * rate))
+            if total < wanted:
+                kept.append(block[: wanted - total])
+            total += len(block)
+            whole.update(block.data)
+            quiet = quiet and bool(np.ptp(block, axis=0).max() < SILENCE)
     except (soundfile.SoundFileError, OSError, RuntimeError) as error:
-        return Clip(problem=f"unreadable: {getattr(error, 'error_string', None) or error}")
-    if len(samples) == 0:
-        return Clip(problem="zero length: the file has no samples")
+        if total < wanted:  # else it is damaged only beyond what is asked for
+            return f"unreadable: {getattr(error, 'error_string', None) or error}"
+    if not kept:
+        return "zero length: the file has no samples"
+    samples = np.concatenate(kept)
     bad = int(np.count_nonzero(~np.isfinite(samples)))
     if bad:
-        return Clip(problem=f"not finite: {bad} samples are NaN or infinite")
+        return f"not finite: {bad} samples are NaN or infinite"
+    if quiet:
+        return f"silent: the signal stays inside {SILENCE:g} of full scale"
+    mono = _mono(samples)
+    resampled = mono if rate == sample_rate else soxr.resample(mono, rate, sample_rate)
+    clip = pad_or_cut(resampled, round(duration * sample_rate))
+    heard = np.ptp(clip) >= SILENCE
+    digest = hashlib.blake2b(mono, digest_size=16, salt=str(rate).encode()) if heard else whole
+    return Clip(clip, total / rate, digest.hexdigest())
+
+
+class _Forward(soundfile.SoundFile):
+    """A sound file read from start to end. After each block soundfile seeks, which fails where no length is stored."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+class _OpenEnd(io.FileIO):
+    """A file that claims to be 64 times as long as it is.
+
+    Where an MP3 does not say how long it is, libsndfile takes its first frame's bit rate for all, and stops there.
+    """
+
+    claimed = False
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self.claimed = (offset, whence) == (0, io.SEEK_END)
+        return super().seek(offset, whence)
+
+    def tell(self) -> int:
+        return super().tell() * (64 if self.claimed else 1)
+
+
+def _blocks(path: Path) -> Iterator[tuple[int, np.ndarray]]:
+    """(sample rate, (frames, channels) float32), block by block, to where the file ends, whatever its header says."""
+    name = os.fsencode(path) if os.name == "posix" else path  # also where a folder's name is no UTF-8
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(_Forward(name))
+        if file.format == "MP3" and not _says_how_long(path):
+            file = stack.enter_context(_Forward(stack.enter_context(_OpenEnd(path))))
+        while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
+            yield file.samplerate, block
+
+
+def _says_how_long(path: Path) -> bool:
+    """Whether an MP3's first frame states the number of frames."""
+    with open(path, "rb") as file:
+        tag = file.read(10)  # "ID3", version, flags, and a length in four bytes of seven bits
+        length = sum((byte & 127) << shift for byte, shift in zip(tag[6:], (21, 14, 7, 0), strict=False))
+        file.seek(10 + length if tag.startswith(b"ID3") else 0)
+        first = file.read(2048)
+    return any(mark in first for mark in (b"Xing", b"Info", b"VBRI"))
+
+
+def _mono(samples: np.ndarray) -> np.ndarray:
+    """(frames, channels) to (frames,): the channels' mean; where they cancel one another, the loudest channel.
+
+    They do where the mean has less than a tenth of the power that it would have of unrelated channels.
+    """
     mono = samples.mean(axis=1, dtype=np.float32)
-    digest = hashlib.blake2b(mono, digest_size=16, salt=str(rate).encode()).hexdigest()
-    length = round(duration * sample_rate)
-    clip = pad_or_cut(mono if rate == sample_rate else soxr.resample(mono, rate, sample_rate), length)
-    if np.ptp(clip) < SILENCE:
-        return Clip(problem=f"silent: within {duration:g} s the signal stays inside {SILENCE:g} of full scale")
-    return Clip(samples=clip, seconds=max(frames, len(samples)) / rate, digest=digest)
+    powers = np.square(samples, dtype=np.float64).mean(axis=0)  # (channels,)
+    if np.square(mono, dtype=np.float64).mean() < 0.1 * powers.sum() / len(powers) ** 2:
+        return np.ascontiguousarray(samples[:, powers.argmax()])
+    return mono
 
 
 def fingerprint(root: Path, files: Iterable[str]) -> list[tuple[str, int, int]]:
@@ -154,31 +232,39 @@ def _scan(root: Path) -> tuple[list[str], list[Problem]]:
     """The audio files `class/name`, sorted, and what lies where it should not."""
     if not root.is_dir():
         raise FileNotFoundError(f"path: expected a folder with one sub-folder per class, got {root}: no such folder")
-    files, strays = [], []
+    files: list[str] = []
+    strays: list[Problem] = []
     for entry in sorted(root.iterdir()):
         if entry.name.startswith((".", "__")):
             continue
         if not entry.is_dir():
             if entry.suffix.lower() in SUFFIXES:
-                strays.append(Problem(entry.name, "lies beside the class folders: which class?"))
+                strays.append(Problem(_readable(entry.name), "lies beside the class folders: which class?"))
             continue
         before = len(files)
         for inner in sorted(entry.iterdir()):
             relative = f"{entry.name}/{inner.name}"
             if inner.name.startswith("."):
                 continue
-            if inner.is_dir():
+            if relative != _readable(relative):
+                strays.append(Problem(_readable(relative), "the name is not UTF-8: rename it"))
+            elif inner.is_dir():
                 strays.append(Problem(relative, "folder inside a class folder: expected files only"))
             elif inner.suffix.lower() in SUFFIXES:
                 files.append(relative)
             else:
                 strays.append(Problem(relative, f"not one of {', '.join(SUFFIXES)}"))
         if len(files) == before:
-            strays.append(Problem(entry.name, "class left out: no audio file in this folder"))
+            strays.append(Problem(_readable(entry.name), "class left out: no audio file in this folder"))
     if not files:
         advice = f"expected one sub-folder per class with {', '.join(SUFFIXES)} files in it"
         raise DataError(f"{root}: {advice}, found none\n{listing(strays)}".rstrip())
     return files, strays
+
+
+def _readable(name: str) -> str:
+    """The name with bytes that are no UTF-8 written out, so that it can be printed and stored."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _class_of(file: str) -> str:

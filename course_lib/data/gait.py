@@ -5,6 +5,7 @@ A reader gives what `make_event_stream` gives: data (T, C), a sample rate, and e
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from course_lib.data.audio import DataError
+from course_lib.files import read_text
 
 SAMPLE_RATE = 204.8  # Hz
 FEET = ("left", "right")
@@ -46,6 +48,7 @@ def load_gait_events(folder: Path | str) -> dict[str, GaitRecording]:
     folder: holds imu_sample.csv (two header rows: sensor and axis; an index; one row a sample at 204.8 Hz) and
     stride_events_sample.csv (one row a stride and foot, with the columns foot, ic, pre_ic and tc: samples of the
     stride's initial contact, the one before it and the terminal contact).  What two strides share counts once.
+    Both may be in UTF-8 or UTF-16, with a byte-order mark or not.
     Raises DataError naming the file: missing, not a table of that form, not finite, events outside the recording.
     """
     folder = Path(folder)
@@ -85,6 +88,6 @@ def _read(file: Path, **options) -> pd.DataFrame:
     if not file.is_file():
         raise DataError(f"{file}: no such file; the folder of the gait recordings is expected")
     try:
-        return pd.read_csv(file, **options)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, ValueError) as error:
+        return pd.read_csv(io.StringIO(read_text(file)), **options)
+    except ValueError as error:  # pandas' own and those of encodings among them
         raise DataError(f"{file}: not a table of the expected form ({error})") from error

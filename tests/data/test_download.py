@@ -180,7 +180,7 @@ def test_disk_full(target, manifest, monkeypatch, when):
     if when == "download":
         monkeypatch.setattr("pooch.core.stream_download", full)
     else:
-        monkeypatch.setattr(Path, "write_bytes", full)
+        monkeypatch.setattr(os, "fsync", full)
     with serve(archive()) as server, pytest.raises(OSError, match="no space left") as caught:
         fetch(target, server.url, manifest)
     assert caught.value.errno == errno.ENOSPC and str(target.parent) in str(caught.value)

@@ -126,11 +126,178 @@ def test_duplicate_names_the_file_it_repeats(write, tone):
     assert "a/x.wav" in load(root).report[0].reason
 
 
-def test_clip_that_is_silent_only_where_it_is_cut(write, tone):
-    root = write("a/late.wav", np.concatenate([np.zeros(8000), tone(300)]))
-    write("a/x.wav", tone(400))
-    assert load(root).report[0].file == "a/late.wav"
-    assert len(load(root, duration=2.0)) == 2
+def test_silence_is_judged_on_the_whole_file(write, tone):
+    root = write("a/late.wav", np.concatenate([np.zeros(40_000), tone(300)]))
+    write("a/later.wav", np.concatenate([np.zeros(40_000), tone(500)]))
+    write("a/never.wav", np.zeros(48_000))
+    write("a/offset.wav", np.full(48_000, 0.2))
+    data = load(root)
+    assert data.files == ("a/late.wav", "a/later.wav")  # two clips of zeros, of two recordings
+    assert [problem.file for problem in data.report] == ["a/never.wav", "a/offset.wav"]
+    np.testing.assert_allclose(data.durations, 6.0)
+    write("a/twin.wav", np.concatenate([np.zeros(40_000), tone(500)]))
+    assert "duplicate: same samples as a/later.wav" in str(load(root).report)
+
+
+def test_a_cut_copy_is_a_duplicate(write, tone):
+    root = write("a/long.wav", tone(300, 3.0))
+    write("a/part.wav", tone(300, 2.0))
+    assert load(root).report[0].reason == "duplicate: same samples as a/long.wav"
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+@pytest.mark.parametrize("left", [1.0, 0.9])
+def test_channels_that_cancel_are_not_averaged(write, tone, channels, left):
+    wave = np.zeros((8000, channels), np.float32)
+    wave[:, 0], wave[:, 1] = left * tone(500), -tone(500)
+    data = load(write("a/x.wav", wave, subtype="FLOAT"))
+    np.testing.assert_array_equal(np.abs(data.signals[0, 0]), np.abs(wave[:, 1]))
+
+
+@pytest.mark.parametrize("channels", [2, 8, 32])
+def test_unrelated_channels_are_averaged(write, channels):
+    wave = 0.1 * np.random.default_rng(0).standard_normal((8000, channels)).astype(np.float32)
+    data = load(write("a/x.wav", wave, subtype="FLOAT"))
+    np.testing.assert_allclose(data.signals[0, 0], wave.mean(axis=1), atol=1e-6)
+    wave[:, 1:] = 0  # one channel speaks
+    data = load(write("a/x.wav", wave, subtype="FLOAT"))
+    np.testing.assert_allclose(data.signals[0, 0], wave.mean(axis=1), atol=1e-6)
+
+
+def rewrite(path, change):
+    raw = bytearray(path.read_bytes())
+    path.write_bytes(change(raw) or raw)
+
+
+def no_length(raw):
+    """STREAMINFO of a FLAC that was streamed: total samples, 36 bits, are 0."""
+    raw[21] &= 0xF0
+    raw[22:26] = bytes(4)
+
+
+def no_first_frame(raw):
+    """An MP3 without the frame that holds the Info or Xing header."""
+    return raw[raw.find(raw[:2], 4) :]
+
+
+def tagged(raw):
+    """An MP3 with an ID3 tag that is longer than what is searched for the header."""
+    return b"ID3\x04\x00\x00" + bytes([0, 1, 0, 0]) + bytes(1 << 14) + raw
+
+
+@pytest.mark.parametrize("seconds", [0.5, 0.9, 1.5, 6.0])
+@pytest.mark.parametrize(
+    ("suffix", "change"),
+    [
+        ("flac", lambda raw: None),
+        ("flac", no_length),
+        ("mp3", lambda raw: None),
+        ("mp3", no_first_frame),
+        ("mp3", tagged),
+        ("mp3", lambda raw: tagged(no_first_frame(raw))),
+        ("wav", lambda raw: raw.__setitem__(slice(40, 44), b"\xff" * 4)),
+    ],
+    ids=[
+        "flac",
+        "flac without length",
+        "mp3",
+        "mp3 without header",
+        "tagged",
+        "tagged, no header",
+        "wav without length",
+    ],
+)
+def test_the_length_is_what_is_decoded(write, tone, seconds, suffix, change):
+    root = write(f"a/x.{suffix}", tone(500, seconds) + tone(1500, seconds))
+    rewrite(root / "a" / f"x.{suffix}", change)
+    data = load(root)
+    assert data.report == () and data.durations[0] == pytest.approx(seconds, abs=0.25 if "mp3" in suffix else 1e-3)
+    heard = data.signals[0, 0, : int(min(seconds, 1.0) * 8000) - 400]
+    assert np.sqrt(np.mean(heard**2)) == pytest.approx(0.5, rel=0.2)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "mp3", "flac", "ogg"])
+@pytest.mark.parametrize("share", [0.3, 0.7])
+def test_a_file_cut_short_is_read_as_far_as_it_goes_or_reported(write, suffix, share):
+    noise = 0.1 * np.random.default_rng(0).standard_normal(80_000)
+    root = write(f"a/x.{suffix}", noise)
+    write("a/whole.wav", noise[::-1])
+    rewrite(root / "a" / f"x.{suffix}", lambda raw: raw[: int(len(raw) * share)])
+    data = load(root)
+    if len(data) == 2:
+        assert data.durations[1] == pytest.approx(10 * share, abs=0.6)
+        assert np.abs(data.signals[1]).reshape(8, -1).max(axis=1).min() > 0.05  # the second asked for is all there
+    else:
+        assert data.report[0].file == f"a/x.{suffix}"
+    assert len(data) + len(data.report) == 2 and (suffix == "ogg" or len(data) == 2)
+
+
+@pytest.mark.parametrize("damage", ["start", "middle"])
+@pytest.mark.parametrize("suffix", ["mp3", "flac", "ogg"])
+def test_a_damaged_file_stops_nobody(write, tone, suffix, damage):
+    root = write(f"a/x.{suffix}", 0.1 * np.random.default_rng(0).standard_normal(80_000))
+    write("a/whole.wav", tone(300))
+    start = 0 if damage == "start" else 20_000
+    rewrite(root / "a" / f"x.{suffix}", lambda raw: raw.__setitem__(slice(start, start + 2000), bytes(2000)))
+    data = load(root)
+    assert "a/whole.wav" in data.files and len(data) + len(data.report) == 2
+
+
+def test_memory_does_not_grow_with_the_recording(write, tone, monkeypatch):
+    monkeypatch.setattr("course_lib.data.folder.BLOCK", 1000)
+    wave = np.random.default_rng(0).uniform(-0.5, 0.5, (20_500, 2)).astype(np.float32)
+    data = load(write("a/x.wav", wave, subtype="FLOAT"))
+    np.testing.assert_array_equal(data.signals[0, 0], wave[:8000].mean(axis=1))
+    assert data.durations[0] == 20_500 / 8000
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file names of bytes")
+@pytest.mark.parametrize("where", ["file", "class folder", "beside the classes", "above"])
+def test_a_name_that_is_no_utf8(write, tone, tmp_path, where):
+    root = write("a/one.wav", tone(300))
+    write("b/two.wav", tone(500))
+    try:
+        if where == "file":
+            os.rename(root / "b" / "two.wav", os.fsencode(root / "b") + b"/tw\xe9.wav")
+        elif where == "class folder":
+            os.rename(root / "b", os.fsencode(root) + b"/b\xe9")
+        elif where == "beside the classes":
+            os.rename(root / "b" / "two.wav", os.fsencode(root) + b"/tw\xe9.wav")
+        else:
+            root = root.rename(os.fsdecode(os.fsencode(tmp_path) + b"/s\xe9"))
+    except OSError:
+        pytest.skip("no such names on this file system")
+    data, again = load(root), load(root)
+    if where == "above":
+        assert len(data) == 2 and data.report == ()
+    else:
+        assert data.files == ("a/one.wav",) and any("\\udce9" in problem.file for problem in data.report)
+    text = "\n".join([data.describe(), *data.files, *data.classes, *map(str, data.report)])
+    assert text.encode("utf-8") and again.report == data.report
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes among files")
+def test_a_pipe_is_no_recording(write, tone):
+    root = write("a/x.wav", tone(300))
+    os.mkfifo(root / "a" / "pipe.wav")
+    assert load(root).report[0].reason == "not a regular file"
+
+
+def test_links_are_followed(write, tone, tmp_path):
+    root = write("a/x.wav", tone(300))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    soundfile.write(elsewhere / "y.wav", tone(500), 8000)
+    try:
+        (root / "a" / "y.wav").symlink_to(elsewhere / "y.wav")
+        (root / "b").symlink_to(elsewhere)
+        (root / "round").symlink_to(root)
+    except OSError:
+        pytest.skip("no links on this file system")
+    data = load(root)
+    assert data.files == ("a/x.wav", "a/y.wav")
+    assert data.report[0].reason == "folder inside a class folder: expected files only"
+    assert "b/y.wav: duplicate: same samples as a/y.wav" in map(str, data.report)
 
 
 @pytest.mark.parametrize("change", ["content", "touched", "added", "removed", "renamed"])
