@@ -5,6 +5,7 @@ name of a class have no meaning. Call `plots.style()` once at the top of a noteb
 Jupyter shows a figure at the end of its cell, and a script saves `axes.figure`.
 """
 
+from course_lib.plots.alt_text import describe
 from course_lib.plots.attention_maps import attention_maps, plane_arrows, score_maps, weights_over_signal
 from course_lib.plots.event_traces import event_heatmap, event_traces, live_events, visualize_learned_templates
 from course_lib.plots.exploration import (
@@ -46,6 +47,7 @@ __all__ = [
     "colours",
     "confident_mistakes",
     "confusion_matrix",
+    "describe",
     "durations",
     "error_bars",
     "event_heatmap",

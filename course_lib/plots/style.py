@@ -10,13 +10,19 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import MaxNLocator
 
+from course_lib.plots.alt_text import alternative_text
+
 PALETTE = "colorblind"  # ten colours, seaborn's extension of Okabe and Ito's set
 LINE_STYLES = ("-", "--", ":", "-.")
 Grid = Axes | np.ndarray | Sequence[Axes]  # axes to draw on, a panel each
 
 
 def style() -> None:
-    """Set matplotlib's defaults for a notebook: readable fonts, constrained layout, the course's colours."""
+    """Set matplotlib's defaults for a notebook: readable fonts, constrained layout, the course's colours.
+
+    In a notebook, every figure shown from then on carries its alternative text (`describe`).
+    """
+    alternative_text()
     sns.set_theme(
         context="notebook",
         style="ticks",
