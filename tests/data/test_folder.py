@@ -225,7 +225,7 @@ def test_a_file_cut_short_is_read_as_far_as_it_goes_or_reported(write, suffix, s
     rewrite(root / "a" / f"x.{suffix}", lambda raw: raw[: int(len(raw) * share)])
     data = load(root)
     if len(data) == 2:
-        assert data.durations[1] == pytest.approx(10 * share, abs=0.6)
+        assert (1.0 if suffix == "ogg" else 10 * share - 0.6) < data.durations[1] < 10 * share + 0.6  # Ogg: long pages
         assert np.abs(data.signals[1]).reshape(8, -1).max(axis=1).min() > 0.05  # the second asked for is all there
     else:
         assert data.report[0].file == f"a/x.{suffix}"
