@@ -57,10 +57,10 @@ NAMES = {
 }
 
 
-def mutants(source: str) -> Iterator[tuple[str, ast.Module]]:
-    """(what was changed, the module) for each change of the function or class in `source`; decorators are dropped.
+def mutants(source: str, first: int = 1, last: int = 10_000) -> Iterator[tuple[str, ast.Module]]:
+    """(what was changed, the module) for each change of the function or class in `source`, in lines first to last.
 
-    What was changed is told without the code around it, so that it may serve as a hint.
+    What was changed is told without the code around it, so that it may serve as a hint. Decorators are dropped.
     """
     tree = ast.parse(textwrap.dedent(source))
     definition = tree.body[-1]
@@ -69,6 +69,8 @@ def mutants(source: str) -> Iterator[tuple[str, ast.Module]]:
     places = [node for statement in definition.body for node in ast.walk(statement)]
     parameters = [a.arg for a in definition.args.args] if isinstance(definition, ast.FunctionDef) else []
     for place, node in enumerate(places):
+        if not first <= getattr(node, "lineno", 0) <= last:
+            continue
         for said, replacement in _changes(node, parameters):
             changed = copy.deepcopy(tree)
             nodes = [n for statement in changed.body[-1].body for n in ast.walk(statement)]  # type: ignore[attr-defined]

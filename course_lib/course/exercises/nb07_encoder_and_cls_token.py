@@ -1,71 +1,33 @@
-"""Checks of notebook 07: both kinds of encoder block, the CLS token, counting parameters, spread over clips."""
+"""Exercises of notebook 07: both kinds of encoder block, the CLS token, counting parameters, spread over clips."""
 
 import torch
 import torch.nn.functional as F
 
-from course_lib.course.exercises import Hint, exercise, expect
+from course_lib.course.exercises import Draw, exercise
 
 
-@exercise(notebook="07", title="Both kinds of block", minutes=10)
-def encoder_block(fn):
-    """encoder_block(x, attention, feed_forward, norm1, norm2, kind): (B, T, C), kind "pre" or "post" -> (B, T, C)"""
-    x = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
+def _parts(a, b, c, d):
+    """Functions that stand for attention, feed-forward part and two normalisations."""
 
     def attention(x):
-        return 0.5 * x.flip(1) + x.mean(1, keepdim=True)
+        return a * x.flip(1) + x.mean(1, keepdim=True)
 
     def feed_forward(x):
-        return x.square() - 1
+        return x.square() - b
 
     def norm1(x):
-        return 2 * F.layer_norm(x, (3,))
+        return c * F.layer_norm(x, x.shape[2:])
 
     def norm2(x):
-        return F.layer_norm(x, (3,)) - 0.5
+        return F.layer_norm(x, x.shape[2:]) - d
 
-    parts = (attention, feed_forward, norm1, norm2)
-    pre, post = _pre(x, *parts), _post(x, *parts)
-    swapped = (attention, feed_forward, norm2, norm1)
-    middle = x + attention(norm1(x))
-    expect(
-        fn(x, *parts, "pre"),
-        pre,
-        mistakes=[
-            (post, 'For "pre" this is the post-norm block: normalise what goes into a part, not the sum.'),
-            (_pre(x, *swapped), "The two normalisations are swapped: norm1 belongs to the attention."),
-            (
-                feed_forward(norm2(attention(norm1(x)))),
-                "Both shortcuts are missing: add to each part's output what went into the block's part.",
-            ),
-            (
-                middle + feed_forward(middle),
-                "The feed-forward part sees its input without norm2.",
-            ),
-            (
-                x + attention(norm1(x)) + feed_forward(norm2(x)),
-                "Both parts read the block's input: the feed-forward part comes after the attention and reads its sum.",
-            ),
-            (
-                norm1(x) + attention(norm1(x)) + feed_forward(norm2(norm1(x) + attention(norm1(x)))),
-                "The shortcut goes round the normalisation as well: add x, not norm1(x).",
-            ),
-            (x + feed_forward(norm2(attention(norm1(x)))), "There are two shortcuts, one round each part, not one."),
-        ],
-        what='the output for kind="pre"',
-    )
-    expect(
-        fn(x, *parts, "post"),
-        post,
-        mistakes=[
-            (pre, '"pre" and "post" give the same: for "post", normalise the sum of shortcut and part.'),
-            (_post(x, *swapped), 'For "post" the two normalisations are swapped: norm1 belongs to the attention.'),
-            (
-                _post_inside(x, *parts),
-                'For "post" you normalised the part\'s output and then added x: add first, then normalise.',
-            ),
-        ],
-        what='the output for kind="post"',
-    )
+    return attention, feed_forward, norm1, norm2
+
+
+def _blocks(draw: Draw):
+    for B, T, C in [(1, 1, 2), (1, 2, 3), (2, 5, 3), draw.sizes(3, 2, 6)]:
+        for kind in ("pre", "post"):
+            yield draw.tensor(B, T, C), *_parts(*[draw.number(0.5, 2) for _ in range(4)]), kind
 
 
 def _pre(x, attention, feed_forward, norm1, norm2):
@@ -83,109 +45,237 @@ def _post_inside(x, attention, feed_forward, norm1, norm2):
     return x + norm2(feed_forward(x))
 
 
-@exercise(notebook="07", title="Put it in front", minutes=8)
-def prepend_cls(fn):
+def _block(pre=_pre, post=_post):
+    """A block whose two kinds are these; `...` for a kind that does not matter."""
+
+    def answer(*args):
+        found = {"pre": pre, "post": post}[args[-1]]
+        return found if found is ... else found(*args[:-1])
+
+    return answer
+
+
+def _shortcut_of_the_normalised(x, attention, feed_forward, norm1, norm2):
+    x = norm1(x) + attention(norm1(x))
+    return x + feed_forward(norm2(x))
+
+
+def _no_second_norm(x, attention, feed_forward, norm1, norm2):
+    x = x + attention(norm1(x))
+    return x + feed_forward(x)
+
+
+@exercise(
+    notebook="07",
+    title="Both kinds of block",
+    minutes=10,
+    inputs=_blocks,
+    mistakes=[
+        (
+            _block(_post, ...),
+            'For "pre" this is the post-norm block: normalise what goes into a part, not the sum.',
+        ),
+        (
+            _block(lambda x, a, f, n1, n2: _pre(x, a, f, n2, n1), ...),
+            "The two normalisations are swapped: norm1 belongs to the attention.",
+        ),
+        (
+            _block(lambda x, a, f, n1, n2: f(n2(a(n1(x)))), ...),
+            "Both shortcuts are missing: add to each part's output what went into the block's part.",
+        ),
+        (_block(_no_second_norm, ...), "The feed-forward part sees its input without norm2."),
+        (
+            _block(lambda x, a, f, n1, n2: x + a(n1(x)) + f(n2(x)), ...),
+            "Both parts read the block's input: the feed-forward part comes after the attention and reads its sum.",
+        ),
+        (
+            _block(_shortcut_of_the_normalised, ...),
+            "The shortcut goes round the normalisation as well: add x, not norm1(x).",
+        ),
+        (
+            _block(lambda x, a, f, n1, n2: x + f(n2(a(n1(x)))), ...),
+            "There are two shortcuts, one round each part, not one.",
+        ),
+        (
+            _block(..., _pre),
+            '"pre" and "post" give the same: for "post", normalise the sum of shortcut and part.',
+        ),
+        (
+            _block(..., lambda x, a, f, n1, n2: _post(x, a, f, n2, n1)),
+            'For "post" the two normalisations are swapped: norm1 belongs to the attention.',
+        ),
+        (
+            _block(..., _post_inside),
+            'For "post" you normalised the part\'s output and then added x: add first, then normalise.',
+        ),
+    ],
+)
+def encoder_block(x, attention, feed_forward, norm1, norm2, kind):
+    """encoder_block(x, attention, feed_forward, norm1, norm2, kind): (B, T, C), kind "pre" or "post" -> (B, T, C)"""
+    return _block()(x, attention, feed_forward, norm1, norm2, kind)
+
+
+def _items(draw: Draw):
+    yield torch.tensor([[[1.0, 2.0]]]), torch.tensor([[True]]), torch.tensor([-1.0, -2.0])
+    for B, T, C in [(2, 4, 3), (1, 3, 2), draw.sizes(3, 2, 6), draw.sizes(3, 2, 6)]:
+        yield draw.tensor(B, T, C), draw.mask(B, T), draw.tensor(C)
+
+
+def _front(x, token):
+    return torch.cat([token.expand(len(x), 1, -1), x], dim=1)
+
+
+@exercise(
+    notebook="07",
+    title="Put it in front",
+    minutes=8,
+    inputs=_items,
+    parts=("the steps with the token in front", "their mask"),
+    mistakes=[
+        (
+            lambda x, mask, token: (torch.cat([x, token.expand(len(x), 1, -1)], dim=1), ...),
+            "The token stands behind the last step: it goes in front of the first.",
+        ),
+        (
+            lambda x, mask, token: (x + token, ...),
+            "The token was added to each step: it is a step of its own.",
+        ),
+        (
+            lambda x, mask, token: (_front(x[:, 1:], token), ...),
+            "The token took the place of the first step, which is lost.",
+        ),
+        (
+            lambda x, mask, token: (_front(x, 0 * token), ...),
+            "There are zeros in front: put the token there.",
+        ),
+        (
+            lambda x, mask, token: (..., mask),
+            "The mask is as long as before: the token needs an entry too, True.",
+        ),
+        (
+            lambda x, mask, token: (..., F.pad(mask, (1, 0), value=False)),
+            "The token is marked as padding, so nobody may read it: True.",
+        ),
+        (
+            lambda x, mask, token: (..., F.pad(mask, (0, 1), value=True)),
+            "The mask's new entry stands at the end, while the token is in front.",
+        ),
+        (
+            lambda x, mask, token: (..., torch.ones_like(F.pad(mask, (1, 0)))),
+            "The padding of the second item has become real: keep the old mask's entries.",
+        ),
+        (
+            lambda x, mask, token: (..., F.pad(mask.float(), (1, 0), value=1.0)),
+            "The mask consists of numbers: it should stay bool, True where a step is real.",
+        ),
+    ],
+)
+def prepend_cls(x, mask, token):
     """prepend_cls(x, mask, token): (B, T, C), (B, T) bool, (C,) -> (B, T + 1, C), (B, T + 1) bool"""
-    x = torch.arange(24.0).reshape(2, 4, 3)
-    mask = torch.tensor([[True, True, True, True], [True, True, False, False]])
-    token = torch.tensor([-1.0, -2.0, -3.0])
-    found = fn(x, mask, token)
-    if not isinstance(found, tuple | list) or len(found) != 2:
-        raise Hint("Return two tensors: the steps with the token in front, and their mask.")
-    values, valid = found
-    rows = token.expand(2, 1, 3)
-    expect(
-        values,
-        torch.cat([rows, x], dim=1),
-        mistakes=[
-            (torch.cat([x, rows], dim=1), "The token stands behind the last step: it goes in front of the first."),
-            (x + token, "The token was added to each step: it is a step of its own."),
-            (torch.cat([rows, x[:, 1:]], dim=1), "The token took the place of the first step, which is lost."),
-            (torch.cat([0 * rows, x], dim=1), "There are zeros in front: put the token there."),
-        ],
-        what="the steps",
-    )
-    shifted = F.pad(mask, (1, 0), value=True)
-    if isinstance(valid, torch.Tensor) and valid.dtype != torch.bool:
-        raise Hint(f"The mask is {valid.dtype}: it should stay bool, True where a step is real.")
-    expect(
-        valid,
-        shifted,
-        mistakes=[
-            (mask, "The mask is as long as before: the token needs an entry too, True."),
-            (F.pad(mask, (1, 0), value=False), "The token is marked as padding, so nobody may read it: True."),
-            (F.pad(mask, (0, 1), value=True), "The mask's new entry stands at the end, while the token is in front."),
-            (torch.ones_like(shifted), "The padding of the second item has become real: keep the old mask's entries."),
-        ],
-        what="the mask",
-    )
+    return _front(x, token), F.pad(mask, (1, 0), value=True)
 
 
-@exercise(notebook="07", title="How large is an encoder?", minutes=8)
-def encoder_parameters(fn):
-    """encoder_parameters(embed_dim, hidden_size, num_layers): the number of trainable values of the blocks"""
-    for c, h, n in ((5, 7, 3), (2000, 2048, 2)):
-        attention, feed_forward, norms = 4 * (c * c + c), 2 * c * h + h + c, 4 * c
-        expect(
-            fn(c, h, n),
-            n * (attention + feed_forward + norms),
-            mistakes=[
-                (n * (4 * c * c + 2 * c * h + norms), "The biases of the maps are missing: one for each output."),
-                (n * (attention + feed_forward), "The normalisations are missing: two, a weight and a bias a channel."),
-                (n * (attention + feed_forward + norms // 2), "Half of the normalisations' values are missing."),
-                (
-                    n * (3 * (c * c + c) + feed_forward + norms),
-                    "Queries, keys and values make three maps; the fourth, behind the heads, is missing.",
-                ),
-                (attention + feed_forward + norms, "This is one block: there are num_layers of them."),
-                (
-                    n * (attention + c * h + h + norms),
-                    "The feed-forward part has a second map, from hidden_size back to embed_dim.",
-                ),
-                (
-                    n * (attention + 2 * (c * h + h) + norms),
-                    "The second map of the feed-forward part has embed_dim biases, not hidden_size.",
-                ),
-                (
-                    n * (attention + 2 * (c * h + c) + norms),
-                    "The first map of the feed-forward part has hidden_size biases, not embed_dim.",
-                ),
-            ],
-            what=f"the number for embed_dim={c}, hidden_size={h}, num_layers={n}",
+def _encoders(draw: Draw):
+    yield 2, 3, 1
+    yield 5, 7, 3
+    yield 2000, 2048, 2
+    for _ in range(3):
+        yield tuple(draw.sizes(3, 2, 90))
+
+
+def _count(attention=4, bias=1, first=None, second=None, norms=4, blocks=lambda n: n):
+    """The blocks' values with another number of maps, biases or normalisations."""
+
+    def answer(c, h, n):
+        feed_forward = 2 * c * h + bias * (
+            (h if first is None else first(c, h)) + (c if second is None else second(c, h))
         )
+        return blocks(n) * (attention * (c * c + bias * c) + feed_forward + norms * c)
+
+    return answer
 
 
-@exercise(notebook="07", title="Spread over clips", minutes=8)
-def spread(fn):
+@exercise(
+    notebook="07",
+    title="How large is an encoder?",
+    minutes=8,
+    inputs=_encoders,
+    mistakes=[
+        (_count(bias=0), "The biases of the maps are missing: one for each output."),
+        (_count(norms=0), "The normalisations are missing: two, a weight and a bias a channel."),
+        (_count(norms=2), "Half of the normalisations' values are missing."),
+        (
+            _count(attention=3),
+            "Queries, keys and values make three maps; the fourth, behind the heads, is missing.",
+        ),
+        (_count(blocks=lambda n: 1), "This is one block: there are num_layers of them."),
+        (
+            _count(second=lambda c, h: -c * h),
+            "The feed-forward part has a second map, from hidden_size back to embed_dim.",
+        ),
+        (
+            _count(second=lambda c, h: h),
+            "The second map of the feed-forward part has embed_dim biases, not hidden_size.",
+        ),
+        (
+            _count(first=lambda c, h: c),
+            "The first map of the feed-forward part has hidden_size biases, not embed_dim.",
+        ),
+    ],
+)
+def encoder_parameters(embed_dim, hidden_size, num_layers):
+    """encoder_parameters(embed_dim, hidden_size, num_layers): the number of trainable values of the blocks"""
+    return _count()(embed_dim, hidden_size, num_layers)
+
+
+def _outputs(draw: Draw):
+    yield torch.tensor([[1.0, 2.0], [3.0, 2.5]])
+    yield 1.5 + draw.tensor(4, 3, 2)
+    yield torch.ones(3, 5)
+    for shape in (draw.sizes(2, 2, 9), draw.sizes(3, 2, 6), draw.sizes(4, 2, 5)):
+        yield draw.number(-2, 2) + draw.tensor(*shape)
+
+
+def _rms(values):
+    return values.square().mean().sqrt()
+
+
+@exercise(
+    notebook="07",
+    title="Spread over clips",
+    minutes=8,
+    inputs=_outputs,
+    mistakes=[
+        (
+            lambda y: _rms(y.std(0, correction=0)),
+            "Divide by the size, the root mean square of all outputs.",
+        ),
+        (
+            lambda y: _rms(y.std(0)) / _rms(y),
+            "You divided by N - 1: `std` does by default; correction=0 divides by N.",
+        ),
+        (
+            lambda y: y.std(correction=0) / _rms(y),
+            "This is the spread of all numbers together: take it over clips (dim 0).",
+        ),
+        (
+            lambda y: _rms(y.flatten(1).std(1, correction=0)) / _rms(y),
+            "This is the spread within a clip: take the standard deviation over clips, dim 0.",
+        ),
+        (
+            lambda y: y.std(0, correction=0).mean() / _rms(y),
+            "You took the plain mean of the standard deviations: root mean square.",
+        ),
+        (
+            lambda y: _rms(y.std(0, correction=0)) / y.std(correction=0),
+            "You divided by the standard deviation of all outputs: divide by their root mean square.",
+        ),
+        (
+            lambda y: y.std(0, correction=0) / _rms(y),
+            "One number for each output is one step too early: reduce them to one.",
+        ),
+    ],
+)
+def spread(outputs):
     """spread(outputs): (N, ...) -> std over clips, root mean square over the rest, relative to that of the outputs"""
-    outputs = 1.5 + torch.randn(4, 3, 2, generator=torch.Generator().manual_seed(1))
-    flat = outputs.flatten(1)
-    size = flat.square().mean().sqrt()
-    over_clips = flat.std(0, correction=0)
-    value = fn(outputs)
-    expect(
-        value,
-        float(over_clips.square().mean().sqrt() / size),
-        mistakes=[
-            (over_clips.square().mean().sqrt(), "Divide by the size, the root mean square of all outputs."),
-            (
-                flat.std(0).square().mean().sqrt() / size,
-                "You divided by N - 1: `std` does by default; correction=0 divides by N.",
-            ),
-            (flat.std(correction=0) / size, "This is the spread of all numbers together: take it over clips (dim 0)."),
-            (
-                flat.std(1, correction=0).square().mean().sqrt() / size,
-                "This is the spread within a clip: take the standard deviation over clips, dim 0.",
-            ),
-            (over_clips.mean() / size, "You took the plain mean of the standard deviations: root mean square."),
-            (
-                over_clips.square().mean().sqrt() / flat.std(correction=0),
-                "You divided by the standard deviation of all outputs: divide by their root mean square.",
-            ),
-            (over_clips.reshape(3, 2) / size, "One number for each output is one step too early: reduce them to one."),
-        ],
-        what="the spread",
-    )
-    equal = fn(torch.ones(3, 5))
-    if not abs(float(equal)) < 1e-6:
-        raise Hint(f"Three equal clips have spread 0, got {float(equal):.3g}.")
+    return float(_rms(outputs.std(0, correction=0)) / _rms(outputs))

@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from course_lib.course.exercises.learner import learner_copy, solved_notebooks
+from course_lib.course.exercises.learner import BEGIN, learner_copy, solved_notebooks
 
 
 def is_literal(node: ast.stmt) -> bool:
@@ -48,7 +48,22 @@ class NotebookExercises:
         ]
 
     def arguments(self, name: str, *, solved: bool) -> list[object]:
-        """What the notebook passes to `check.NAME`: from the solved notebook or from the learner's copy.
+        """What the notebook passes to `check.NAME`: from the solved notebook or from the learner's copy."""
+        names = self.namespace(name, solved=solved)
+        return [eval(compile(ast.Expression(node), "<check>", "eval"), names) for node in self.calls[name]]
+
+    def solution(self, name: str) -> str:
+        """The source of the function or class that the notebook passes to `check.NAME`, solution markers and all."""
+        (called,) = (node.id for node in self.calls[name] if isinstance(node, ast.Name))
+        for cell in nbformat.read(self.path, as_version=4).cells:
+            if cell.cell_type == "code" and BEGIN in cell.source:
+                for node in ast.parse(cell.source).body:
+                    if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == called:
+                        return ast.get_source_segment(cell.source, node)
+        raise LookupError(f"{self.path.name} has no solution {called!r}")
+
+    def namespace(self, name: str, *, solved: bool) -> dict[str, object]:
+        """The names that are there when `check.NAME` is called.
 
         Executes imports, functions, classes and literal constants of the notebook, nothing else.
         """
@@ -64,7 +79,7 @@ class NotebookExercises:
             exec(code, names)
             if any(isinstance(n, ast.Attribute) and n.attr == name for n in ast.walk(tree)):
                 break  # a later cell may use the name again
-        return [eval(compile(ast.Expression(node), "<check>", "eval"), names) for node in self.calls[name]]
+        return names
 
 
 def wrong_answers(number: str) -> dict[str, dict[str, tuple]]:

@@ -85,9 +85,12 @@ WRONG = {
         "mask as it was": (lambda x, m, t: (_front(x, t), m), "as long as before"),
         "token invalid": (lambda x, m, t: (_front(x, t), F.pad(m, (1, 0), value=False)), "marked as padding"),
         "mask at the end": (lambda x, m, t: (_front(x, t), F.pad(m, (0, 1), value=True)), "stands at the end"),
-        "all valid": (lambda x, m, t: (_front(x, t), torch.ones(2, 5, dtype=torch.bool)), "has become real"),
+        "all valid": (
+            lambda x, m, t: (_front(x, t), torch.ones(len(x), len(x[0]) + 1, dtype=torch.bool)),
+            "has become real",
+        ),
         "mask of numbers": (lambda x, m, t: (_front(x, t), F.pad(m.float(), (1, 0), value=1.0)), "should stay bool"),
-        "steps only": (lambda x, m, t: _front(x, t), "Return two tensors"),
+        "steps only": (lambda x, m, t: _front(x, t), "Two results are expected"),
     },
     "encoder_parameters": {
         "no biases": (lambda c, h, n: _parameters(c, h, n, bias=0), "biases of the maps are missing"),
