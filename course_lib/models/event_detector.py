@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.layers.attention_functions import dot_product_attention
+from course_lib import layers as sl
 from course_lib.models.event_model import EventModel, FrameFeatures, check_sizes, event_input
+from course_lib.sequence import Sequence
 
 
 class EventMaps(NamedTuple):
@@ -48,10 +49,15 @@ class EventDetector(EventModel):
     ):
         super().__init__(input_size, num_events, timing_resolution_samples, refractory_period_samples)
         check_sizes(width=width)
+        if attention_heads and width % attention_heads:
+            raise ValueError(f"attention_heads: expected a divisor of {width}, the width, got {attention_heads}")
         self.front_end = FrameFeatures(input_size, width, timing_resolution_samples)
         self.extra = nn.Linear(extra_features, width) if extra_features else None
         self.blocks = nn.ModuleList(_Block(width, dilation, dropout) for dilation in dilations)
-        self.attention = _Attention(width, attention_heads, dropout) if attention_heads else None
+        self.attention = None
+        if attention_heads:  # "math": in bfloat16 on a CPU, PyTorch's fused kernel takes twice as long both ways
+            look = sl.MultiHeadSelfAttention(width, attention_heads, dropout=dropout, implementation="math")
+            self.attention = sl.Residual(sl.Sequential([sl.LayerNorm(width), look]))
         self.norm = nn.LayerNorm(width)
         self.heatmap_head = nn.Linear(width, num_events)
         self.offset_head = nn.Linear(width, num_events)
@@ -70,7 +76,7 @@ class EventDetector(EventModel):
             frames = block(frames, valid)
         frames = frames.transpose(1, 2)  # (B, F, width)
         if self.attention is not None:
-            frames = self.attention(frames, valid)
+            frames = self.attention.layer(Sequence(frames, valid)).values
         frames = self.norm(frames)
         heatmap = self.heatmap_head(frames).float().masked_fill(~valid[..., None], -torch.inf)  # (B, F, E)
         presence = torch.logsumexp(heatmap, dim=1) + self.presence_bias  # (B, E)
@@ -95,28 +101,3 @@ class _Block(nn.Module):
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         y = self.norm(x) * valid[:, None]  # zeros beyond the valid frames, as beyond the end
         return x + self.dropout(self.mix(F.gelu(self.convolution(y))))
-
-
-class _Attention(nn.Module):
-    """x + self-attention of the normalised x, over the valid frames.  (B, F, width).
-
-    By the formula as written: in bfloat16 on a CPU, PyTorch's fused kernel takes twice as long forwards and backwards.
-    """
-
-    def __init__(self, width: int, heads: int, dropout: float):
-        super().__init__()
-        if width % heads:
-            raise ValueError(f"attention_heads: expected a divisor of {width}, the width, got {heads}")
-        self.heads = heads
-        self.norm = nn.LayerNorm(width)
-        self.project = nn.Linear(width, 3 * width)
-        self.mix = nn.Linear(width, width)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        projected = self.project(self.norm(x)).unflatten(-1, (3, self.heads, -1))  # (B, F, 3, H, D)
-        queries, keys, values = projected.permute(2, 0, 3, 1, 4)  # (B, H, F, D) each
-        visible = None if bool(valid.all()) else valid[:, None, None]  # (B, 1, 1, F)
-        dropout = self.dropout.p if self.dropout.training else 0.0
-        mixed = dot_product_attention(queries, keys, values, visible, dropout=dropout, implementation="math")
-        return x + self.mix(mixed.transpose(1, 2).flatten(2))

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from course_lib.layers.attention_functions import dot_product_attention
 from course_lib.models.event_model import EventModel, check_event_input, check_sizes, event_input, make_lstm, run_lstm
 from course_lib.models.template_bank import EventTemplateBank
 from course_lib.sequence import Sequence
@@ -124,7 +125,7 @@ class EventSpecificTimingHeads(nn.Module):
         seen = None
         if valid is not None:
             seen = valid[:, None].expand(batch, self.num_events, frames).flatten(0, 1)[:, None, None]  # (B E, 1, 1, F)
-        attended = F.scaled_dot_product_attention(queries, keys, values, seen)
+        attended = dot_product_attention(queries, keys, values, seen)
         attended = attended.transpose(1, 2).flatten(2).unflatten(0, (batch, self.num_events))  # (B, E, F, H)
         x = self.norm(x + self.dropout(attended @ self.out_projection))
         x = self.dropout(F.gelu(x @ self.hidden_weight + self.hidden_bias))

@@ -193,7 +193,7 @@ def test_a_sample_that_is_no_number_is_refused(spike_model, bad):
     live.push(np.zeros((120, 3)))
     chunk = np.zeros((50, 3))
     chunk[3, 1] = bad
-    with pytest.raises(ValueError, match="1 NaN or infinite after sample 120"):
+    with pytest.raises(ValueError, match="1 NaN or infinite in float32 after sample 120"):
         live.push(chunk)
     assert live.clock == 120  # nothing of it was taken
 
@@ -243,3 +243,15 @@ def test_memory_does_not_grow_with_the_stream(spike_model, spikes):
     for i in range(40):
         live.push(spikes(4000, [(i % 3, 100, 0.9)]))
     assert len(live._samples) < live.window and len(live._scores) < 20 and len(live._candidates) < 10
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_recordings_of_any_floating_dtype(spike_model, spikes, dtype):
+    data = torch.from_numpy(spikes(4000, [(1, 500, 0.75)])).to(dtype)
+    assert detect_events_from_sequence(spike_model, data)["event_timings"].tolist() == [500.0]
+    assert detect_events_from_sequence(spike_model, [data])[0]["event_timings"].tolist() == [500.0]
+
+
+def test_samples_that_float32_cannot_hold_are_refused(spike_model):
+    with pytest.raises(ValueError, match="1 NaN or infinite in float32"):
+        LiveDetector(spike_model).push(np.array([[0.0, 1e39, 0.0]]))
