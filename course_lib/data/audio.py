@@ -1,11 +1,12 @@
 """What every audio loader returns: clips of one length as an array, with labels, folds and where they come from."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import soxr
 
-from course_lib.data.cache import cached_array, content_key
+from course_lib.data.cache import Append, cached_array, content_key
 
 
 class DataError(ValueError):
@@ -54,7 +55,7 @@ class AudioData:
             return self
         length = round(self.signals.shape[-1] * sample_rate / self.sample_rate)
 
-        def build(append) -> dict:
+        def build(append: Append) -> dict:
             for signal in self.signals:
                 append(pad_or_cut(soxr.resample(signal[0], self.sample_rate, sample_rate), length)[None])
             return {}
@@ -83,7 +84,7 @@ class AudioData:
         return f"{self.name}: " + ", ".join(parts)
 
 
-def listing(problems, limit: int = 20) -> str:
+def listing(problems: Sequence[Problem], limit: int = 20) -> str:
     """Problems as indented lines, for the end of a message; what is beyond `limit` is only counted."""
     lines = [f"  {problem}" for problem in problems[:limit]]
     if len(problems) > limit:

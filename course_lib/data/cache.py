@@ -65,8 +65,13 @@ def cached_array(
             if not array_path.exists():
                 raise
         array = np.load(array_path, mmap_mode="r")
-        record = {"array": array_path.name, "made_from": made_from, "identity": identity, "metadata": metadata}
-        record["checksum"] = _checksum(writer.sum, array.shape, metadata)
+        record = {
+            "array": array_path.name,
+            "made_from": made_from,
+            "identity": identity,
+            "metadata": metadata,
+            "checksum": _checksum(writer.sum, array.shape, metadata),
+        }
         with replacing(pointer) as temporary:
             temporary.write_text(json.dumps(record), encoding="utf-8")
     for stale in folder.glob(f"{stem}-*.npy"):

@@ -124,9 +124,9 @@ def verify(name: str) -> list[Problem]:
     if name == "esc10":
         return verify_esc10()
     if name == "gait":
-        return check_members(find_gait(), read_manifest(GAIT_MANIFEST))
+        return check_members(Path(info.where), read_manifest(GAIT_MANIFEST))
     if name == "aeon":
-        return [Problem(file, "missing") for file in AEON_SETS if not (find_aeon() / file).is_dir()]
+        return [Problem(file, "missing") for file in AEON_SETS if not (Path(info.where) / file).is_dir()]
     return []
 
 

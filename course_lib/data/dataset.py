@@ -8,6 +8,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
+Values = ArrayLike | Tensor
+
 
 class SignalDataset(Dataset):
     """Pairs (x, y): x float32, zero-padded or cut on the right to `max_length` time steps; y an int64 scalar tensor.
@@ -56,7 +58,7 @@ class SignalDataset(Dataset):
             x = self.transform(x) if self.generator is None else self.transform(x, generator=self._own_generator())
         return x, self.labels[index]
 
-    def _own_generator(self) -> torch.Generator:
+    def _own_generator(self) -> torch.Generator | None:
         worker = get_worker_info()
         if worker is not None and worker.seed != self._worker_seed:
             self.generator = torch.Generator().manual_seed(worker.seed)
@@ -64,9 +66,17 @@ class SignalDataset(Dataset):
         return self.generator
 
 
-def as_float32(name: str, values: ArrayLike | Tensor, where: str) -> np.ndarray:
+def as_array(values: Values) -> np.ndarray:
+    """An array of what may be a tensor on any device; bfloat16, which NumPy does not know, as float32."""
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+        values = values.float() if values.dtype == torch.bfloat16 else values
+    return np.asarray(values)
+
+
+def as_float32(name: str, values: Values, where: str) -> np.ndarray:
     """Real numbers as float32; ValueError, with `name` and `where`, for NaN, infinity and what float32 cannot hold."""
-    array = np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
+    array = as_array(values)
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name}: expected real numbers, got dtype {array.dtype} in {where}")
     with np.errstate(over="ignore"):
@@ -83,16 +93,15 @@ def _time_axis(shape: tuple[int, ...]) -> int:
     return 1 if len(shape) == 2 and shape[0] == 1 and shape[1] > 1 else 0
 
 
-def _checked_signals(signals) -> np.ndarray | list[np.ndarray]:
+def _checked_signals(signals: np.ndarray | Tensor | Sequence) -> np.ndarray | list[np.ndarray]:
     """One array, or a list of arrays: all of one rank and channel count, not empty, finite."""
-    if isinstance(signals, Tensor):
-        signals = signals.detach().cpu().numpy()
-    if isinstance(signals, np.ndarray) and signals.dtype != object:
-        if signals.ndim not in (2, 3):
-            raise ValueError(f"signals: expected (N, L), (N, L, C) or (N, 1, samples), got {signals.shape}")
-        items = signals
+    items: np.ndarray | list[np.ndarray]
+    if isinstance(signals, Tensor) or (isinstance(signals, np.ndarray) and signals.dtype != object):
+        items = as_array(signals)
+        if items.ndim not in (2, 3):
+            raise ValueError(f"signals: expected (N, L), (N, L, C) or (N, 1, samples), got {items.shape}")
     else:
-        items = [np.asarray(s.detach().cpu() if isinstance(s, Tensor) else s) for s in signals]
+        items = [as_array(signal) for signal in signals]
     if len(items) == 0:
         raise ValueError("signals: expected at least one signal, got none")
     channels = set()
@@ -111,8 +120,8 @@ def _checked_signals(signals) -> np.ndarray | list[np.ndarray]:
     return items
 
 
-def _checked_labels(labels, count: int) -> Tensor:
-    array = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+def _checked_labels(labels: np.ndarray | Tensor | Sequence, count: int) -> Tensor:
+    array = as_array(labels)
     if array.ndim != 1 or len(array) != count:
         raise ValueError(f"labels: expected one per signal, shape ({count},), got shape {array.shape}")
     if array.dtype.kind not in "iu":

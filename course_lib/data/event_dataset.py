@@ -5,14 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import Generator, Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
-from course_lib.data.dataset import as_float32
+from course_lib.data.dataset import Values, as_array, as_float32
 
-Windows = ArrayLike | Sequence[ArrayLike]  # (N, T, C), or a list of (T, C) of any lengths
+Windows = np.ndarray | Tensor | Sequence[Values]  # (N, T, C), or a list of (T, C) of any lengths
 Statistics = tuple[np.ndarray, np.ndarray]  # mean and standard deviation, (C,) each
 
 
@@ -55,8 +54,8 @@ class EventDataset(Dataset[EventItem]):
     def __init__(
         self,
         data: Windows,
-        labels: ArrayLike,
-        timings: ArrayLike,
+        labels: Values,
+        timings: Values,
         timing_resolution_samples: int = 10,
         statistics: Statistics | None = None,
     ):
@@ -174,8 +173,8 @@ def _normalised(data: Windows, statistics: Statistics | None) -> tuple[list[Tens
     return [torch.from_numpy((window - mean) / std) for window in windows], (mean, std)
 
 
-def _checked_targets(lengths: list[int], labels: ArrayLike, timings: ArrayLike) -> tuple[Tensor, Tensor]:
-    labels, timings = np.asarray(labels), np.asarray(timings, np.float64)
+def _checked_targets(lengths: list[int], labels: Values, timings: Values) -> tuple[Tensor, Tensor]:
+    labels, timings = as_array(labels), as_array(timings).astype(np.float64)
     if labels.ndim != 2 or len(labels) != len(lengths):
         raise ValueError(f"labels: expected ({len(lengths)}, events), one row a window, got {labels.shape}")
     if timings.shape != labels.shape:

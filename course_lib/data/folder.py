@@ -156,7 +156,7 @@ def read_clip(path: Path, sample_rate: int, duration: float) -> Clip | str:
     resampled = mono if rate == sample_rate else soxr.resample(mono, rate, sample_rate)
     clip = pad_or_cut(resampled, round(duration * sample_rate))
     heard = np.ptp(clip) >= SILENCE
-    digest = hashlib.blake2b(mono, digest_size=16, salt=str(rate).encode()) if heard else whole
+    digest = hashlib.blake2b(mono.data, digest_size=16, salt=str(rate).encode()) if heard else whole
     return Clip(clip, total / rate, digest.hexdigest())
 
 

@@ -23,7 +23,7 @@ def bark(source: Generator, clip: Generator, n: int, rate: int) -> np.ndarray:
     pitch, edge, breath = _log_uniform(source, 220, 600), source.uniform(4, 16), source.uniform(0.1, 0.5)
     length = source.uniform(0.12, 0.3)
     out = np.zeros(n)
-    for start in _irregular_times(clip, n / rate, clip.integers(1, 7), length):
+    for start in _irregular_times(clip, n / rate, int(clip.integers(1, 7)), length):
         u, m = _unit_time(length * clip.uniform(0.8, 1.2), rate)
         f0 = pitch * clip.uniform(0.9, 1.1) * (1.25 - 0.55 * u + 0.3 * np.exp(-(((u - 0.2) / 0.12) ** 2)))
         sound = _voice(f0, edge, rate) + breath * clip.standard_normal(m)
@@ -52,7 +52,7 @@ def crow(source: Generator, clip: Generator, n: int, rate: int) -> np.ndarray:
     pitch, edge = _log_uniform(source, 450, 900), source.uniform(4, 16)
     stretch = source.uniform(0.8, 1.25)
     out = np.zeros(n)
-    for start in _irregular_times(clip, n / rate, clip.integers(1, 3), 2.0 * stretch):
+    for start in _irregular_times(clip, n / rate, int(clip.integers(1, 3)), 2.0 * stretch):
         for length, gap, first, last in (
             (0.16, 0.06, 1, 1.1),
             (0.14, 0.06, 1.15, 1.2),
@@ -71,7 +71,7 @@ def sneeze(source: Generator, clip: Generator, n: int, rate: int) -> np.ndarray:
     centre, pitch = _log_uniform(source, 800, 5000), _log_uniform(source, 200, 500)
     inhale, tail = source.uniform(0.3, 0.8), source.uniform(0.2, 0.45)
     out = np.zeros(n)
-    for start in _irregular_times(clip, n / rate, clip.integers(1, 3), inhale + tail + 0.3):
+    for start in _irregular_times(clip, n / rate, int(clip.integers(1, 3)), inhale + tail + 0.3):
         u, m = _unit_time(inhale * clip.uniform(0.9, 1.1), rate)
         _add(out, 0.35 * _noise_band(clip, m, rate, centre, 1.0) * u**2, start, rate)
         start += m / rate + clip.uniform(0.02, 0.1)
@@ -88,7 +88,7 @@ def tick(source: Generator, clip: Generator, n: int, rate: int) -> np.ndarray:
     clicks = [_click(source, rate), _click(source, rate)]
     out = np.zeros(n)
     start = clip.uniform(0, interval)
-    for i, time in enumerate(np.arange(start, n / rate, interval)):
+    for i, time in enumerate(np.arange(start, n / rate, interval).tolist()):
         _add(out, clicks[i % 2] * (1 if i % 2 else contrast) * clip.uniform(0.85, 1), time, rate)
     return out
 

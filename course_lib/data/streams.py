@@ -46,7 +46,7 @@ class StreamManager:
             raise ValueError(f"gaps: expected 1 <= first <= last, got {gaps}")
         self.num_cues, self.num_fillers, self.gaps = num_cues, num_fillers, gaps
         self._rng = np.random.default_rng(seed)
-        self._own = None if data is None else _streams(data, labels)
+        self._own = None if data is None or labels is None else _streams(data, labels)
 
     def get_vocab_size(self) -> int:
         """Number of tokens; for vectors, of channels: the size of a model's input."""
@@ -197,7 +197,7 @@ def _streams(x: Iterable[ArrayLike], y: Iterable[ArrayLike]) -> tuple[list[Tenso
             raise ValueError(f"x, y: expected tokens from 0 up and integer labels, got others at stream {i}")
         if not tokens and not stream.isfinite().all():
             step = int((~stream.isfinite()).any(dim=1).nonzero()[0])
-            raise ValueError(f"x: got NaN or Inf at stream {i}, step {step}: a memory would keep it")
+            raise ValueError(f"x: got NaN or Inf in {stream.dtype} at stream {i}, step {step}: a memory would keep it")
     return streams, labels
 
 

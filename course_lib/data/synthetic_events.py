@@ -38,6 +38,7 @@ class EventTemplates:
 
     @property
     def num_features(self) -> int:
+        """C, the number of channels."""
         return self.skews.shape[1]
 
     @property

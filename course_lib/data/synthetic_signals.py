@@ -51,34 +51,34 @@ def _phase(t: np.ndarray, rng: Generator) -> np.ndarray:
     return rng.uniform(5, 15) * t + rng.uniform()
 
 
-def _tone(t, rng):
+def _tone(t: np.ndarray, rng: Generator) -> np.ndarray:
     return np.sin(2 * np.pi * _phase(t, rng))
 
 
-def _trembling(t, rng):
+def _trembling(t: np.ndarray, rng: Generator) -> np.ndarray:
     depth = 1 + 0.9 * np.sin(2 * np.pi * (rng.uniform(2, 4) * t + rng.uniform()))
     return depth * _tone(t, rng)
 
 
-def _square(t, rng):
+def _square(t: np.ndarray, rng: Generator) -> np.ndarray:
     return np.sign(np.sin(2 * np.pi * _phase(t, rng)))
 
 
-def _sawtooth(t, rng):
+def _sawtooth(t: np.ndarray, rng: Generator) -> np.ndarray:
     return 2 * (_phase(t, rng) % 1) - 1
 
 
-def _chirp(t, rng, direction):
+def _chirp(t: np.ndarray, rng: Generator, direction: int) -> np.ndarray:
     middle, change = rng.uniform(12, 18), direction * rng.uniform(6, 10)
     return np.sin(2 * np.pi * ((middle - change) * t + change * t**2 + rng.uniform()))
 
 
-def _burst(t, rng, centre, pitch):
+def _burst(t: np.ndarray, rng: Generator, centre: float, pitch: float) -> np.ndarray:
     width = rng.uniform(0.025, 0.05)
     return np.exp(-0.5 * ((t - centre) / width) ** 2) * np.sin(2 * np.pi * (pitch * (t - centre) + rng.uniform()))
 
 
-def _two_pitches(t, rng, rising):
+def _two_pitches(t: np.ndarray, rng: Generator, rising: bool) -> np.ndarray:
     first = rng.uniform(0.1, 0.4)
     second = first + rng.uniform(0.2, 0.5)
     low, high = rng.uniform(14, 22), rng.uniform(36, 50)
@@ -86,7 +86,7 @@ def _two_pitches(t, rng, rising):
     return _burst(t, rng, first, pitches[0]) + rng.choice([-1, 1]) * _burst(t, rng, second, pitches[1])
 
 
-def _pair(t, rng, nearest, farthest):
+def _pair(t: np.ndarray, rng: Generator, nearest: float, farthest: float) -> np.ndarray:
     distance = rng.uniform(nearest, farthest)
     first = rng.uniform(0.08, 0.92 - distance)
     pitch = rng.uniform(14, 50)
