@@ -30,9 +30,7 @@ $(READY): requirements.txt pyproject.toml
 	@touch $@
 
 lab: $(READY)
-	$(BIN)/python -m course_lib start --all
-	$(BIN)/python -m jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) \
-	  --LabApp.default_url=/lab/tree/work/00_start_here.ipynb
+	$(BIN)/python -m course_lib lab
 
 lint: $(READY)
 	$(BIN)/ruff check .

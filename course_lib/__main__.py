@@ -14,6 +14,7 @@ from course_lib.paths import in_checkout
 # What these commands take from the course's checkout, which the installed package does not carry.
 NEEDS_CHECKOUT = {
     "learner:start": "the notebooks",
+    "lab:lab": "the notebooks",
     "run:run": "the notebooks",
     "figures:figures": "the recorded results",
     "measure:measure": "the recorded results",
@@ -40,6 +41,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     start = add("start", "learner:start", "Write your own copy of a notebook into work/, solutions taken out.")
     which(start, "start")
+
+    lab = add("lab", "lab:lab", "Write the copies that are missing and open JupyterLab with the first of them.")
+    lab.add_argument("options", nargs="*", metavar="-- OPTION", help="handed to JupyterLab, such as -- --no-browser")
 
     add("progress", "learner:show_progress", "Show which exercises you have passed.")
 

@@ -49,6 +49,12 @@ def runs_dir() -> Path:
     return (PROJECT_ROOT if in_checkout() else Path.cwd()) / "runs"
 
 
+def absolute_variables() -> dict[str, str]:
+    """The course's variables that name folders, for a process that will stand in another folder than this one."""
+    folders = {variable: _chosen(variable) for variable in ("COURSE_DATA", "COURSE_CACHE", "COURSE_WORK")}
+    return {variable: str(folder.absolute()) for variable, folder in folders.items() if folder}
+
+
 def _chosen(variable: str) -> Path | None:
     """The folder that an environment variable names; an empty one names none."""
     value = os.environ.get(variable)

@@ -12,20 +12,19 @@ import time
 import urllib.request
 
 import nbformat
+import psutil
 import pytest
 
 from course_lib.course.exercises.learner import learner_copy, notebook_path
+from course_lib.paths import PROJECT_ROOT
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 ).split()
-SETTINGS = {
-    "apputils-extension/notification.jupyterlab-settings": {"fetchNews": "false", "checkForUpdates": False},
-    # Every cell is in the page, not only those in view.
-    "notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none"},
-}
+# Every cell is in the page, not only those in view.
+SETTINGS = {"notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none"}}
 MINUTES = 5
 
 # Notebook, its learner's copy or the solved one, and the number of figures that a reader sees in it.
@@ -41,33 +40,35 @@ pytestmark = [
 
 @pytest.fixture
 def lab(tmp_path):
-    """A JupyterLab server of its own, with its own settings, on a free port: (address, token, folder)."""
+    """`python -m course_lib lab`, as a newcomer has it, on a free port: (address, token, folder of the copies)."""
     for name, values in SETTINGS.items():
         path = tmp_path / "settings" / "@jupyterlab" / name
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps(values))
-    folder = tmp_path / "notebooks"
-    folder.mkdir()
+    folder = tmp_path / "my copies"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     token = secrets.token_hex(16)
     own = {name: str(tmp_path / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
     own |= {"JUPYTERLAB_SETTINGS_DIR": str(tmp_path / "settings"), "COURSE_WORK": str(folder), "COURSE_CHECK": ""}
-    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", f"--port={port}"]
-    command += ["--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", "--allow-root"]
-    command += ["--LabApp.extension_manager=readonly", f"--ServerApp.root_dir={folder}"]
+    command = [sys.executable, "-m", "course_lib", "lab", "--", "--no-browser", f"--port={port}"]
+    command += ["--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"]
+    command += ["--LabApp.extension_manager=readonly"]
     with open(tmp_path / "server.log", "w") as log:
-        server = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"} | own, stdout=log, stderr=log)
+        environment = os.environ | {"OMP_NUM_THREADS": "1"} | own
+        server = subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment, stdout=log, stderr=log)
     try:
         wait_for(lambda: get(f"http://127.0.0.1:{port}/api/status", token), "the server's answer", 60)
         yield f"http://127.0.0.1:{port}", token, folder
     finally:
-        server.terminate()
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            server.kill()
+        family = [*psutil.Process(server.pid).children(recursive=True), server]
+        for process in family:
+            process.terminate()
+        _, alive = psutil.wait_procs(family[:-1], timeout=20)
+        for process in [*alive, server]:
+            process.kill()
+        server.wait()
 
 
 def get(address: str, token: str):
@@ -91,6 +92,23 @@ def wait_for(condition, what: str, seconds: float):
 def press_dialogs(page) -> None:
     for button in page.query_selector_all(".jp-Dialog .jp-mod-accept"):
         button.click()
+
+
+def test_newcomer_sees_the_first_notebook_and_is_asked_nothing(lab):
+    from playwright.sync_api import sync_playwright
+
+    address, token, folder = lab
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1100, "height": 1000})
+        page.goto(f"{address}/?token={token}")
+        page.wait_for_selector('.jp-NotebookPanel h1:has-text("Start here")', timeout=60_000)
+        wait_for(lambda: get(f"{address}/api/sessions", token), "a kernel for it", 60)
+        page.wait_for_timeout(8_000)  # the news would ask about now
+        questions = page.query_selector_all(".jp-Dialog, .Toastify__toast")
+        assert [question.inner_text() for question in questions] == []
+        browser.close()
+    assert (folder / "00_start_here.ipynb").exists()
 
 
 @pytest.mark.parametrize(("number", "kind", "figures"), SHOWN, ids=[f"{n}-{kind}" for n, kind, _ in SHOWN])

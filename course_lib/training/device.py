@@ -11,10 +11,13 @@ from torch import Tensor, nn
 def resolve_device(device: str | torch.device = "auto") -> torch.device:
     """The torch device for "auto" (CUDA, else Apple's MPS, else CPU) or for an explicit name such as "cpu" or "cuda:1".
 
+    The environment variable COURSE_DEVICE, where it is set, says what "auto" means.
     Under torch.distributed.run, "auto" and "cuda" mean the GPU of this process' local rank.
     Raises RuntimeError where the named accelerator is not there.
     """
     name = str(device)
+    if name == "auto":
+        name = os.environ.get("COURSE_DEVICE") or "auto"
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if name == "cuda":

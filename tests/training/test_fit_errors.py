@@ -86,6 +86,15 @@ def test_devices_that_are_not_there():
     assert amp_dtype(False, torch.device("cpu")) is None
 
 
+def test_the_environment_says_what_auto_means(monkeypatch):
+    monkeypatch.setenv("COURSE_DEVICE", "cpu")
+    assert resolve_device().type == "cpu"
+    monkeypatch.setenv("COURSE_DEVICE", "cuda:99")
+    assert resolve_device("cpu").type == "cpu"
+    with pytest.raises(RuntimeError, match="CUDA devices, got 'cuda:99'"):
+        resolve_device()
+
+
 def test_predict_says_what_it_cannot_do(task):
     with pytest.raises(ValueError, match="data: expected at least one input"):
         predict(task().model, torch.zeros(0, 5), device="cpu")

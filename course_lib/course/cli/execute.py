@@ -11,6 +11,8 @@ import psutil
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from course_lib.paths import absolute_variables
+
 
 @dataclass(frozen=True)
 class Execution:
@@ -50,7 +52,7 @@ def execute(
     share two cores with two threads each take ten times as long.  timeout: seconds a cell may take.
     stop: once it is set, by another thread, the kernel is killed, which is an error of the notebook.
     """
-    env = os.environ | {"OMP_NUM_THREADS": "1"} | (environment or {})
+    env = os.environ | {"OMP_NUM_THREADS": "1"} | absolute_variables() | (environment or {})
     client = NotebookClient(
         notebook,
         timeout=timeout,
