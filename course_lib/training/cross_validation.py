@@ -14,10 +14,10 @@ from torch.utils.data import DataLoader, TensorDataset
 from tqdm import tqdm
 
 from course_lib.training.device import resolve_device
-from course_lib.training.fit import fit
+from course_lib.training.fit import fit, predict
 from course_lib.training.history import History
-from course_lib.training.predict import predict
 from course_lib.training.rng import derived_seed, isolated
+from course_lib.training.tracking import log_fold_figures
 
 
 @dataclass(frozen=True)
@@ -208,8 +208,6 @@ def _run_fold(
         if watch is not None:
             final = {f"test_{name}": row[name] for name in ("accuracy", "macro_f1", "roc_auc", "loss")}
             watch.log(final, step=history.rows[-1]["epoch"])
-            from course_lib.training.fold_figures import log_fold_figures  # Matplotlib, only where it is used
-
             log_fold_figures(watch, _softmax(logits), y[test], classes)
     except Exception as error:
         error.add_note(f"while training fold {fold}")

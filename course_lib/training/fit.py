@@ -1,24 +1,25 @@
-"""One training loop for the whole course."""
+"""One training loop for the whole course, what a trained model says, and three trainers for kinds of batches."""
+
+from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
-from course_lib.training import distributed
-from course_lib.training.averaging import moving_average
-from course_lib.training.device import amp_dtype, mode, resolve_device, to_device
-from course_lib.training.history import History
-from course_lib.training.progress import Means, Run
+from course_lib.training.device import amp_dtype, broadcast, deal, join, mode, resolve_device, to_device, wrap
+from course_lib.training.history import History, Means, Run
+from course_lib.training.optimization import moving_average
 from course_lib.training.rng import derived_seed, generators_of, isolated
-from course_lib.training.steps import Step, checked, supervised_step
+from course_lib.training.steps import Step, checked, describe, supervised_step
 from course_lib.training.tracking import Tracker
 
 
@@ -96,7 +97,7 @@ def fit(
     """
     _check_counts(epochs=epochs, early_stopping=early_stopping)
     _check_counts(every_n_epochs=every_n_epochs, checkpoint_every=checkpoint_every)
-    world = distributed.join(resolve_device(device))
+    world = join(resolve_device(device))
     device = world.device
     if monitor is None and validation is not None:
         monitor = "validation_loss"
@@ -118,7 +119,7 @@ def fit(
     def validated() -> dict[str, float]:
         means = Means()
         with mode(run.evaluated, False), torch.no_grad():
-            for batch, samples, _ in distributed.deal(validation, world):
+            for batch, samples, _ in deal(validation, world):
                 with autocast():
                     values = checked((validation_step or step)(run.evaluated, to_device(batch, device)))
                 means.add(values, samples)
@@ -134,7 +135,7 @@ def fit(
         run = Run(model, optimizer, scheduler, scaler, history, world, generators, folder, average)
         if resume:
             run.resume()
-        network = distributed.wrap(model, world)
+        network = wrap(model, world)
         silent = not (progress and world.is_main)
         bar = stack.enter_context(tqdm(total=total_steps, initial=run.step, unit="step", disable=silent))
 
@@ -177,7 +178,7 @@ def fit(
             if called and world.is_main:
                 with mode(run.evaluated, False):
                     row |= callback(run.epoch, run.evaluated, history) or {}
-            row = distributed.broadcast(row)
+            row = broadcast(row)
             if history.monitor and history.monitor not in row and (callback is None or called):
                 raise ValueError(f"monitor: expected one of {sorted(row)}, got {history.monitor!r}")
             run.end_epoch(row)
@@ -223,3 +224,124 @@ def _check_counts(**counts: int | None) -> None:
     for name, value in counts.items():
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
             raise ValueError(f"{name}: expected an integer of at least 1, got {value!r}")
+
+
+def predict(
+    model: nn.Module,
+    data: Iterable | Tensor | np.ndarray,
+    *,
+    device: str | torch.device = "auto",
+    batch_size: int = 256,
+    amp: bool | str = False,
+) -> np.ndarray:
+    """Outputs of `model` in evaluation mode, without gradients: (N, ...), in the order of `data`.
+
+    data: a tensor or array of inputs (N, ...), read `batch_size` at a time, or a loader of batches, of which the first
+    entry is the input. The model moves to the device and keeps its training or evaluation mode.
+    Raises ValueError where there is nothing to predict, TypeError where the model returns no tensor.
+    """
+    device = resolve_device(device)
+    dtype = amp_dtype(amp, device)
+    model.to(device)
+    outputs = []
+    with (
+        mode(model, False),
+        torch.inference_mode(),
+        torch.autocast(device.type, dtype=dtype, enabled=dtype is not None),
+    ):
+        for inputs in _inputs(data, batch_size):
+            output = model(to_device(inputs, device))
+            if not isinstance(output, Tensor):
+                raise TypeError(f"model: expected a tensor as its output, got {type(output).__name__}")
+            outputs.append(output.float().cpu() if output.is_floating_point() else output.cpu())
+    if not outputs:
+        raise ValueError("data: expected at least one input, got none")
+    return torch.cat(outputs).numpy()
+
+
+def _inputs(data, batch_size: int) -> Iterator:
+    if isinstance(data, np.ndarray | Tensor):
+        for start in range(0, len(data), batch_size):
+            part = data[start : start + batch_size]
+            yield torch.from_numpy(np.array(part)) if isinstance(part, np.ndarray) else part
+    else:
+        for batch in data:
+            yield batch[0] if isinstance(batch, list | tuple) else batch
+
+
+class SupervisedTrainer:
+    """`SupervisedTrainer(model, loss, optimizer).fit(loader, num_epochs=…)` for models that learn from labels.
+
+    A batch (inputs, targets): `loss(model(inputs), targets)`, as in `fit`.
+    A batch with the fields x, lengths, labels, timings (an `EventBatch`): the model gets x and lengths, the loss what
+    the model returns (a plain tuple entry by entry), labels, timings and lengths.
+    """
+
+    def __init__(self, model: nn.Module, loss: Callable, optimizer: Optimizer):
+        self.model, self.loss, self.optimizer = model, loss, optimizer
+        self._pair_step = supervised_step(loss)
+
+    def training_step(self, model: nn.Module, batch) -> Tensor | Mapping[str, Tensor]:
+        """The loss of one batch, or a dict with "loss"."""
+        if not hasattr(batch, "timings"):
+            return self._pair_step(model, batch)
+        outputs = _entries(model(batch.x, batch.lengths))
+        return self.loss(*outputs, batch.labels, batch.timings, batch.lengths)
+
+    def fit(self, loader: Iterable, num_epochs: int = 1, **options) -> History:
+        """Train for `num_epochs`; `options` go to `course_lib.training.fit` (validation, schedule, clip_norm, ...)."""
+        return _fit(self, loader, num_epochs, options)
+
+
+class UnsupervisedTrainer:
+    """For models that draw their input again.  Batches: x (B, T, C), or (x, lengths).
+
+    The loss gets what the model returns (a plain tuple entry by entry), x and lengths.
+    """
+
+    def __init__(self, model: nn.Module, loss: Callable, optimizer: Optimizer):
+        self.model, self.loss, self.optimizer = model, loss, optimizer
+
+    def training_step(self, model: nn.Module, batch) -> Tensor | Mapping[str, Tensor]:
+        """The loss of one batch, or a dict with "loss"."""
+        x, lengths = (batch, None) if isinstance(batch, Tensor) else batch
+        return self.loss(*_entries(model(x, lengths)), x, lengths)
+
+    def fit(self, loader: Iterable, num_epochs: int = 1, **options) -> History:
+        """Train for `num_epochs`; `options` go to `course_lib.training.fit`."""
+        return _fit(self, loader, num_epochs, options)
+
+
+class ContrastiveTrainer:
+    """For models that learn from two views of each window.  Batches: (first, second, lengths), views (B, T, C).
+
+    loss: `loss(projections of first, of second)`; None: the model's own, `model.loss`.
+    Raises TypeError where neither is there.
+    """
+
+    def __init__(self, model: nn.Module, optimizer: Optimizer, loss: Callable | None = None):
+        self.model, self.optimizer = model, optimizer
+        self.loss = getattr(model, "loss", None) if loss is None else loss
+        if not callable(self.loss):
+            raise TypeError(f"loss: expected one, since {type(model).__name__} has no loss of its own")
+
+    def training_step(self, model: nn.Module, batch) -> Tensor | Mapping[str, Tensor]:
+        """The loss of one batch, or a dict with "loss"."""
+        if not isinstance(batch, list | tuple) or len(batch) != 3:
+            raise ValueError(f"expected batches (first, second, lengths), got {describe(batch)}")
+        first, second, lengths = batch
+        return self.loss(model(first, lengths), model(second, lengths))
+
+    def fit(self, loader: Iterable, num_epochs: int = 1, **options) -> History:
+        """Train for `num_epochs`; `options` go to `course_lib.training.fit`."""
+        return _fit(self, loader, num_epochs, options)
+
+
+def _entries(outputs) -> tuple:
+    """A plain tuple as it is; anything else, a named tuple too, as one entry."""
+    return outputs if type(outputs) is tuple else (outputs,)
+
+
+def _fit(trainer, loader: Iterable, num_epochs: int, options: dict) -> History:
+    options = {"epochs": num_epochs, "optimizer": trainer.optimizer, "training_step": trainer.training_step} | options
+    return fit(trainer.model, loader, **options)

@@ -1,9 +1,19 @@
-"""What a run leaves behind: a table with one row an epoch, and the best epoch by a named measure."""
+"""What a run leaves behind: a row an epoch, the best epoch, how far it has come, and all of it in a checkpoint."""
 
 import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import pandas as pd
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.swa_utils import AveragedModel
+
+from course_lib.training import checkpoint, rng
+from course_lib.training.checkpoint import CheckpointError
+from course_lib.training.device import World, deal, gathered, summed
 
 _SMALLER_IS_BETTER = ("loss", "error", "mse", "mae", "perplexity")
 _LARGER_IS_BETTER = ("accuracy", "f1", "auc", "precision", "recall", "r2", "score")
@@ -69,3 +79,183 @@ class History:
     def stopped_early(self) -> bool:
         """Whether `patience` epochs have gone by since the best one (since the start where there is none)."""
         return self.patience is not None and len(self.rows) - (self.best_epoch or 0) >= self.patience
+
+
+_POSITION = ("epoch", "batch", "step", "learning_rate")
+_HISTORY = ("monitor", "mode", "rows", "best_epoch", "best_value")
+
+
+class Means:
+    """Means over samples of the scalars that steps return."""
+
+    def __init__(self, sums: Mapping[str, float] = (), samples: int = 0):
+        self.sums = dict(sums)
+        self.samples = samples
+
+    def add(self, values: Mapping[str, Tensor | float], samples: int) -> None:
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + (_number(value) * samples if samples else 0.0)
+        self.samples += samples
+
+    def over(self, world: World, prefix: str) -> dict[str, float]:
+        """The means over all ranks, their names prefixed.  Raises ValueError where there was no batch."""
+        names = list(self.sums)
+        *sums, samples = summed([self.sums[name] for name in names] + [self.samples], world)
+        if samples == 0:
+            argument = "train_loader" if prefix == "train" else prefix
+            raise ValueError(f"{argument}: expected at least one batch, got none (drop_last? an exhausted iterator?)")
+        return {f"{prefix}_{name}": value / samples for name, value in zip(names, sums, strict=True)}
+
+
+class Run:
+    """The position of a run (epoch from 1, batches done in it, steps in all), and all else that a checkpoint holds."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Optimizer,
+        scheduler: LRScheduler | None,
+        scaler: torch.amp.GradScaler,
+        history: History,
+        world: World,
+        generators: Sequence[torch.Generator],
+        folder: Path | None = None,
+        average: AveragedModel | None = None,
+    ):
+        self.model, self.optimizer, self.scheduler, self.scaler = model, optimizer, scheduler, scaler
+        self.history, self.world, self.generators, self.folder = history, world, list(generators), folder
+        self.average = average
+        self.epoch, self.batch, self.step = 1, 0, 0
+        self.learning_rate: float | None = None  # of the last step
+        self.seconds = 0.0  # spent on the epoch in progress before a resume
+        self.means = Means()
+        self._epoch_states: dict | None = None  # of the random generators, at the epoch's start
+        self._resumed_states: dict | None = None
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The model to look at: the moving average of the weights where there is one."""
+        return self.model if self.average is None else self.average.module
+
+    def batches(self, loader) -> Iterator[tuple[object, int, float]]:
+        """The epoch's batches that are still to do, with each one's samples and weight (see `deal`).
+
+        In an epoch that was interrupted, the generators first go back to its start and the batches already done are
+        drawn once more, so that the loader shuffles and augments as it did; then the generators take the states that
+        they had when the checkpoint was written.
+        """
+        resumed = self._resumed_states
+        if resumed is not None:
+            rng.restore(self._epoch_states, self.world.device, self.generators)
+        elif self.folder is not None:
+            self._epoch_states = rng.capture(self.world.device, self.generators)
+        stream = iter(deal(loader, self.world))
+        if resumed is not None:
+            for done in range(self.batch):
+                if next(stream, None) is None:
+                    raise CheckpointError(f"{self.folder}: {self.batch} batches were done, the loader has only {done}")
+            rng.restore(resumed, self.world.device, self.generators)
+            self._resumed_states = None
+        yield from stream
+
+    def count(self, values: Mapping[str, Tensor | float], samples: int, learning_rate: float) -> None:
+        """One more step is done."""
+        self.learning_rate = learning_rate
+        self.means.add(values, samples)
+        self.batch += 1
+        self.step += 1
+
+    def end_epoch(self, row: dict) -> None:
+        """Enter the row, keep the weights where they are the best so far, move on."""
+        if self.history.add(row):
+            self.history.best_weights = checkpoint.weights_of(self.evaluated)
+        self.epoch += 1
+        self.batch, self.seconds, self.means = 0, 0.0, Means()
+
+    def save(self, seconds: float = 0.0) -> None:
+        """Write `last.safetensors` and, after an epoch that was the best, `best.safetensors`."""
+        if self.folder is None:
+            return
+        now = rng.capture(self.world.device, self.generators)
+        random = gathered({"epoch": self._epoch_states if self.batch else None, "now": now}, self.world)
+        means = gathered({"sums": self.means.sums, "samples": self.means.samples}, self.world)
+        if not self.world.is_main:
+            return
+        tree = {
+            "weights": self.model.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "history": {name: getattr(self.history, name) for name in _HISTORY},
+            "position": {name: getattr(self, name) for name in _POSITION} | {"seconds": seconds},
+            "means": means,
+            "random": random,
+        }
+        checkpoint.save(self.folder / "last.safetensors", tree)
+        if self.batch == 0 and self.history.best_epoch == self.epoch - 1:
+            self._save_best()
+
+    def resume(self) -> None:
+        """Go on from `last.safetensors`, where there is one.
+
+        Raises CheckpointError where it is damaged or does not fit this run.
+        """
+        if self.folder is None or not (self.folder / "last.safetensors").exists():
+            return
+        path = self.folder / "last.safetensors"
+        tree = checkpoint.load_weights(self.model, path)
+        if len(tree["random"]) != self.world.size:
+            raise CheckpointError(f"{path}: written by {len(tree['random'])} processes, resumed by {self.world.size}")
+        if (tree["history"]["monitor"], tree["history"]["mode"]) != (self.history.monitor, self.history.mode):
+            raise CheckpointError(
+                f"{path}: monitored {tree['history']['monitor']!r}, this run {self.history.monitor!r}"
+            )
+        if (tree["scheduler"] is None) != (self.scheduler is None):
+            raise CheckpointError(f"{path}: one of the two runs has a schedule and the other has none")
+        if (tree.get("average") is None) != (self.average is None):
+            raise CheckpointError(f"{path}: one of the two runs has a moving average and the other has none")
+        mine = tree["random"][self.world.rank]
+        try:
+            self.optimizer.load_state_dict(tree["optimizer"])
+            if self.average is not None:
+                self.average.load_state_dict(tree["average"])
+            if self.scheduler is not None:
+                self.scheduler.load_state_dict(tree["scheduler"])
+            self.scaler.load_state_dict(tree["scaler"])
+            rng.restore(mine["now"], self.world.device, self.generators)
+        except (ValueError, KeyError, RuntimeError) as error:
+            raise CheckpointError(f"{path} does not fit this run: {error}") from error
+        for name in _HISTORY:
+            setattr(self.history, name, tree["history"][name])
+        for name in (*_POSITION, "seconds"):
+            setattr(self, name, tree["position"][name])
+        self.means = Means(**tree["means"][self.world.rank])
+        if self.batch:
+            self._epoch_states, self._resumed_states = mine["epoch"], mine["now"]
+        self._resume_best(checkpoint.weights_of(self.evaluated))
+
+    def _save_best(self) -> None:
+        history = self.history
+        best = {"weights": history.best_weights, "epoch": history.best_epoch, history.monitor: history.best_value}
+        checkpoint.save(self.folder / "best.safetensors", best)
+
+    def _resume_best(self, last_weights: dict[str, Tensor]) -> None:
+        """The best weights from their own file or, where the run died between the two writes, from the last ones."""
+        if self.history.best_epoch is None:
+            return
+        if self.batch == 0 and self.history.best_epoch == self.epoch - 1:
+            self.history.best_weights = last_weights
+            if self.world.is_main:
+                self._save_best()
+            return
+        tree = checkpoint.load(self.folder / "best.safetensors")
+        if tree["epoch"] != self.history.best_epoch:
+            raise CheckpointError(
+                f"{self.folder}: best.safetensors is of epoch {tree['epoch']}, expected {self.history.best_epoch}"
+            )
+        self.history.best_weights = tree["weights"]
+
+
+def _number(value: Tensor | float) -> float:
+    return value.item() if isinstance(value, Tensor) else float(value)

@@ -3,8 +3,9 @@
 import io
 import os
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 from PIL import Image
 
 from course_lib.paths import runs_dir
@@ -16,7 +17,7 @@ class Tracker(Protocol):
     def log(self, metrics: dict[str, float], step: int) -> None:
         """Enter named numbers at a step (in `fit`, the epoch)."""
 
-    def figure(self, name: str, figure) -> None:
+    def figure(self, name: str, figure: Any) -> None:
         """Enter a Matplotlib figure."""
 
     def close(self) -> None:
@@ -45,12 +46,12 @@ class WandbTracker:
         self._wandb = wandb
         self._options = {"project": project, "group": group, "name": name, "config": config}
         self._directory = Path(directory or runs_dir())
-        self._run = None
+        self._run: Any = None
 
     def log(self, metrics: dict[str, float], step: int) -> None:
         self._opened().log(dict(metrics), step=step)
 
-    def figure(self, name: str, figure) -> None:
+    def figure(self, name: str, figure: Any) -> None:
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png")
         self._opened().log({name: self._wandb.Image(Image.open(buffer))})
@@ -60,7 +61,7 @@ class WandbTracker:
             self._run.finish()
             self._run = None
 
-    def _opened(self):
+    def _opened(self) -> Any:
         if self._run is None:
             self._directory.mkdir(parents=True, exist_ok=True)
             settings = self._wandb.Settings(silent=True, console="off", disable_git=True, save_code=False)
@@ -85,7 +86,7 @@ class TensorBoardTracker:
 
         self._new_writer = SummaryWriter
         self._folder = Path(directory or runs_dir() / "tensorboard") / name
-        self._writer = None
+        self._writer: Any = None
         self._step = 0
 
     def log(self, metrics: dict[str, float], step: int) -> None:
@@ -93,7 +94,7 @@ class TensorBoardTracker:
         for name, value in metrics.items():
             self._opened().add_scalar(name, value, step)
 
-    def figure(self, name: str, figure) -> None:
+    def figure(self, name: str, figure: Any) -> None:
         self._opened().add_figure(name, figure, self._step)
 
     def close(self) -> None:
@@ -101,7 +102,39 @@ class TensorBoardTracker:
             self._writer.close()
             self._writer = None
 
-    def _opened(self):
+    def _opened(self) -> Any:
         if self._writer is None:
             self._writer = self._new_writer(str(self._folder))
         return self._writer
+
+
+def log_fold_figures(
+    tracker: Tracker, probabilities: np.ndarray, targets: np.ndarray, classes: tuple[str, ...] | None = None
+) -> None:
+    """Send a fold's confusion matrix and ROC curves to `tracker`.
+
+    probabilities: (N, C); targets: (N,) classes; classes: C names.
+    """
+    from matplotlib.figure import Figure  # not at the top: who tracks nothing need not load Matplotlib
+    from sklearn.metrics import ConfusionMatrixDisplay, RocCurveDisplay
+
+    numbers = np.arange(probabilities.shape[1])
+    names = [str(number) for number in numbers] if classes is None else list(classes)
+    figure = Figure(figsize=(6, 6), layout="constrained")
+    ConfusionMatrixDisplay.from_predictions(
+        targets,
+        probabilities.argmax(1),
+        labels=numbers,
+        display_labels=names,
+        xticks_rotation="vertical",
+        colorbar=False,
+        ax=figure.add_subplot(),
+    )
+    tracker.figure("confusion matrix", figure)
+    figure = Figure(figsize=(6, 6), layout="constrained")
+    axes = figure.add_subplot()
+    for number, name in zip(numbers, names, strict=True):
+        if 0 < (targets == number).sum() < len(targets):
+            RocCurveDisplay.from_predictions(targets == number, probabilities[:, number], name=name, ax=axes)
+    axes.plot([0, 1], [0, 1], ":", color="grey")
+    tracker.figure("ROC", figure)

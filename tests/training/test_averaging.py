@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from course_lib.training import CheckpointError, fit
-from course_lib.training.averaging import moving_average
+from course_lib.training import CheckpointError, fit, moving_average
 
 
 def test_average_is_the_recursion_with_a_growing_decay():

@@ -10,7 +10,7 @@ import textwrap
 import pytest
 import torch
 
-from course_lib.training.distributed import World, deal
+from course_lib.training.device import World, deal
 
 SCRIPT = textwrap.dedent(
     """

@@ -1,4 +1,4 @@
-"""The learning-rate range test: a short run in which the rate grows until training breaks."""
+"""How the weights move: AdamW, the cosine schedule, a moving average, and the test that finds a rate."""
 
 import copy
 import math
@@ -8,10 +8,78 @@ import pandas as pd
 import torch
 from torch import nn
 from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel
 
 from course_lib.training.device import resolve_device, to_device
 from course_lib.training.rng import capture, generators_of, restore
 from course_lib.training.steps import checked, supervised_step
+
+
+def adamw(
+    parameters: Iterable[nn.Parameter],
+    lr: float = 1e-3,
+    betas: tuple[float, float] = (0.9, 0.98),
+    weight_decay: float = 0.05,
+) -> torch.optim.AdamW:
+    """AdamW in two groups: parameters of two or more dimensions shrink by `weight_decay`, vectors and numbers do not.
+
+    A bias or a norm's gain is one number a channel: pulling it to zero does not make the function simpler.
+    Source: Loshchilov and Hutter 2019; the two groups as in Radford et al. 2018 (GPT), section 4.1.
+    """
+    parameters = list(parameters)
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=lr, betas=betas)
+
+
+def cosine_with_warmup(optimizer: Optimizer, total_steps: int, *, warmup: float = 0.1, final: float = 0.0) -> LambdaLR:
+    """From near 0 up to the optimiser's rate in a straight line, then down along half a cosine to `final` of it.
+
+    total_steps: optimiser steps of the whole run.  warmup: the share of them that rises, in [0, 1).  final: the last
+    step's rate as a share of the highest, in [0, 1].  Pass it to `fit(schedule=cosine_with_warmup)`, with other values
+    as `functools.partial(cosine_with_warmup, warmup=0.05)`.
+    Source: Loshchilov and Hutter 2017, eq. 5, without restarts.
+    """
+    if total_steps < 1:
+        raise ValueError(f"total_steps: expected at least 1, got {total_steps}")
+    if not 0 <= warmup < 1 or not 0 <= final <= 1:
+        raise ValueError(f"expected warmup in [0, 1) and final in [0, 1], got {warmup} and {final}")
+    rising = round(warmup * total_steps)
+
+    def factor(step: int) -> float:
+        if step < rising:
+            return (step + 1) / rising
+        progress = min(1.0, (step - rising) / max(1, total_steps - 1 - rising))
+        return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))
+
+    return LambdaLR(optimizer, factor)
+
+
+def moving_average(model: nn.Module, decay: float) -> AveragedModel:
+    """A copy of `model` that follows it: call `update_parameters(model)` after every step; the copy is `.module`.
+
+    w̄ ← d w̄ + (1 - d) w, for floating-point weights and buffers; counters are copied. The decay grows from 1/10 as
+    d = min(decay, (1 + n) / (10 + n)) with n updates done, so that the first random weights are soon forgotten.
+    Raises ValueError where `decay` is not between 0 and 1.
+    Sources: Polyak and Juditsky 1992; the growing decay as in TensorFlow's ExponentialMovingAverage.
+    """
+    if not 0 < decay < 1:
+        raise ValueError(f"decay: expected a number between 0 and 1, got {decay}")
+
+    def follow(averages, weights, updates) -> None:
+        updates = int(updates)
+        share = 1 - min(decay, (1 + updates) / (10 + updates))
+        for average, weight in zip(averages, weights, strict=True):
+            if average.is_floating_point():
+                average.lerp_(weight.to(average.device), share)
+            else:
+                average.copy_(weight)
+
+    with torch.no_grad():
+        return AveragedModel(model, multi_avg_fn=follow, use_buffers=True)
 
 
 def learning_rate_range(
