@@ -29,6 +29,8 @@ class Detections:
             raise ValueError(
                 f"types, times, scores: expected (M,) each, got {types.shape}, {times.shape}, {scores.shape}"
             )
+        if not np.isfinite(times).all() or np.isnan(scores).any():
+            raise ValueError("times, scores: expected finite samples and scores, got NaN or infinity")
         order = np.lexsort((types, times))
         for name, values in (("types", types), ("times", times), ("scores", scores)):
             object.__setattr__(self, name, values[order])
@@ -63,12 +65,35 @@ class Detections:
         return Detections(self.types, self.times + samples, self.scores)
 
 
+def closer(first: np.ndarray | float, second: np.ndarray | float, limit: float) -> np.ndarray | bool:
+    """Whether two times are less than `limit` apart. Exactly `limit` is not, whatever rounding made of the three.
+
+    A time in samples is often seconds times a rate, and a distance of exactly 5 ms then comes out a little more or
+    less: a few units in the last place of the times, which are taken off the limit here.
+    """
+    return np.abs(np.subtract(first, second)) < limit - _rounding(first, second, limit)
+
+
+def within(first: np.ndarray | float, second: np.ndarray | float, limit: float) -> np.ndarray | bool:
+    """Whether two times are at most `limit` apart. Exactly `limit` is, as in `closer`."""
+    return np.abs(np.subtract(first, second)) <= limit + _rounding(first, second, limit)
+
+
+def _rounding(first: np.ndarray | float, second: np.ndarray | float, limit: float) -> np.ndarray:
+    return 8 * np.finfo(np.float64).eps * np.maximum(np.maximum(np.abs(first), np.abs(second)), limit)
+
+
 def window_events(labels: np.ndarray, timings: np.ndarray) -> list[list[tuple[int, float]]]:
-    """Labels (N, E) and timings (N, E) of windows as one list of (type, sample) a window, in time order."""
+    """Labels (N, E) and timings (N, E) of windows as one list of (type, sample) a window, in time order.
+
+    Raises ValueError where a type is there and its timing is NaN or infinite.
+    """
     labels, timings = np.asarray(labels), np.asarray(timings, np.float64)
     events = []
     for row, times in zip(labels, timings, strict=True):
         kinds = np.flatnonzero(row)
+        if not np.isfinite(times[kinds]).all():
+            raise ValueError(f"timings: expected finite samples where labels are 1, got {times[kinds].tolist()}")
         kinds = kinds[np.argsort(times[kinds], kind="stable")]
         events.append([(int(kind), float(times[kind])) for kind in kinds])
     return events

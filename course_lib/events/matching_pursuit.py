@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,8 +53,11 @@ class MatchingPursuit:
 
     An event of amplitude a lowers the squared error by 2 a ⟨x, k⟩ - a² ‖k‖². Half of the largest such gain, over all
     allowed a, ranks the candidates. Each round takes all that no better one overlaps, and goes on with the data less
-    them, until no gain reaches the threshold. Then every event is put back alone and fitted again, `refits` times, now
-    that its neighbours are known. Onsets are read between samples off a parabola.
+    them, until no gain reaches the threshold; every event lowers the squared error by more than twice the threshold.
+    Then every event is put back alone and fitted again, `refits` times, now that its neighbours are known. Onsets are
+    read between samples off a parabola.
+    The noise is taken to have RMS 1. Where it is louder, all of it fits something; so a recording of T samples gets at
+    most T / 10 events and a few, the best first, and a RuntimeWarning says that this limit ended the search.
     Source: Mallat and Zhang 1993.
     """
 
@@ -86,7 +90,9 @@ class MatchingPursuit:
 
     @torch.inference_mode()
     def __call__(self, data: np.ndarray | list[np.ndarray], threshold: float = 10.0) -> list[Explanation]:
-        """One `Explanation` for each window (T, C) of data.  threshold: the smallest gain to go on with."""
+        """One `Explanation` for each window (T, C) of data.  threshold: the smallest gain to go on with, above 0."""
+        if not threshold > 0:
+            raise ValueError(f"threshold: expected more than 0, or events that explain nothing count, got {threshold}")
         for window in data:
             if np.ndim(window) != 2 or window.shape[1] != self.atoms.shape[1]:
                 raise ValueError(f"data: expected windows (T, {self.atoms.shape[1]}), got {np.shape(window)}")
@@ -117,21 +123,32 @@ class MatchingPursuit:
         if len(x) == 0:
             none = np.zeros(0)
             return Explanation(none, none, none, none, none, np.zeros((0, self.num_events)), x.numpy())
+        if not x.isfinite().all():
+            raise ValueError("data: expected values that float32 holds after whitening, got larger ones")
         products = self.products(x)  # (A, T)
-        gains, last = self._gains(products), self.length - 1
-        found, first_gains = [], []  # (atom, sample, amplitude) each
-        while True:
+        gains, last, limit = self._gains(products), self.length - 1, len(x) // REACH + self.num_events
+        found: list[tuple] = []  # (atom, sample, amplitude) each
+        first_gains: list[float] = []
+        while len(found) < limit:
             best = gains.amax(dim=0)  # (T,)
             nearby = F.max_pool1d(best[None], 2 * last + 1, 1, last)[0]
             peaks = torch.nonzero((best == nearby) & (best > threshold))[:, 0].tolist()
             if not peaks:
                 break
+            if len(found) + len(peaks) > limit:
+                peaks = sorted(peaks, key=lambda t: -float(best[t]))[: limit - len(found)]
             for t in peaks:
                 event, gain = self._best(products[:, t, None], gains[:, t, None], t)
                 found.append(event)
                 first_gains.append(gain)
                 near = self._add(products, event, -1)
                 gains[:, near] = self._gains(products[:, near])
+        else:
+            warnings.warn(
+                f"data: the search ended with {limit} events in {len(x)} samples; is the noise louder than RMS 1?",
+                RuntimeWarning,
+                stacklevel=5,
+            )
         for _ in range(self.refits):
             for i, event in enumerate(found):
                 alone, first = self._alone(products, event)

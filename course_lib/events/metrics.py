@@ -7,30 +7,30 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from course_lib.events.detections import SAMPLE_RATE, Detections
+from course_lib.events.detections import SAMPLE_RATE, Detections, within
 
 
 def match_events(truth: Iterable, found: Iterable, tolerance: float) -> list[tuple[int, int]]:
     """Pairs (index in truth, index in found) of one recording: as many as can be paired.
 
     truth, found: events (type, sample, ...), such as lists of tuples or `Detections`, in any order.
-    tolerance: largest distance in samples.  Types never mix, and no event is used twice.
+    tolerance: largest distance in samples; exactly so far is near enough.  Types never mix, and no event is used twice.
     Within a type, going through both in time order and pairing whenever the two next ones are close enough gives the
     largest number of pairs, since an event that is passed over is too early for all that follow.
+    Raises ValueError for times that are NaN or infinite, and for a tolerance below 0 or NaN.
     """
-    if tolerance < 0:
+    if not tolerance >= 0:
         raise ValueError(f"tolerance: expected at least 0 samples, got {tolerance}")
     pairs = []
-    truth, found = by_type(truth), by_type(found)
-    for kind in truth.keys() & found.keys():
-        waiting, candidates = truth[kind], found[kind]
+    true_types, found_types = by_type(truth, "truth"), by_type(found, "found")
+    for kind in true_types.keys() & found_types.keys():
+        waiting, candidates = true_types[kind], found_types[kind]
         i = j = 0
         while i < len(waiting) and j < len(candidates):
-            distance = candidates[j][0] - waiting[i][0]
-            if abs(distance) <= tolerance:
+            if within(candidates[j][0], waiting[i][0], tolerance):
                 pairs.append((waiting[i][1], candidates[j][1]))
                 i, j = i + 1, j + 1
-            elif distance > 0:
+            elif candidates[j][0] > waiting[i][0]:
                 i += 1
             else:
                 j += 1
@@ -43,21 +43,24 @@ def match_by_score(truth: Iterable, found: Iterable, tolerance: float) -> tuple[
     Each takes the nearest true event of its type within `tolerance` samples that is still free. Leaving out the
     weakest changes nothing for the others, which makes a whole precision-recall curve out of one pass.
     """
-    free = by_type(truth)
+    free = by_type(truth, "truth")
     ordered = sorted(found, key=lambda event: -event[2])
+    by_type(ordered, "found")
     right = np.zeros(len(ordered), bool)
     for i, (kind, time, _) in enumerate(ordered):
-        near = [event for event in free.get(kind, []) if abs(event[0] - time) <= tolerance]
+        near = [event for event in free.get(kind, []) if within(event[0], time, tolerance)]
         if near:
             free[kind].remove(min(near, key=lambda event: abs(event[0] - time)))
             right[i] = True
     return np.array([score for *_, score in ordered], float), right
 
 
-def by_type(events: Iterable) -> dict[int, list[tuple[float, int]]]:
-    """Type → [(time, index), ...] in time order."""
+def by_type(events: Iterable, argument: str) -> dict[int, list[tuple[float, int]]]:
+    """Type → [(time, index), ...] in time order.  Raises ValueError naming the argument for NaN and infinite times."""
     groups: dict[int, list[tuple[float, int]]] = {}
     for index, (kind, time, *_) in enumerate(events):
+        if not np.isfinite(float(time)):
+            raise ValueError(f"{argument}: expected finite times, got {time} for event {index}, of type {kind}")
         groups.setdefault(int(kind), []).append((float(time), index))
     return {kind: sorted(group) for kind, group in groups.items()}
 
@@ -95,8 +98,11 @@ class EventScores:
         return float(np.median(np.abs(self.errors_ms))) if self.matched else np.nan
 
     def within(self, milliseconds: float = 5.0) -> float:
-        """Share of the matched events whose error is at most so large. Says more where the tolerance is larger."""
-        return float((np.abs(self.errors_ms) <= milliseconds).mean()) if self.matched else np.nan
+        """Share of the matched events whose error is at most so large. Says more where the tolerance is larger.
+
+        A nanosecond more, which rounding may add, counts as well.
+        """
+        return float((np.abs(self.errors_ms) <= milliseconds + 1e-6).mean()) if self.matched else np.nan
 
     def __str__(self) -> str:
         return (

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterable
 
 import numpy as np
 
-from course_lib.events.detections import Detections
+from course_lib.events.detections import Detections, closer
 
 REFRACTORY_PERIOD = 4000  # samples: 2 s
 
@@ -23,11 +23,10 @@ def refractory_filter(found: Detections, period: float = REFRACTORY_PERIOD) -> D
         members = np.flatnonzero(found.types == kind)
         times, scores = found.times[members], found.scores[members]
         for i, (time, score) in enumerate(zip(times, scores, strict=True)):
-            first, last = np.searchsorted(times, (time - period, time + period), side="left")
-            while first < i and time - times[first] >= period:  # exactly `period` away is far enough
-                first += 1
-            rivals = scores[first:last]
-            keep[members[i]] = not ((rivals > score).any() or (rivals[: i - first] == score).any())
+            first, last = np.searchsorted(times, (time - period, time + period))
+            rivals = np.flatnonzero(closer(times[first:last], time, period)) + first
+            stronger = (scores[rivals] > score) | ((scores[rivals] == score) & (rivals < i))
+            keep[members[i]] = not stronger.any()
     return found[keep]
 
 
@@ -36,7 +35,7 @@ def violations(events: Iterable[tuple], period: float = REFRACTORY_PERIOD) -> in
     last: dict[int, float] = {}
     count = 0
     for kind, time, *_ in sorted(events, key=lambda event: event[1]):
-        count += kind in last and time - last[kind] < period
+        count += kind in last and bool(closer(time, last[kind], period))
         last[kind] = time
     return count
 
@@ -95,6 +94,6 @@ class RefractoryPeriodEnforcer:
     def _accept(self, stream: Hashable, kind: int, time: float, clock: float) -> bool:
         period = self.refractory_period_samples
         near = [t for t in self._accepted.get((stream, kind), []) if t > clock - period]  # older ones cannot matter
-        accepted = all(abs(time - t) >= period for t in near)
+        accepted = not any(closer(time, t, period) for t in near)
         self._accepted[stream, kind] = near + [time] * accepted
         return accepted

@@ -132,3 +132,66 @@ def test_refuses_what_does_not_fit(kernels, pursuit):
     for data in (np.zeros((2, 10, 3)), np.full((2, 100, 3), np.nan), np.ones((2, 100, 3))):
         with pytest.raises(ValueError, match="data: expected"):
             whitening_filter(data)
+
+
+@pytest.mark.parametrize("loud", [10.0, 30.0, 1e6])
+def test_the_search_ends_on_data_that_are_louder_than_they_should_be(kernels, pursuit, loud):
+    x = data_with(kernels, (5, 1, 250, 1.0)) + np.random.default_rng(0).standard_normal((600, 6))
+    with pytest.warns(RuntimeWarning, match="search ended with 76 events in 600 samples"):
+        (found,) = pursuit([loud * x], threshold=6)
+    assert len(found) == 600 // 10 + 16 and np.isfinite(found.residual).all()
+    assert np.square(found.residual).sum() < np.square(loud * x).sum()
+
+
+@pytest.mark.parametrize("shape", ["noise", "one loud event", "tone"])
+def test_every_event_lowers_the_squared_error_by_twice_its_gain(kernels, pursuit, shape):
+    x = 2 * np.random.default_rng(1).standard_normal((600, 6))
+    if shape == "one loud event":
+        x = data_with(kernels, (5, 1, 250, 4.0))
+    elif shape == "tone":
+        x = 2 * np.sin(0.3 * np.arange(600))[:, None] * np.ones(6)
+    alone = MatchingPursuit(kernels, (0.94, 1.0, 1.06), ONSET, refits=0)
+    (found,) = alone([x], threshold=1)
+    assert len(found) and (found.gains > 1).all()
+    fall = np.square(x).sum() - np.square(found.residual).sum()
+    inside = (found.times > 12) & (found.times < 500)  # all of it lies in the data
+    assert fall >= 2 * found.gains[inside].sum() * 0.999
+
+
+@pytest.mark.parametrize("threshold", [0.0, -5.0, np.nan])
+def test_a_threshold_that_ends_nothing_is_refused(pursuit, threshold):
+    with pytest.raises(ValueError, match="threshold: expected more than 0"):
+        pursuit([np.zeros((300, 6))], threshold)
+
+
+def test_values_that_float32_cannot_hold_are_refused(pursuit):
+    with pytest.raises(ValueError, match="data: .*float32"):
+        pursuit([np.full((300, 6), 1e39)])
+
+
+@pytest.mark.parametrize("scale", [1e-150, 1e-3, 1.0, 1e6, 1e150])
+@pytest.mark.parametrize(
+    "signal",
+    [
+        np.sin(0.1 * np.arange(1000)),
+        np.sign(np.sin(0.3 * np.arange(400))),
+        np.arange(40.0),
+        np.eye(1, 50, 20)[0],
+        np.random.default_rng(1).standard_normal(17),
+        np.random.default_rng(2).standard_normal(24),
+        1e6 + np.random.default_rng(3).standard_normal(300),
+    ],
+    ids=["tone", "square", "ramp", "impulse", "17 samples", "24 samples", "offset"],
+)
+def test_whitening_of_anything_that_varies_is_finite(signal, scale):
+    x = scale * signal[None, :, None]
+    taps = whitening_filter(x)
+    assert np.isfinite(taps).all()
+    with np.errstate(over="ignore"):
+        assert np.isfinite(whiten(x, taps)).all()
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1 / 3, -1e6])
+def test_a_constant_cannot_be_whitened(value):
+    with pytest.raises(ValueError, match="varies"):
+        whitening_filter(np.full((2, 100, 3), value))

@@ -115,3 +115,40 @@ def test_nothing_found_and_nothing_to_find():
 def test_window_events_in_time_order():
     labels, timings = np.array([[1, 0, 1], [0, 0, 0]]), np.array([[9.5, np.nan, 2.0], [np.nan] * 3])
     assert window_events(labels, timings) == [[(2, 2.0), (0, 9.5)], []]
+
+
+RATES = [1, 100, 360, 2000, 8000, 11_025, 22_050, 44_100, 48_000, 204.8]
+
+
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("tolerance_ms", [0.1, 1.0, 2.0, 5.0, 7.3, 10.0])
+def test_exactly_the_tolerance_counts_at_any_rate(rate, tolerance_ms):
+    """Times in seconds, as annotations have them, times a rate; and a little farther does not count."""
+    seconds = np.random.default_rng(0).integers(0, 100_000, 100) / 1000
+    for start in seconds:
+        for sign in (-1, 1):
+            exact = [(0, (start + sign * tolerance_ms / 1000) * rate, 1.0)]
+            far = [(0, (start + sign * tolerance_ms / 1000 * (1 + 1e-6)) * rate, 1.0)]
+            truth = [(0, start * rate)]
+            scores = event_scores([truth], [exact], tolerance_ms, rate)
+            assert scores.matched == 1 and scores.within(tolerance_ms) == 1
+            assert precision_recall([truth], [Detections([0], [exact[0][1]], [1.0])], tolerance_ms, rate).recall[0] == 1
+            assert event_scores([truth], [far], tolerance_ms, rate).matched == 0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_times_that_are_no_times_are_refused(bad):
+    good = [(0, 10.0, 0.9)]
+    with pytest.raises(ValueError, match="truth: expected finite times"):
+        event_scores([[(0, bad)]], [good])
+    with pytest.raises(ValueError, match="found: expected finite times"):
+        event_scores([[(0, 10.0)]], [[(0, bad, 0.9)]])
+    with pytest.raises(ValueError, match="truth: expected finite times"):
+        precision_recall([[(1, 5.0), (0, bad)]], [Detections.none()])
+    with pytest.raises(ValueError, match="expected finite"):
+        Detections([0], [bad], [0.5])
+    with pytest.raises(ValueError, match="timings: expected finite"):
+        window_events(np.array([[0, 1]]), np.array([[5.0, bad]]))
+    assert window_events(np.array([[1, 0]]), np.array([[5.0, bad]])) == [[(0, 5.0)]]
+    with pytest.raises(ValueError, match="tolerance"):
+        event_scores([[(0, 1.0)]], [good], np.nan)

@@ -117,3 +117,26 @@ def test_time_that_runs_backwards_is_refused():
     enforcer.enforce([], [], 2000)
     with pytest.raises(ValueError, match="time runs backwards, got 0 after 2000"):
         enforcer.enforce([], [], 0)
+
+
+@pytest.mark.parametrize("rate", [1, 100, 2000, 8000, 22_050, 44_100, 48_000, 204.8])
+@pytest.mark.parametrize("seconds", [0.1, 0.7, 1 / 3, 2.0])
+def test_filter_count_and_enforcer_agree_at_exactly_one_period(rate, seconds):
+    period = seconds * rate
+    for start in np.random.default_rng(0).integers(0, 100_000, 100) / 1000:
+        exact = Detections([3, 3], [start * rate, (start + seconds) * rate], [0.9, 0.8])
+        assert len(refractory_filter(exact, period)) == 2
+        assert violations(exact, period) == 0
+        assert len(RefractoryPeriodEnforcer(16, period).enforce(exact.types, exact.times)[0]) == 2
+        near = Detections([3, 3], [start * rate, (start + seconds * (1 - 1e-6)) * rate], [0.9, 0.8])
+        assert len(refractory_filter(near, period)) == 1
+        assert violations(near, period) == 1
+        assert len(RefractoryPeriodEnforcer(16, period).enforce(near.types, near.times)[0]) == 1
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.float32, np.float64])
+def test_integer_and_float_times_alike(dtype):
+    times = np.array([0, 4000, 7999, 12_000, 16_000], dtype)
+    found = Detections(np.zeros(5), times, np.ones(5))
+    assert violations(zip([0] * 5, times, strict=True)) == violations(found) == 1
+    assert refractory_filter(found).times.tolist() == [0, 4000, 12_000, 16_000]
