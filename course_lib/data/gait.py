@@ -66,15 +66,13 @@ def _recording(folder: Path, signals: pd.DataFrame, strides: pd.DataFrame, foot:
     missing = [column for column in columns if column not in signals.columns]
     if missing:
         raise DataError(f"{file}: expected columns (sensor, axis) such as {columns[0]}; missing {missing}")
-    try:
-        data = signals[columns].to_numpy(np.float32)
-    except ValueError as error:
-        raise DataError(f"{file}: expected numbers ({error})") from error
+    data = _numbers(file, signals[columns], np.float32)
     if not np.isfinite(data).all():
         raise DataError(f"{file}: expected finite values, got {np.count_nonzero(~np.isfinite(data))} that are not")
     events = []
     for kind, names in enumerate(_COLUMNS):
-        times = np.unique(strides.loc[strides["foot"] == foot, list(names)].to_numpy(float))
+        columns_of_kind = strides.loc[strides["foot"] == foot, list(names)]
+        times = np.unique(_numbers(folder / "stride_events_sample.csv", columns_of_kind, float))
         events += [(kind, float(time)) for time in times[~np.isnan(times)]]
     outside = [event for event in events if not 0 <= event[1] < len(data)]
     if outside:
@@ -82,6 +80,13 @@ def _recording(folder: Path, signals: pd.DataFrame, strides: pd.DataFrame, foot:
             f"{folder / 'stride_events_sample.csv'}: expected samples from 0 to {len(data) - 1}, got {outside[:3]}"
         )
     return GaitRecording(data, sorted(events, key=lambda event: event[1]), foot)
+
+
+def _numbers(file: Path, table: pd.DataFrame, dtype: type) -> np.ndarray:
+    try:
+        return table.to_numpy(dtype)
+    except ValueError as error:
+        raise DataError(f"{file}: expected numbers ({error})") from error
 
 
 def _read(file: Path, **options) -> pd.DataFrame:

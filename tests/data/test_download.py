@@ -5,6 +5,7 @@ import http.server
 import io
 import multiprocessing
 import os
+import random
 import socket
 import threading
 import zipfile
@@ -13,16 +14,16 @@ from pathlib import Path
 import pytest
 
 from course_lib.data import DataError, fetch_esc10
-from course_lib.data.download import COMMIT
+from course_lib.data.download import COMMIT, _unpack, check_members
 
-MEMBERS = {f"001 - Dog bark/{fold}-10{fold}-A.ogg": bytes([fold]) * 3000 for fold in range(1, 6)}
+MEMBERS = {f"001 - Dog bark/{fold}-10{fold}-A.ogg": random.Random(fold).randbytes(300) * 10 for fold in range(1, 6)}
 TOP = f"ESC-10-{COMMIT}/"
 
 
-def archive(members=MEMBERS, **more) -> bytes:
+def archive(members=MEMBERS, method=zipfile.ZIP_STORED, **more) -> bytes:
     """A zip as the public repository gives it: everything below one folder, README beside the classes."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as content:
+    with zipfile.ZipFile(buffer, "w", method) as content:
         content.writestr(TOP, "")
         content.writestr(TOP + "README.md", "who recorded what")
         content.writestr(TOP + ".hidden/config", "not wanted")
@@ -161,6 +162,47 @@ def test_member_that_is_a_link(target, manifest):
     with serve(buffer.getvalue()) as server, pytest.raises(DataError, match="points outside"):
         fetch(target, server.url, manifest)
     assert_nothing_written(target)
+
+
+METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+
+
+@pytest.mark.parametrize("method", METHODS, ids=["stored", "deflate", "bzip2", "lzma"])
+def test_a_damaged_archive_is_a_data_error(tmp_path, monkeypatch, method):
+    """Every seventh byte in turn, in members, their headers and the table at the end."""
+    monkeypatch.setattr(os, "fsync", lambda number: None)
+    short = {name: data[:500] for name, data in list(MEMBERS.items())[:2]}
+    members = {name: hashlib.sha256(data).hexdigest() for name, data in short.items()}
+    whole = archive(short, method)
+    for place in range(0, len(whole), 7):
+        path = tmp_path / "damaged.zip"
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        folder = tmp_path / f"unpacked{place}"
+        try:
+            _unpack(path, folder, members)
+        except DataError as error:
+            assert "archive: " in str(error)
+        else:  # in a date, a comment, or a name, where the manifest finds it
+            assert check_members(folder, members) == [] or not whole[place:].startswith(b"PK")
+
+
+@pytest.mark.parametrize("method", METHODS[1:], ids=["deflate", "bzip2", "lzma"])
+def test_a_damaged_download_leaves_nothing(target, manifest, method):
+    whole = bytearray(archive(method=method))
+    start = whole.index(b"-A.ogg") + 20
+    whole[start : start + 4] = b"\xff\xfe\xfd\xfc"
+    with serve(bytes(whole)) as server, pytest.raises(DataError, match="damaged|changed"):
+        fetch(target, server.url, manifest)
+    assert_nothing_written(target)
+
+
+def test_what_a_killed_download_left_is_removed(target, manifest):
+    left = target.parent / f".{target.name}.99999999-0.tmp" / "unpacked"
+    left.mkdir(parents=True)
+    (left / "half.ogg").write_bytes(b"half")
+    with serve(archive()) as server:
+        fetch(target, server.url, manifest)
+    assert list(target.parent.iterdir()) == [target]
 
 
 def test_member_that_is_a_bomb(target, manifest):

@@ -60,6 +60,36 @@ def test_a_damaged_file_is_named(folder, file, change, message):
         load_gait_events(folder)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_tables_that_begin_with_a_byte_order_mark(folder, encoding):
+    expected = load_gait_events(folder)["left"]
+    for file in folder.glob("*.csv"):
+        file.write_text(file.read_text(), encoding=encoding)
+    found = load_gait_events(folder)["left"]
+    np.testing.assert_array_equal(found.data, expected.data)
+    assert found.events == expected.events
+
+
+@pytest.mark.parametrize("name", ["imu_sample.csv", "stride_events_sample.csv"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda raw: raw.decode().encode("utf-16-le"),  # no mark
+        lambda raw: raw.replace(b",", b";"),
+        lambda raw: raw[:100] + b"\xe9\xff" + raw[100:],
+        lambda raw: bytes(range(256)) * 4,
+        lambda raw: b"\xff\xfe" + raw[:101],
+        lambda raw: b"",
+        lambda raw: raw.replace(b".", b"x"),
+    ],
+)
+def test_what_is_no_such_table_is_a_data_error(folder, name, change):
+    file = folder / name
+    file.write_bytes(change(file.read_bytes()))
+    with pytest.raises(DataError, match=name):
+        load_gait_events(folder)
+
+
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         load_gait_events(tmp_path / "nowhere")
