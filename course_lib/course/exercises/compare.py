@@ -78,6 +78,12 @@ def difference(actual: Any, expected: Any, what: str = "the result") -> str:
         name = next(name for name, value in expected.items() if not equal(actual[name], value))
         return difference(actual[name], expected[name], f"{what}, {name!r},")
     a, b = as_array(actual), as_array(expected)
+    if b is None and isinstance(expected, tuple | list) and isinstance(actual, tuple | list):
+        if len(actual) != len(expected):
+            return f"{what} holds {len(actual)} values, expected {len(expected)}: return one for each."
+        if not isinstance(expected[0], str):
+            i = next(i for i, pair in enumerate(zip(actual, expected, strict=True)) if not equal(*pair))
+            return difference(actual[i], expected[i], f"{what}[{i}]")
     if a is None or b is None:
         return f"{what} is {shown(actual)} ({type(actual).__name__}), expected {shown(expected)}."
     if a.shape != b.shape:
@@ -110,7 +116,7 @@ def shown(value: Any, most: int = 12) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{name}: {shown(item, most)}" for name, item in value.items()) + "}"
     if isinstance(value, tuple | list) and as_array(value) is None and len(value) <= 4:
-        text = ", ".join(shown(item, most) for item in value)
+        text = ", ".join(shown(item, most // 2) for item in value)
         return f"({text})" if isinstance(value, tuple) else f"[{text}]"
     array = as_array(value)
     if array is not None and array.size > most:

@@ -1,104 +1,156 @@
-"""Checks of notebook 10."""
+"""Exercises of notebook 10."""
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
-from course_lib import losses
-from course_lib.course.exercises import Hint, exercise, expect
+from course_lib.course.exercises import Draw, Edge, exercise
 
 
-def _random(*shape: int, seed: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-@exercise(notebook="10", title="Focal loss for a batch", minutes=10)
-def focal_loss(fn):
-    """my_focal_loss(logits, targets, gamma): logits (B, C), targets (B,) -> the mean over the batch."""
-    logits, targets, gamma = 2 * _random(7, 3, seed=0), torch.tensor([0, 2, 1, 1, 0, 2, 2]), 3.0
-    log_p = F.log_softmax(logits, 1)
-    picked = log_p.gather(1, targets[:, None])[:, 0]  # (B,)
-    p = picked.exp()
-    each = -((1 - p) ** gamma) * picked
-    mean_p = F.cross_entropy(logits, targets)
-    along_batch = F.log_softmax(logits, 0).gather(1, targets[:, None])[:, 0]
-    expect(
-        fn(logits, targets, gamma),
-        each.mean(),
-        mistakes=[
-            (mean_p, "This is cross-entropy: the factor (1 - p)^gamma is missing."),
-            (each.sum(), "This is the sum over the batch: take the mean."),
-            (each, "One loss for each item: take the mean over the batch."),
-            (-each.mean(), "The sign is flipped: log p is negative, a loss is not."),
-            (
-                (-(p**gamma) * picked).mean(),
-                "The factor is p^gamma: it must be small where p is near 1, (1 - p)^gamma.",
-            ),
-            (
-                (1 - (-mean_p).exp()) ** gamma * mean_p,
-                "The factor comes from the mean loss: each item needs its own p, before the mean is taken.",
-            ),
-            (
-                (-((1 - log_p.exp()) ** gamma) * log_p).sum(1).mean(),
-                "The sum runs over all classes: only the target's probability counts.",
-            ),
-            (
-                (-((1 - along_batch.exp()) ** gamma) * along_batch).mean(),
-                "The softmax runs over the batch (dim 0): the classes are dim 1.",
-            ),
-            (gamma * mean_p, "gamma is a power of 1 - p, not a factor."),
-        ],
-        what="the loss",
-    )
+def _logits(draw: Draw):
+    for B, C in [(1, 2), (2, 3), (7, 3), draw.sizes(2, 2, 9), draw.sizes(2, 2, 9)]:
+        yield 2 * draw.tensor(B, C), torch.from_numpy(draw.integers(0, C - 1, B)), draw.choice([0.5, 1.0, 2.0, 3.0])
+    yield 2 * draw.tensor(4, 3), torch.tensor([0, 2, 1, 1]), 0.0
     large = torch.tensor([[800.0, 0.0, -5.0], [0.0, 300.0, 0.0]])
-    value = fn(large, torch.tensor([1, 1]), gamma)
-    if not torch.as_tensor(value).isfinite():
-        raise Hint("With logits of 800 the loss is not finite: exp overflows. Start from log_softmax.")
-    expect(value, losses.focal_loss(large, torch.tensor([1, 1]), gamma), what="the loss for logits of several hundred")
+    yield Edge(
+        (large, torch.tensor([1, 1]), 3.0),
+        nan="With logits of 800 the loss is not finite: exp overflows. Start from log_softmax.",
+        hint="With logits of several hundred the loss is wrong: start from log_softmax.",
+    )
 
 
-@exercise(notebook="10", title="The slope", minutes=6)
-def focal_slope(fn):
+def _focal(factor=lambda p, gamma: (1 - p) ** gamma, dim=1, reduce=torch.mean):
+    """A focal loss with another factor, softmax axis or reduction."""
+
+    def answer(logits, targets, gamma):
+        log_p = F.log_softmax(logits, dim).gather(1, targets[:, None])[:, 0]
+        return reduce(-factor(log_p.exp(), gamma) * log_p)
+
+    return answer
+
+
+def _from_the_mean(logits, targets, gamma):
+    loss = F.cross_entropy(logits, targets)
+    return (1 - (-loss).exp()) ** gamma * loss
+
+
+def _all_classes(logits, targets, gamma):
+    log_p = F.log_softmax(logits, 1)
+    return (-((1 - log_p.exp()) ** gamma) * log_p).sum(1).mean()
+
+
+@exercise(
+    notebook="10",
+    title="Focal loss for a batch",
+    minutes=10,
+    inputs=_logits,
+    mistakes=[
+        (
+            lambda logits, targets, gamma: F.cross_entropy(logits, targets),
+            "This is cross-entropy: the factor (1 - p)^gamma is missing.",
+        ),
+        (_focal(reduce=torch.sum), "This is the sum over the batch: take the mean."),
+        (_focal(reduce=lambda each: each), "One loss for each item: take the mean over the batch."),
+        (lambda *a: -focal_loss(*a), "The sign is flipped: log p is negative, a loss is not."),
+        (
+            _focal(lambda p, gamma: p**gamma),
+            "The factor is p^gamma: it must be small where p is near 1, (1 - p)^gamma.",
+        ),
+        (
+            _from_the_mean,
+            "The factor comes from the mean loss: each item needs its own p, before the mean is taken.",
+        ),
+        (
+            _all_classes,
+            "The sum runs over all classes: only the target's probability counts.",
+        ),
+        (_focal(dim=0), "The softmax runs over the batch (dim 0): the classes are dim 1."),
+        (_focal(lambda p, gamma: gamma), "gamma is a power of 1 - p, not a factor."),
+    ],
+)
+def focal_loss(logits, targets, gamma):
+    """my_focal_loss(logits, targets, gamma): logits (B, C), targets (B,) -> the mean over the batch."""
+    return _focal()(logits, targets, gamma)
+
+
+def _probabilities(draw: Draw):
+    yield torch.tensor([0.3]), 2.0
+    yield torch.tensor([0.05, 0.3, 0.6, 0.9]), 3.0
+    for gamma in (0.5, 1.0, 0.0, draw.number(1, 4)):
+        yield torch.sigmoid(2 * draw.tensor(draw.integer(2, 6))), gamma
+
+
+def _slope(bracket):
+    """A slope with another bracket behind -(1 - p)^gamma."""
+    return lambda p, gamma: -((1 - p) ** gamma) * bracket(p, gamma)
+
+
+@exercise(
+    notebook="10",
+    title="The slope",
+    minutes=6,
+    inputs=_probabilities,
+    mistakes=[
+        (
+            lambda *a: -focal_slope(*a),
+            "The sign is flipped: a larger logit of the right answer lowers the loss.",
+        ),
+        (lambda p, gamma: p - 1, "This is cross-entropy's slope: gamma does not enter."),
+        (
+            _slope(lambda p, gamma: 1 - p),
+            "The factor's own slope is missing: p occurs in (1 - p)^gamma, too.",
+        ),
+        (
+            _slope(lambda p, gamma: (1 - p) + gamma * p * p.log()),
+            "A sign inside the bracket: it is minus gamma · p · ln p.",
+        ),
+        (
+            _slope(lambda p, gamma: (1 - p) - gamma * p.log()),
+            "A p is missing in the second term: gamma · p · ln p.",
+        ),
+        (
+            lambda p, gamma: focal_slope(p, gamma) / (p * (1 - p)),
+            "This is the derivative by p. By the logit it is p (1 - p) times as large.",
+        ),
+        (
+            _slope(lambda p, gamma: (1 - p) - p * p.log()),
+            "gamma is missing in the second term: it comes down from the exponent.",
+        ),
+        (_slope(lambda p, gamma: p.log()), "This is the loss itself, not its slope."),
+    ],
+)
+def focal_slope(p, gamma):
     """focal_slope(p, gamma): p (N,), of the right answer -> (N,), the loss's derivative by the right answer's logit."""
-    p, gamma = torch.tensor([0.05, 0.3, 0.6, 0.9]), 3.0
-    z = (p / (1 - p)).log().requires_grad_()
-    loss = -((1 - z.sigmoid()) ** gamma) * F.logsigmoid(z)
-    (right,) = torch.autograd.grad(loss.sum(), z)
-    power, log = (1 - p) ** gamma, p.log()
-    expect(
-        fn(p, gamma),
-        right,
-        mistakes=[
-            (-right, "The sign is flipped: a larger logit of the right answer lowers the loss."),
-            (-(1 - p), "This is cross-entropy's slope: gamma does not enter."),
-            (-power * (1 - p), "The factor's own slope is missing: p occurs in (1 - p)^gamma, too."),
-            (-power * ((1 - p) + gamma * p * log), "A sign inside the bracket: it is minus gamma · p · ln p."),
-            (-power * ((1 - p) - gamma * log), "A p is missing in the second term: gamma · p · ln p."),
-            (
-                right / (p * (1 - p)),
-                "This is the derivative by p. By the logit it is p (1 - p) times as large.",
-            ),
-            (-power * ((1 - p) - p * log), "gamma is missing in the second term: it comes down from the exponent."),
-            (-power * log, "This is the loss itself, not its slope."),
-        ],
-        what="the slope",
-    )
+    return _slope(lambda p, gamma: (1 - p) - gamma * p * p.log())(p, gamma)
 
 
-@exercise(notebook="10", title="Undo the weights", minutes=6)
-def undo_weight(fn):
+def _shares(draw: Draw):
+    yield torch.tensor([0.5]), 3.0
+    for w in (20.0, 0.25, draw.number(2, 60), draw.number(2, 9)):
+        yield torch.cat([torch.tensor([0.02, 0.4]), torch.sigmoid(2 * draw.tensor(draw.integer(1, 4)))]), w
+
+
+@exercise(
+    notebook="10",
+    title="Undo the weights",
+    minutes=6,
+    inputs=_shares,
+    mistakes=[
+        (
+            lambda p, w: w * p / (w * p + 1 - p),
+            "This weights once more: the odds must be divided by w.",
+        ),
+        (lambda p, w: p / w, "The probability is divided by w: divide the odds, p / (1 - p)."),
+        (
+            lambda p, w: p / (1 - p) / w,
+            "These are the odds of q: turn them back into a probability, odds / (1 + odds).",
+        ),
+        (lambda p, w: 1 - undo_weight(p, w), "This is the share of the common class: one minus it."),
+        (
+            lambda p, w: p / (w * p + 1 - p),
+            "w stands at the wrong term: q = p / (p + w (1 - p)).",
+        ),
+    ],
+)
+def undo_weight(p, w):
     """undo_weight(p, w): p (N,) from training with weight w on the rare class -> (N,), the share behind it."""
-    q, w = torch.tensor([0.001, 0.02, 0.3, 0.9]), 20.0
-    p = w * q / (w * q + 1 - q)
-    expect(
-        fn(p, w),
-        q,
-        mistakes=[
-            (w * p / (w * p + 1 - p), "This weights once more: the odds must be divided by w."),
-            (p / w, "The probability is divided by w: divide the odds, p / (1 - p)."),
-            (p / (1 - p) / w, "These are the odds of q: turn them back into a probability, odds / (1 + odds)."),
-            (1 - q, "This is the share of the common class: one minus it."),
-            (p / (w * p + 1 - p), "w stands at the wrong term: q = p / (p + w (1 - p))."),
-        ],
-        what="the share q",
-    )
+    return p / (p + w * (1 - p))

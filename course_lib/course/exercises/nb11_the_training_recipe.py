@@ -1,193 +1,320 @@
-"""Checks of notebook 11."""
+"""Exercises of notebook 11."""
 
 import math
 
 import torch
-from torch import Tensor
 
-from course_lib.course.exercises import Hint, exercise, expect
-
-
-def _random(*shape: int, seed: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+from course_lib.course.exercises import Draw, Edge, exercise
 
 
-@exercise(notebook="11", title="The whole schedule at once", minutes=10)
-def warmup_cosine(fn):
-    """warmup_cosine(total_steps, rising, final): -> (total_steps,), each step's rate as a share of the highest."""
-    n, rising, final = 14, 4, 0.2
-    step = torch.arange(n)
-    up = (step + 1) / rising
-
-    def joined(progress: Tensor, low: float = final, half: float = 0.5, turns: float = 1.0, before: Tensor = up):
-        """`before` while the rate rises, then a cosine over `progress`."""
-        down = low + (1 - low) * half * (1 + torch.cos(turns * math.pi * progress))
-        return torch.where(step < rising, before, down)
-
-    progress = (step - rising) / (n - 1 - rising)
-    down = 0.5 * (1 + torch.cos(math.pi * progress))
-    expect(
-        fn(n, rising, final),
-        joined(progress),
-        mistakes=[
-            (
-                joined(progress, before=step / rising),
-                "The first step has rate 0 and moves nothing: the line is (step + 1) / rising.",
-            ),
-            (joined(step / (n - 1)), "The cosine begins at step 0; it begins where the rise ends, with progress 0."),
-            (
-                joined((step - rising) / (n - rising)),
-                "The last step misses `final`: its number is total_steps - 1, and progress is 1 there.",
-            ),
-            (joined(progress, low=0.0), "It falls to 0 and not to `final`."),
-            (
-                torch.where(step < rising, up, final + down),
-                "`final` is added to the whole cosine, so it begins above 1: the cosine's height is 1 - final.",
-            ),
-            (torch.where(step < rising, up, down.clamp(min=final)), "Cut off at `final`: the cosine should end there."),
-            (joined(progress, turns=2.0), "The rate comes back up: half a cosine, from 0 to π, not a whole one."),
-            (joined(progress, half=1.0), "The cosine begins at 2: 1 + cos lies between 0 and 2, so take half."),
-            (torch.where(step < rising, up, 1 - (1 - final) * progress), "It falls along a straight line: no cosine."),
-        ],
-        what="the schedule",
+def _schedules(draw: Draw):
+    yield 5, 1, 0.5
+    yield 6, 2, 0.2
+    yield 14, 4, 0.2
+    for _ in range(4):
+        rising = draw.integer(1, 6)
+        yield rising + draw.integer(3, 12), rising, draw.number(0.05, 0.6)
+    yield Edge(
+        (9, 0, 0.0),
+        "Without a rise (rising = 0) the schedule is wrong: the cosine begins at step 0 with rate 1.",
+        nan="With rising = 0 there are values that are not finite: nothing rises, and nothing may divide by it.",
     )
-    zero = fn(9, 0, 0.0)
-    if not torch.as_tensor(zero).isfinite().all():
-        raise Hint("With rising = 0 there are values that are not finite: nothing rises, and nothing may divide by it.")
-    expect(
-        zero,
-        0.5 * (1 + torch.cos(math.pi * torch.arange(9) / 8)),
-        what="the schedule without a rise (rising = 0)",
+    yield Edge(
+        (7, 0, 0.3), "Without a rise (rising = 0) the schedule is wrong: the cosine begins at step 0 with rate 1."
     )
 
 
-@exercise(notebook="11", title="Clip all gradients together", minutes=8)
-def clip_together(fn):
-    """clip_together(gradients, max_norm): a list of tensors -> the list of clipped tensors, each of its shape."""
-    gradients = [_random(3, 2, seed=0), 5 * _random(4, seed=1), 0.2 * _random(2, 1, 3, seed=2)]
-    flat = torch.cat([g.flatten() for g in gradients])
-    norms, limit = torch.stack([g.norm() for g in gradients]), 1.5
+def _rate(
+    down=lambda progress, low: low + (1 - low) * 0.5 * (1 + torch.cos(math.pi * progress)),
+    progress=lambda step, total, rising: (step - rising) / (total - 1 - rising),
+    first=1,
+):
+    """A schedule that falls in another way, over another progress, or rises from `first`."""
 
-    def scaled(factors) -> list[Tensor]:
-        return [factor * g for factor, g in zip(factors, gradients, strict=True)]
+    def answer(total_steps, rising, final):
+        step = torch.arange(total_steps)
+        falling = down(progress(step, total_steps, rising), final)
+        return torch.where(step < rising, (step + first) / max(rising, 1), falling)
 
-    def every(factor) -> list[Tensor]:
-        return scaled([factor] * len(gradients))
+    return answer
 
-    given = [g.clone() for g in gradients]
-    answer = fn(given, limit)
-    if answer is None:
-        raise Hint("It returned None: return a list, one tensor for each gradient.")
-    if len(answer) != len(gradients):
-        raise Hint(f"{len(answer)} tensors came back for {len(gradients)} gradients: return one for each.")
-    mistakes = [
-        (scaled((limit / norms).clamp(max=1)), "Each tensor is clipped by its own norm, which turns the direction."),
-        ([g.clamp(-limit, limit) for g in gradients], "Values are cut one by one: scale all by one factor instead."),
-        (every(limit / norms.sum()), "The norms are summed: it is their squares that add up, then one root."),
-        (every(limit / flat.square().sum()), "The root is missing: this divides by the squared norm."),
+
+def _cosine(progress):
+    return 0.5 * (1 + torch.cos(math.pi * progress))
+
+
+@exercise(
+    notebook="11",
+    title="The whole schedule at once",
+    minutes=10,
+    inputs=_schedules,
+    mistakes=[
         (
-            every(limit / flat.abs().sum()),
+            _rate(first=0),
+            "The first step has rate 0 and moves nothing: the line is (step + 1) / rising.",
+        ),
+        (
+            _rate(progress=lambda step, total, rising: step / (total - 1)),
+            "The cosine begins at step 0; it begins where the rise ends, with progress 0.",
+        ),
+        (
+            _rate(progress=lambda step, total, rising: (step - rising) / (total - rising)),
+            "The last step misses `final`: its number is total_steps - 1, and progress is 1 there.",
+        ),
+        (_rate(lambda progress, low: _cosine(progress)), "It falls to 0 and not to `final`."),
+        (
+            _rate(lambda progress, low: low + _cosine(progress)),
+            "`final` is added to the whole cosine, so it begins above 1: the cosine's height is 1 - final.",
+        ),
+        (
+            _rate(lambda progress, low: _cosine(progress).clamp(min=low)),
+            "Cut off at `final`: the cosine should end there.",
+        ),
+        (
+            _rate(lambda progress, low: low + (1 - low) * _cosine(2 * progress)),
+            "The rate comes back up: half a cosine, from 0 to π, not a whole one.",
+        ),
+        (
+            _rate(lambda progress, low: low + (1 - low) * 2 * _cosine(progress)),
+            "The cosine begins at 2: 1 + cos lies between 0 and 2, so take half.",
+        ),
+        (
+            _rate(lambda progress, low: 1 - (1 - low) * progress),
+            "It falls along a straight line: no cosine.",
+        ),
+    ],
+)
+def warmup_cosine(total_steps, rising, final):
+    """warmup_cosine(total_steps, rising, final): -> (total_steps,), each step's rate as a share of the highest."""
+    return _rate()(total_steps, rising, final)
+
+
+def _gradients(draw: Draw):
+    yield [torch.tensor([3.0, 4.0])], 1.5
+    for limit in (1.5, draw.number(0.5, 3), draw.number(0.5, 3)):
+        yield [draw.tensor(3, 2), 5 * draw.tensor(4), 0.2 * draw.tensor(2, 1, 3)], limit
+    small = "Small gradients were scaled up: clip, do not normalise."
+    yield Edge(([0.01 * draw.tensor(3, 2), 0.02 * draw.tensor(4)], 1.5), small)
+    yield Edge(([0.3 * draw.tensor(2), 0.1 * draw.tensor(3)], 9.0), small)
+
+
+def _norm(gradients):
+    return torch.cat([g.flatten() for g in gradients]).norm()
+
+
+def _by(factor):
+    """All gradients times one factor, of their norms and the limit."""
+    return lambda gradients, limit: [factor(torch.stack([g.norm() for g in gradients]), limit) * g for g in gradients]
+
+
+@exercise(
+    notebook="11",
+    title="Clip all gradients together",
+    minutes=8,
+    inputs=_gradients,
+    call=lambda fn, gradients, max_norm: list(a) if isinstance(a := fn(gradients, max_norm), tuple) else a,
+    mistakes=[
+        (
+            lambda gradients, limit: [g * (limit / g.norm()).clamp(max=1) for g in gradients],
+            "Each tensor is clipped by its own norm, which turns the direction.",
+        ),
+        (
+            lambda gradients, limit: [g.clamp(-limit, limit) for g in gradients],
+            "Values are cut one by one: scale all by one factor instead.",
+        ),
+        (
+            _by(lambda norms, limit: (limit / norms.sum()).clamp(max=1)),
+            "The norms are summed: it is their squares that add up, then one root.",
+        ),
+        (
+            _by(lambda norms, limit: limit / norms.sum()),
+            "The norms are summed: it is their squares that add up, then one root.",
+        ),
+        (
+            _by(lambda norms, limit: limit / norms.square().sum()),
+            "The root is missing: this divides by the squared norm.",
+        ),
+        (
+            _by(lambda norms, limit: (limit / norms.square().sum()).clamp(max=1)),
+            "The root is missing: this divides by the squared norm.",
+        ),
+        (
+            lambda gradients, limit: [g * limit / sum(other.abs().sum() for other in gradients) for g in gradients],
             "The norm is the root of the sum of squares, not the sum of absolute values.",
         ),
-        (every(limit / norms.max()), "Only the largest tensor's norm was used: all tensors make one long vector."),
-        (every(1 / flat.norm()), "The norm came out as 1: multiply by max_norm."),
-        (gradients, "Nothing was clipped, though the norm is larger than max_norm."),
-    ]
-    right = every(limit / flat.norm())
-    together, kept = (torch.cat([torch.as_tensor(g).flatten() for g in many]) for many in (answer, right))
-    wrong = [(torch.cat([g.flatten() for g in tensors]), hint) for tensors, hint in mistakes]
-    expect(together, kept, mistakes=wrong, what="all clipped gradients in a row")
-    for got, wanted in zip(answer, right, strict=True):
-        expect(got, wanted, what="one of the clipped gradients")
-    small = [0.01 * g for g in gradients]
-    expect(
-        torch.cat([torch.as_tensor(g).flatten() for g in fn([g.clone() for g in small], limit)]),
-        0.01 * flat,
-        mistakes=[
-            (right_flat := limit * flat / flat.norm(), "Small gradients were scaled up: clip, do not normalise.")
-        ],
-        what="gradients that are smaller than max_norm",
-        atol=1e-6 * float(right_flat.norm()),
+        (
+            _by(lambda norms, limit: limit / norms.max()),
+            "Only the largest tensor's norm was used: all tensors make one long vector.",
+        ),
+        (
+            _by(lambda norms, limit: (limit / norms.max()).clamp(max=1)),
+            "Only the largest tensor's norm was used: all tensors make one long vector.",
+        ),
+        (_by(lambda norms, limit: 1 / norms.norm()), "The norm came out as 1: multiply by max_norm."),
+        (
+            lambda gradients, limit: gradients,
+            "Nothing was clipped, though the norm is larger than max_norm.",
+        ),
+    ],
+)
+def clip_together(gradients, max_norm):
+    """clip_together(gradients, max_norm): a list of tensors -> the list of clipped tensors, each of its shape."""
+    return _by(lambda norms, limit: (limit / norms.norm()).clamp(max=1))(gradients, max_norm)
+
+
+def _states(draw: Draw):
+    yield {"w": torch.tensor([1.0])}, {"w": torch.tensor([3.0])}, 0.75
+    yield (
+        {"w": torch.tensor([2.0]), "counter": torch.tensor(3)},
+        {"w": torch.tensor([-1.0]), "counter": torch.tensor(9)},
+        0.5,
     )
+    for _ in range(4):
+        names = ("weight", "bias", "counter")
+        values = [(draw.tensor(2, 3), draw.tensor(2), torch.tensor(draw.integer(1, 90))) for _ in range(2)]
+        yield *(dict(zip(names, value, strict=True)) for value in values), draw.number(0.5, 0.95)
 
 
-@exercise(notebook="11", title="One update of the average", minutes=8)
-def average_update(fn):
+def _averaged(mix=lambda old, new, decay: decay * old + (1 - decay) * new, counter=lambda old, new, decay: new):
+    """An update with another mixture of floating-point values, or of counters."""
+
+    def answer(average, weights, decay):
+        return {
+            name: (mix if new.is_floating_point() else counter)(average[name], new, decay)
+            for name, new in weights.items()
+        }
+
+    return answer
+
+
+def _types(fn, average, weights, decay):
+    """The new average, and which of its tensors hold whole numbers."""
+    new = fn(average, weights, decay)
+    if not isinstance(new, dict):
+        return new
+    floats = {name: torch.as_tensor(value).is_floating_point() for name, value in new.items()}
+    return {**new, **{f"is {name} floating-point": floating for name, floating in floats.items()}}
+
+
+def _everywhere(mix):
+    return _averaged(mix, lambda old, new, decay: mix(old, new, decay))
+
+
+@exercise(
+    notebook="11",
+    title="One update of the average",
+    minutes=8,
+    inputs=_states,
+    call=_types,
+    mistakes=[
+        (
+            _averaged(lambda old, new, decay: (1 - decay) * old + decay * new),
+            "decay and 1 - decay are swapped: the average should move slowly.",
+        ),
+        (
+            _averaged(lambda old, new, decay: decay * old + new),
+            "The new weights lack their factor 1 - decay, so the average grows without end.",
+        ),
+        (
+            _averaged(lambda old, new, decay: (old + new) / 2),
+            "This is the plain mean of two: decay is not used.",
+        ),
+        (
+            _averaged(lambda old, new, decay: new),
+            "This is a copy of the weights: nothing is averaged.",
+        ),
+        (lambda average, weights, decay: average, "The average did not move."),
+        (_averaged(lambda old, new, decay: old), "The average did not move."),
+        (
+            _averaged(lambda old, new, decay: old - (1 - decay) * (new - old)),
+            "It moves away from the weights: a sign is flipped.",
+        ),
+        (
+            _everywhere(lambda old, new, decay: decay * old + (1 - decay) * new),
+            "The counter became a floating-point number: integers are copied from the weights, not averaged.",
+        ),
+        (
+            _averaged(counter=lambda old, new, decay: 0.9 * old + 0.1 * new),
+            "The counter became a floating-point number: integers are copied from the weights, not averaged.",
+        ),
+        (
+            _averaged(counter=lambda old, new, decay: new.float()),
+            "The counter became a floating-point number: integers are copied from the weights, not averaged.",
+        ),
+        (
+            _averaged(counter=lambda old, new, decay: old),
+            "The counter kept its old value: copy it from the weights.",
+        ),
+        (
+            _averaged(counter=lambda old, new, decay: (decay * old + (1 - decay) * new).long()),
+            "The counter was averaged and rounded: copy it.",
+        ),
+        (
+            _averaged(counter=lambda old, new, decay: (0.9 * old + 0.1 * new).long()),
+            "The counter was averaged and rounded: copy it.",
+        ),
+    ],
+)
+def average_update(average, weights, decay):
     """average_update(average, weights, decay): dicts of tensors -> the new average, a dict with the same names."""
-
-    def state(seed: int, count: int) -> dict[str, Tensor]:
-        return {"weight": _random(2, 3, seed=seed), "bias": _random(2, seed=seed + 1), "counter": torch.tensor(count)}
-
-    average, weights, decay = state(0, 40), state(5, 67), 0.9
-    given = {name: value.clone() for name, value in average.items()}
-    answer = fn(given, {name: value.clone() for name, value in weights.items()}, decay)
-    if answer is None:
-        raise Hint("It returned None: return the new average, a dict.")
-    if set(answer) != set(average):
-        raise Hint(f"The dict has the names {sorted(answer)}, expected {sorted(average)}.")
-    for name in ("weight", "bias"):
-        old, new = average[name], weights[name]
-        expect(
-            answer[name],
-            decay * old + (1 - decay) * new,
-            mistakes=[
-                ((1 - decay) * old + decay * new, "decay and 1 - decay are swapped: the average should move slowly."),
-                (decay * old + new, "The new weights lack their factor 1 - decay, so the average grows without end."),
-                ((old + new) / 2, "This is the plain mean of two: decay is not used."),
-                (new, "This is a copy of the weights: nothing is averaged."),
-                (old, "The average did not move."),
-                (old - (1 - decay) * (new - old), "It moves away from the weights: a sign is flipped."),
-            ],
-            what=name,
-        )
-    if torch.as_tensor(answer["counter"]).is_floating_point():
-        raise Hint("The counter became a floating-point number: integers are copied from the weights, not averaged.")
-    expect(
-        answer["counter"],
-        weights["counter"],
-        mistakes=[
-            (average["counter"], "The counter kept its old value: copy it from the weights."),
-            (torch.tensor(int(decay * 40 + (1 - decay) * 67)), "The counter was averaged and rounded: copy it."),
-        ],
-        what="the counter",
-    )
-    if any(not torch.equal(given[name], value) for name, value in average.items()):
-        raise Hint("The old average was changed on the way: make new tensors.")
+    return _averaged()(average, weights, decay)
 
 
-@exercise(notebook="11", title="A paired difference and its error", minutes=10)
-def paired_difference(fn):
+def _scores(draw: Draw):
+    yield torch.tensor([1.0, 2.0, 4.0]), torch.tensor([2.0, 2.5, 3.0])
+    for n in (2, 4, 7, draw.integer(8, 12)):
+        a = 0.8 + 0.05 * draw.tensor(n)
+        yield a, a + 0.02 + 0.03 * draw.tensor(n)
+
+
+def _only_mean(mean):
+    return lambda a, b: (mean(b - a), ...)
+
+
+def _only_error(error):
+    return lambda a, b: (..., error(b - a))
+
+
+@exercise(
+    notebook="11",
+    title="A paired difference and its error",
+    minutes=10,
+    inputs=_scores,
+    parts=("the mean of the differences", "its standard error"),
+    mistakes=[
+        (
+            _only_mean(lambda d: -d.mean()),
+            "The sign is flipped: the difference is b - a, positive where b is better.",
+        ),
+        (
+            _only_mean(lambda d: d.abs().mean()),
+            "The signs are lost: average b - a itself, not its absolute value.",
+        ),
+        (
+            _only_mean(lambda d: d.sum()),
+            "This is the sum of the differences: divide by their number.",
+        ),
+        (lambda a, b: (b.mean(), ...), "This is b's mean: subtract a."),
+        (
+            lambda a, b: (..., (a.var() / len(a) + b.var() / len(b)).sqrt()),
+            "This is the error for two unrelated groups. Here they are pairs: take the spread of b - a.",
+        ),
+        (
+            _only_error(lambda d: d.std()),
+            "This is the spread of one difference: the mean of N has 1/√N of it.",
+        ),
+        (_only_error(lambda d: d.std() / len(d)), "Divide by the root of N, not by N."),
+        (
+            _only_error(lambda d: d.std(correction=0) / len(d) ** 0.5),
+            "The variance was divided by N: with the mean taken from the data, N - 1.",
+        ),
+        (_only_error(lambda d: d.var() / len(d)), "This is the squared error: take the root."),
+        (
+            _only_error(lambda d: d.var() / len(d) ** 0.5),
+            "The variance was used where the standard deviation belongs.",
+        ),
+    ],
+)
+def paired_difference(a, b):
     """paired_difference(a, b): scores (N,) on the same N seeds -> the mean of b - a, its standard error."""
-    a = 0.8 + 0.05 * _random(7, seed=0)
-    b = a + 0.02 + 0.03 * _random(7, seed=1)
-    d, n = b - a, len(a)
-    mean, error = d.mean(), d.std() / n**0.5
-    apart = (a.var() / n + b.var() / n).sqrt()
-    answer = fn(a, b)
-    if not isinstance(answer, tuple | list) or len(answer) != 2:
-        raise Hint("Return two values: the mean of the differences, and its standard error.")
-    expect(
-        answer[0],
-        mean,
-        mistakes=[
-            (-mean, "The sign is flipped: the difference is b - a, positive where b is better."),
-            (d.abs().mean(), "The signs are lost: average b - a itself, not its absolute value."),
-            (d.sum(), "This is the sum of the differences: divide by their number."),
-            (b.mean(), "This is b's mean: subtract a."),
-        ],
-        what="the mean difference",
-    )
-    expect(
-        answer[1],
-        error,
-        mistakes=[
-            (apart, "This is the error for two unrelated groups. Here they are pairs: take the spread of b - a."),
-            (d.std(), "This is the spread of one difference: the mean of N has 1/√N of it."),
-            (d.std() / n, "Divide by the root of N, not by N."),
-            (d.std(correction=0) / n**0.5, "The variance was divided by N: with the mean taken from the data, N - 1."),
-            (d.var() / n, "This is the squared error: take the root."),
-            (d.var() / n**0.5, "The variance was used where the standard deviation belongs."),
-        ],
-        what="the standard error",
-        atol=1e-6,
-    )
+    return (b - a).mean(), (b - a).std() / len(a) ** 0.5

@@ -1,104 +1,151 @@
-"""Checks of notebook 12."""
+"""Exercises of notebook 12."""
 
 import torch
 
-from course_lib.course.exercises import Hint, exercise, expect
+from course_lib.course.exercises import Draw, exercise
 from course_lib.layers import EncoderBlock
 
 
-@exercise(notebook="12", title="Count an encoder block", minutes=8)
-def encoder_block_parameters(fn):
+def _widths(draw: Draw):
+    yield 2, 3
+    yield 12, 20
+    yield 144, 384
+    for _ in range(3):
+        yield tuple(draw.sizes(2, 2, 60))
+
+
+def _sum(attention=lambda d: 4 * (d * d + d), network=lambda d, h: 3 * d * h + 2 * h + d, norms=lambda d: 2 * d):
+    """The count with one of its parts replaced."""
+    return lambda d, h: attention(d) + network(d, h) + norms(d)
+
+
+@exercise(
+    notebook="12",
+    title="Count an encoder block",
+    minutes=8,
+    inputs=_widths,
+    mistakes=[
+        (
+            _sum(lambda d: 4 * d * d),
+            "The four projections of the attention have biases, d numbers each.",
+        ),
+        (
+            _sum(lambda d: 3 * (d * d + d)),
+            "Three projections are counted; the heads are joined by a fourth, of d × d.",
+        ),
+        (
+            _sum(network=lambda d, h: 2 * d * h + h + d),
+            "The first map of SwiGLU leads to 2 h channels: one half gates the other.",
+        ),
+        (
+            _sum(norms=lambda d: 4 * d),
+            "An RMSNorm has a weight for each channel and no bias: d numbers, not 2 d.",
+        ),
+        (_sum(norms=lambda d: 0), "The two norms are missing, d numbers each."),
+        (
+            _sum(norms=lambda d: d),
+            "One norm is missing, or the bias of the last linear map: d numbers.",
+        ),
+        (
+            _sum(network=lambda d, h: 3 * d * h),
+            "The linear maps of SwiGLU have biases: 2 h numbers and d numbers.",
+        ),
+        (
+            _sum(lambda d: 4 * d * d, lambda d, h: 3 * d * h, lambda d: 0),
+            "The matrices are right. Now add the biases and the norms' weights.",
+        ),
+    ],
+)
+def encoder_block_parameters(d, h):
     """encoder_block_parameters(d, h): parameters of a pre-norm block with RMSNorm, biases and SwiGLU of width h."""
-    d, h = 12, 20
-    block = EncoderBlock(d, 3, norm_kind="rms", feed_forward="swiglu", hidden_size=h)
-    right = sum(p.numel() for p in block.parameters())
-    expect(
-        fn(d, h),
-        right,
-        mistakes=[
-            (right - 4 * d, "The four projections of the attention have biases, d numbers each."),
-            (right - d * d - d, "Three projections are counted; the heads are joined by a fourth, of d × d."),
-            (right - d * h - h, "The first map of SwiGLU leads to 2 h channels: one half gates the other."),
-            (right + 2 * d, "An RMSNorm has a weight for each channel and no bias: d numbers, not 2 d."),
-            (right - 2 * d, "The two norms are missing, d numbers each."),
-            (right - d, "One norm is missing, or the bias of the last linear map: d numbers."),
-            (right - 2 * h - d, "The linear maps of SwiGLU have biases: 2 h numbers and d numbers."),
-            (right - 6 * d - 2 * h - d, "The matrices are right. Now add the biases and the norms' weights."),
-        ],
-        what=f"the count for d = {d}, h = {h}",
-    )
-    expect(fn(144, 384), _block(144, 384), what="the count for d = 144, h = 384")
+    block = EncoderBlock(d, 1, norm_kind="rms", feed_forward="swiglu", hidden_size=h)
+    return sum(p.numel() for p in block.parameters())
 
 
-def _block(d: int, h: int) -> int:
-    return sum(
-        p.numel() for p in EncoderBlock(d, 4, norm_kind="rms", feed_forward="swiglu", hidden_size=h).parameters()
-    )
+def _tokens(draw: Draw):
+    for B, stride, length in [(1, 2, 3), (2, 4, 10), (3, 2, 6), (1, 3, 3)]:
+        yield torch.softmax(draw.tensor(B, -(-length // stride)), 1), stride, length
+    for _ in range(3):
+        B, stride = draw.sizes(2, 2, 6)
+        length = stride * draw.integer(2, 5) + draw.integer(1, stride - 1)
+        yield torch.softmax(draw.tensor(B, -(-length // stride)), 1), stride, length
 
 
-@exercise(notebook="12", title="Lay a token's weight over its samples", minutes=8)
-def weights_to_samples(fn):
+def _laid(weights, stride, length):
+    return weights.repeat_interleave(stride, 1)[:, :length]
+
+
+@exercise(
+    notebook="12",
+    title="Lay a token's weight over its samples",
+    minutes=8,
+    inputs=_tokens,
+    mistakes=[
+        (_laid, "Each sample has its token's whole weight: share it, so that rows still sum to 1."),
+        (
+            lambda weights, stride, length: _laid(weights, stride, length) / stride,
+            "The last token has 2 samples here, not 4: divide its weight by the number of samples it has.",
+        ),
+        (
+            lambda *a: _laid(*a) / _laid(*a).sum(1, keepdim=True),
+            "Rows sum to 1, but by rescaling: the tokens' shares changed.",
+        ),
+        (
+            lambda weights, stride, length: weights.repeat(1, stride)[:, :length] / stride,
+            "The row is repeated as a whole; each weight must be repeated in its place (repeat_interleave).",
+        ),
+        (
+            lambda weights, stride, length: weights.repeat_interleave(stride, 1) / stride,
+            "More samples come out than the signal has: the last token reaches beyond the end.",
+        ),
+    ],
+)
+def weights_to_samples(weights, stride, length):
     """weights_to_samples(weights, stride, length): weights (B, N), rows of sum 1 -> (B, length), rows of sum 1."""
-    weights = torch.tensor([[0.5, 0.2, 0.3], [0.1, 0.8, 0.1]])  # (B, N) = (2, 3)
-    stride, length = 4, 10  # the last token has two samples only
     token = torch.arange(length) // stride
-    right = (weights / torch.bincount(token))[:, token]
-    repeated = weights[:, token]
-    expect(
-        fn(weights, stride, length),
-        right,
-        mistakes=[
-            (repeated, "Each sample has its token's whole weight: share it, so that rows still sum to 1."),
-            (
-                repeated / stride,
-                "The last token has 2 samples here, not 4: divide its weight by the number of samples it has.",
-            ),
-            (repeated / repeated.sum(1, keepdim=True), "Rows sum to 1, but by rescaling: the tokens' shares changed."),
-            (
-                weights.repeat(1, stride)[:, :length] / stride,
-                "The row is repeated as a whole; each weight must be repeated in its place (repeat_interleave).",
-            ),
-            (
-                weights.repeat_interleave(stride, 1) / stride,
-                "12 samples come out for a signal of 10: the last token reaches beyond the end.",
-            ),
-        ],
-        what="the weights of the samples",
+    return (weights / torch.bincount(token))[:, token]
+
+
+def _sequences(draw: Draw):
+    yield from ("AC", "GATTNACA", "N", "TTTGNN")
+    for _ in range(3):
+        yield "".join(draw.choice("ACGTN") for _ in range(draw.integer(3, 12)))
+
+
+def _one_hot(bases="ACGT", unknown=(0.0, 0.0, 0.0, 0.0)):
+    """Another order of columns, or another row for N."""
+    return lambda sequence: torch.tensor(
+        [[float(letter == base) for base in bases] if letter in bases else list(unknown) for letter in sequence]
     )
 
 
-@exercise(notebook="12", title="Letters as channels", minutes=5)
-def one_hot_dna(fn):
-    """one_hot_dna(sequence): letters A, C, G, T, N -> (L, 4) float32, columns A, C, G, T; N is a row of 0."""
-    sequence = "GATTNACA"
-
-    def of(letters: str) -> torch.Tensor:
-        return torch.tensor([[float(letter == base) for base in letters] for letter in sequence])
-
-    right = of("ACGT")
-    unknown = (right.sum(1, keepdim=True) == 0).float()
+def _with_type(fn, sequence):
+    """The rows, and their type."""
     answer = fn(sequence)
-    expect(
-        answer,
-        right,
-        mistakes=[
-            (right.T, "Letters go down and channels across: (L, 4), time first."),
-            (of("ATGC"), "The columns are A, C, G, T in this order; yours are A, T, G, C."),
-            (of("ATCG"), "The columns are A, C, G, T in this order; yours are A, T, C, G."),
-            (
-                right + unknown * torch.tensor([1.0, 0.0, 0.0, 0.0]),
-                "N became an A: an unknown letter is a row of zeros.",
-            ),
-            (
-                right + unknown * torch.tensor([0.0, 0.0, 0.0, 1.0]),
-                "N became a T: an unknown letter is a row of zeros.",
-            ),
-            (
-                right + unknown / 4,
-                "N became a quarter of each letter. That is a choice, too; here it is a row of zeros.",
-            ),
-        ],
-        what="the channels of 'GATTNACA'",
-    )
-    if answer.dtype != torch.float32:
-        raise Hint(f"The numbers are right, but of type {answer.dtype}: the model wants float32.")
+    return answer, str(getattr(answer, "dtype", type(answer).__name__)).removeprefix("torch.")
+
+
+@exercise(
+    notebook="12",
+    title="Letters as channels",
+    minutes=5,
+    inputs=_sequences,
+    call=_with_type,
+    parts=("the channels", "their type"),
+    mistakes=[
+        (lambda s: _one_hot()(s).T, "Letters go down and channels across: (L, 4), time first."),
+        (_one_hot("ATGC"), "The columns are A, C, G, T in this order; yours are A, T, G, C."),
+        (_one_hot("ATCG"), "The columns are A, C, G, T in this order; yours are A, T, C, G."),
+        (_one_hot(unknown=(1.0, 0.0, 0.0, 0.0)), "N became an A: an unknown letter is a row of zeros."),
+        (_one_hot(unknown=(0.0, 0.0, 0.0, 1.0)), "N became a T: an unknown letter is a row of zeros."),
+        (
+            _one_hot(unknown=(0.25,) * 4),
+            "N became a quarter of each letter. That is a choice, too; here it is a row of zeros.",
+        ),
+        (lambda s: _one_hot()(s).long(), "The numbers are right, but of type int64: the model wants float32."),
+        (lambda s: _one_hot()(s).double(), "The numbers are right, but of type float64: the model wants float32."),
+    ],
+)
+def one_hot_dna(sequence):
+    """one_hot_dna(sequence): letters A, C, G, T, N -> (L, 4) float32, columns A, C, G, T; N is a row of 0."""
+    return _one_hot()(sequence)

@@ -1,182 +1,255 @@
-"""Checks of notebook 14."""
+"""Exercises of notebook 14."""
 
 import math
 
 import torch
-from torch import Tensor
 
-from course_lib.course.exercises import Hint, exercise, expect
-
-
-def _random(*shape: int, seed: int) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+from course_lib.course.exercises import Draw, Edge, Hint, exercise
 
 
-@exercise(notebook="14", title="How one state depends on the one before", minutes=10)
-def state_jacobian(fn):
+def _states(draw: Draw):
+    for H in (1, 2, 4, draw.integer(3, 6)):
+        yield torch.tanh(draw.tensor(H)), draw.tensor(H, H)
+
+
+@exercise(
+    notebook="14",
+    title="How one state depends on the one before",
+    minutes=10,
+    inputs=_states,
+    mistakes=[
+        (
+            lambda h, w: (1 - h**2) * w,
+            "The slopes scale the columns: slope i belongs to new state i, and that is row i.",
+        ),
+        (
+            lambda h, w: state_jacobian(h, w).T,
+            "It is transposed: rows are the new states, columns the previous ones.",
+        ),
+        (lambda h, w: w, "The slope of tanh is missing: multiply row i by 1 - h_i²."),
+        (
+            lambda h, w: torch.diag(1 - h**2),
+            "The weights are missing: this is how h depends on what is inside tanh.",
+        ),
+        (
+            lambda h, w: state_jacobian(torch.tanh(h), w),
+            "h went through tanh a second time: h is already its result.",
+        ),
+        (lambda h, w: (1 - h)[:, None] * w, "The slope of tanh is 1 - h²: the square is missing."),
+        (lambda h, w: h[:, None] * w, "The slope of tanh at that point is 1 - h², not h."),
+    ],
+)
+def state_jacobian(h, w_hh):
     """state_jacobian(h, w_hh): new state h (H,), w_hh (H, H) -> (H, H): row i, column j: dh_i / d(previous h_j)."""
-    h, w = torch.tanh(_random(4, seed=0)), _random(4, 4, seed=1)
-    slope = 1 - h**2
-    expect(
-        fn(h, w),
-        slope[:, None] * w,
-        mistakes=[
-            (slope * w, "The slopes scale the columns: slope i belongs to new state i, and that is row i."),
-            ((slope[:, None] * w).T, "It is transposed: rows are the new states, columns the previous ones."),
-            (w, "The slope of tanh is missing: multiply row i by 1 - h_i²."),
-            (torch.diag(slope), "The weights are missing: this is how h depends on what is inside tanh."),
-            ((1 - torch.tanh(h) ** 2)[:, None] * w, "h went through tanh a second time: h is already its result."),
-            ((1 - h)[:, None] * w, "The slope of tanh is 1 - h²: the square is missing."),
-            (h[:, None] * w, "The slope of tanh at that point is 1 - h², not h."),
-        ],
-        what="the Jacobian",
-    )
+    return (1 - h**2)[:, None] * w_hh
 
 
-@exercise(notebook="14", title="The LSTM in one product", minutes=15)
-def lstm_step(fn):
+def _cells(draw: Draw):
+    for B, C, H in [(1, 1, 1), (1, 2, 1), (3, 5, 2), draw.sizes(3, 2, 6), draw.sizes(3, 2, 6)]:
+        state = draw.tensor(B, H), draw.tensor(B, H)
+        yield draw.tensor(B, C), state, draw.tensor(4 * H, C), draw.tensor(4 * H, H), draw.tensor(4 * H)
+
+
+def _lstm(order=(0, 1, 2, 3), candidate=torch.tanh, squash=lambda new, old: new.tanh(), old=1.0, gate=None, bias=1.0):
+    """An LSTM with gates in another order, or one part of its equations replaced."""
+
+    def answer(x, state, weight_ih, weight_hh, b):
+        h, c = state
+        gates = (x @ weight_ih.T + h @ weight_hh.T + bias * b).chunk(4, dim=1)
+        i, f, g, o = (gates[k] for k in order)
+        new = old * f.sigmoid() * c + (i.sigmoid() if gate is None else gate) * candidate(g)
+        return o.sigmoid() * squash(new, c), new
+
+    return answer
+
+
+@exercise(
+    notebook="14",
+    title="The LSTM in one product",
+    minutes=15,
+    inputs=_cells,
+    parts=("the hidden state h", "the cell c"),
+    mistakes=[
+        (lambda *a: _lstm()(*a)[::-1], "The two are swapped: the hidden state h comes first, the cell c second."),
+        (_lstm((0, 1, 3, 2)), "The last two gates are swapped: the order of the rows is i, f, g, o."),
+        (_lstm((1, 0, 2, 3)), "Input and forget gate are swapped: the order of the rows is i, f, g, o."),
+        (_lstm(candidate=torch.sigmoid), "The candidate g may be negative: it goes through tanh, not sigmoid."),
+        (_lstm(squash=lambda new, old: new), "h is o times tanh of the cell: that tanh is missing."),
+        (_lstm(squash=lambda new, old: old.tanh()), "h is computed from the old cell: use the new one."),
+        (_lstm(old=0.0), "The old cell is missing: add f times c."),
+        (_lstm(gate=1.0), "The input gate is missing: i times g."),
+        (_lstm(bias=0.0), "The bias is missing: without it no gate can stay open by itself."),
+    ],
+)
+def lstm_step(x, state, weight_ih, weight_hh, bias):
     """lstm_step(x, state, weight_ih, weight_hh, bias): x (B, C), state (h, c), each (B, H) -> the next (h, c)."""
-    B, C, H = 3, 5, 2
-    x, h, c = _random(B, C, seed=0), _random(B, H, seed=1), _random(B, H, seed=2)
-    weight_ih, weight_hh, bias = _random(4 * H, C, seed=3), _random(4 * H, H, seed=4), _random(4 * H, seed=5)
-    i, f, g, o = (x @ weight_ih.T + h @ weight_hh.T + bias).chunk(4, dim=1)
-
-    def step(i, f, g, o, candidate=torch.tanh):
-        new = f.sigmoid() * c + i.sigmoid() * candidate(g)
-        return torch.stack([o.sigmoid() * new.tanh(), new])
-
-    right = step(i, f, g, o)
-    new = right[1]
-    only_new = i.sigmoid() * g.tanh()
-    everything = f.sigmoid() * c + g.tanh()
-    without_bias = step(*(x @ weight_ih.T + h @ weight_hh.T).chunk(4, dim=1))
-    answer = fn(x, (h, c), weight_ih, weight_hh, bias)
-    if isinstance(answer, Tensor):
-        raise Hint("Return two tensors, the hidden state and the cell: `return h, c`.")
-    expect(
-        answer if answer is None else torch.stack(tuple(answer)),
-        right,
-        mistakes=[
-            (right.flip(0), "The two are swapped: the hidden state h comes first, the cell c second."),
-            (step(i, f, o, g), "The last two gates are swapped: the order of the rows is i, f, g, o."),
-            (step(f, i, g, o), "Input and forget gate are swapped: the order of the rows is i, f, g, o."),
-            (step(i, f, g, o, torch.sigmoid), "The candidate g may be negative: it goes through tanh, not sigmoid."),
-            (torch.stack([o.sigmoid() * new, new]), "h is o times tanh of the cell: that tanh is missing."),
-            (torch.stack([o.sigmoid() * c.tanh(), new]), "h is computed from the old cell: use the new one."),
-            (torch.stack([o.sigmoid() * only_new.tanh(), only_new]), "The old cell is missing: add f times c."),
-            (torch.stack([o.sigmoid() * everything.tanh(), everything]), "The input gate is missing: i times g."),
-            (without_bias, "The bias is missing: without it no gate can stay open by itself."),
-        ],
-        what="the pair (h, c)",
-    )
+    return _lstm()(x, state, weight_ih, weight_hh, bias)
 
 
-@exercise(notebook="14", title="A bias that sets the memory", minutes=8)
-def half_life_bias(fn):
+def _half_lives(draw: Draw):
+    yield from (1, 2, 7, 100, 2.5)
+    for _ in range(3):
+        yield draw.integer(3, 60)
+
+
+def _logit(p):
+    return math.log(p / (1 - p))
+
+
+def _gate(steps):
+    return 2 ** (-1 / steps)
+
+
+@exercise(
+    notebook="14",
+    title="A bias that sets the memory",
+    minutes=8,
+    inputs=_half_lives,
+    mistakes=[
+        (_gate, "This is the gate itself: the bias is what σ turns into it, so invert σ."),
+        (
+            lambda steps: -_logit(_gate(steps)),
+            "The sign is flipped: a gate near 1 needs a positive bias.",
+        ),
+        (
+            lambda steps: _logit(math.exp(-1 / steps)),
+            "This keeps 1/e after `steps` steps: a half-life keeps 1/2.",
+        ),
+        (
+            lambda steps: _logit(1 - 1 / steps) if steps > 1 else 0.0,
+            "1 - 1/steps gives a mean life, not a half-life: solve g ** steps = 1/2.",
+        ),
+        (
+            lambda steps: _logit(2.0**-steps),
+            "The exponent is turned round: the gate is 2 ** (-1 / steps).",
+        ),
+        (
+            lambda steps: math.log(_gate(steps)),
+            "This is the logarithm of the gate: σ is inverted by log(g / (1 - g)).",
+        ),
+        (
+            lambda steps: 1 / (1 + math.exp(-_gate(steps))),
+            "σ was applied once more: invert it instead.",
+        ),
+    ],
+)
+def half_life_bias(steps):
     """half_life_bias(steps): the bias b for which σ(b) to the power of `steps` is 1/2."""
-    steps = 7
-    keep = 2 ** (-1 / steps)
-
-    def logit(p):
-        return math.log(p / (1 - p))
-
-    expect(
-        fn(steps),
-        logit(keep),
-        mistakes=[
-            (keep, "This is the gate itself: the bias is what σ turns into it, so invert σ."),
-            (-logit(keep), "The sign is flipped: a gate near 1 needs a positive bias."),
-            (logit(math.exp(-1 / steps)), "This keeps 1/e after `steps` steps: a half-life keeps 1/2."),
-            (logit(1 - 1 / steps), "1 - 1/steps gives a mean life, not a half-life: solve g ** steps = 1/2."),
-            (logit(2**-steps), "The exponent is turned round: the gate is 2 ** (-1 / steps)."),
-            (math.log(keep), "This is the logarithm of the gate: σ is inverted by log(g / (1 - g))."),
-            (1 / (1 + math.exp(-keep)), "σ was applied once more: invert it instead."),
-        ],
-        what=f"the bias for a half-life of {steps} steps",
-    )
-    expect(fn(1), 0.0, what="the bias for a half-life of one step")
+    return _logit(_gate(steps))
 
 
-@exercise(notebook="14", title="Hold the state", minutes=15)
-def run_held(fn):
-    """run_held(step, x, mask, state): x (B, T, C), mask (B, T), state (B, H) -> states (B, T, H), last (B, H)."""
-    B, T, C, H = 2, 6, 3, 4
-    x, state = _random(B, T, C, seed=0), _random(B, H, seed=1)
-    mask = torch.tensor([[True, True, True, True, False, False], [False, False, True, False, True, True]])
-    w, u = _random(C, H, seed=2).requires_grad_(), _random(H, H, seed=3)
+def _runs(draw: Draw):
+    masks = [
+        torch.tensor([[True, False]]),
+        torch.tensor([[True, True, True, True, False, False], [False, False, True, False, True, True]]),
+    ]
+    for B, T in (draw.sizes(2, 2, 6), draw.sizes(2, 2, 6)):
+        masks.append(torch.from_numpy(draw.rng.random((B, T)) < 0.6))
+    for mask in masks:
+        (B, T), (C, H) = mask.shape, draw.sizes(2, 2, 5)
+        yield draw.tensor(C, H), draw.tensor(H, H), draw.tensor(B, T, C), mask, draw.tensor(B, H)
+    (B, T), C, H = mask.shape, 3, 4
+    mask[0, 1], x = False, draw.tensor(B, T, C)
+    spoiled = torch.where(mask[..., None], x, math.nan)
+    through = "NaN in the padding gets through: 0 times NaN is NaN. Choose with torch.where, don't multiply."
+    yield Edge((draw.tensor(C, H), draw.tensor(H, H), spoiled, mask, draw.tensor(B, H)), through, nan=through)
+
+
+def _run(fn, w, u, x, mask, state):
+    """The states with `step` of these weights, or what is wrong with their form."""
 
     def step(x_t, state):
-        return torch.tanh(x_t @ w + state @ u)
+        return torch.tanh(x_t @ w.to(x_t) + state @ u.to(state))
 
-    def states(goes_on, shown):
-        return _states(step, x, mask, state, goes_on, shown)
-
-    def hold(valid, new, old):
-        return torch.where(valid, new, old)
-
-    def reset(valid, new, old):
-        return torch.where(valid, new, 0.0)
-
-    def move(valid, new, old):
-        return new
-
-    right = states(hold, hold)
-    mistakes = [
-        (states(move, move), "Every step moves the state: where the mask is False the old state must stay."),
-        (states(reset, reset), "Invalid steps set the state to zero, so what came before a gap is lost: keep it."),
-        (
-            states(hold, reset),
-            "The state is held, but the outputs of invalid steps are zero: put the held state there.",
-        ),
-        (states(hold, move), "The state is held, but the outputs show what it would have become without the mask."),
-        (
-            states(move, hold),
-            "The outputs look at the mask, but the state that goes on does not: hold the state itself.",
-        ),
-    ]
-    expect(
-        _joined(fn(step, x, mask, state), (B, T, H)),
-        right,
-        mistakes=mistakes,
-        what="the result (last state at the end)",
-    )
-
-    spoiled = torch.where(mask[..., None], x, math.nan)
-    answer = _joined(fn(step, spoiled, mask, state), (B, T, H))
-    if answer.isnan().any():
-        raise Hint("NaN in the padding gets through: 0 times NaN is NaN. Choose with torch.where, don't multiply.")
-    expect(answer, right, what="the result with NaN in the padding")
-    (gradient,) = torch.autograd.grad(answer.sum(), w)
-    if gradient.isnan().any():
-        raise Hint(
-            "The values are right, but the gradient of the weights is NaN: `step` still sees the NaN, and on the way "
-            "back 0 times NaN is NaN again. Put zeros into x before the step, too."
-        )
+    answer = fn(step, x, mask, state)
+    if isinstance(answer, tuple) and isinstance(answer[0], list):
+        raise Hint("The states are a list: stack them along time with torch.stack(states, dim=1).")
+    return answer
 
 
-def _states(step, x: Tensor, mask: Tensor, state: Tensor, goes_on, shown) -> Tensor:
-    """(B, T + 1, H): the states shown after each step, then the last; `goes_on` and `shown` of (valid, new, old)."""
+def _held(goes_on=torch.where, shown=torch.where):
+    """Held by `goes_on` of (valid, new, old); what is shown after each step is `shown` of the same."""
+
+    def answer(step, x, mask, state):
+        states = []
+        for t in range(x.shape[1]):
+            valid, old = mask[:, t, None], state
+            new = step(torch.where(valid, x[:, t], 0.0), old)
+            state = goes_on(valid, new, old)
+            states.append(shown(valid, new, old))
+        return torch.stack(states, dim=1), state
+
+    return answer
+
+
+def _reset(valid, new, old):
+    return torch.where(valid, new, 0.0)
+
+
+def _move(valid, new, old):
+    return new
+
+
+def _moved(shown):
+    """As `_held`, with invalid steps going on from what they hold: nothing is put in their place."""
+
+    def answer(step, x, mask, state):
+        states = []
+        for t in range(x.shape[1]):
+            old, state = state, step(x[:, t], state)
+            states.append(shown(mask[:, t, None], state, old))
+        return torch.stack(states, dim=1), state
+
+    return answer
+
+
+def _unheld_outputs(step, x, mask, state):
     states = []
     for t in range(x.shape[1]):
-        valid, old = mask[:, t, None], state
-        new = step(x[:, t], old)
-        state = goes_on(valid, new, old)
-        states.append(shown(valid, new, old))
-    return torch.stack([*states, state], dim=1)
+        new = step(x[:, t], state)
+        states.append(new)
+        state = torch.where(mask[:, t, None], new, state)
+    return torch.stack(states, dim=1), state
 
 
-def _joined(answer, shape: tuple[int, int, int]) -> Tensor | None:
-    """A learner's (states, last) as one tensor like `_states` gives."""
-    if answer is None:
-        return None
-    if isinstance(answer, Tensor) or len(answer) != 2:
-        raise Hint("Return two things: the states after each step, (B, T, H), and the last state, (B, H).")
-    states, last = answer
-    if not isinstance(states, Tensor):
-        raise Hint("The states are a list: stack them along time with torch.stack(states, dim=1).")
-    B, T, H = shape
-    if states.shape == (T, B, H):
-        raise Hint("Time comes first in the states: stack them along dim=1.")
-    if states.shape != shape or last.shape != (B, H):
-        raise Hint(f"The shapes are {tuple(states.shape)} and {tuple(last.shape)}, expected {shape} and {(B, H)}.")
-    return torch.cat([states, last[:, None]], dim=1)
+@exercise(
+    notebook="14",
+    title="Hold the state",
+    minutes=15,
+    inputs=_runs,
+    call=_run,
+    parts=("the states after each step", "the last state"),
+    gradients={
+        "w": "The values are right, but the gradient of the weights is NaN: `step` still sees the NaN, and on the way "
+        "back 0 times NaN is NaN again. Put zeros into x before the step, too."
+    },
+    mistakes=[
+        (
+            _moved(_move),
+            "Every step moves the state: where the mask is False the old state must stay.",
+        ),
+        (
+            _held(_reset, _reset),
+            "Invalid steps set the state to zero, so what came before a gap is lost: keep it.",
+        ),
+        (
+            _held(shown=_reset),
+            "The state is held, but the outputs of invalid steps are zero: put the held state there.",
+        ),
+        (
+            _unheld_outputs,
+            "The state is held, but the outputs show what it would have become without the mask.",
+        ),
+        (
+            _moved(torch.where),
+            "The outputs look at the mask, but the state that goes on does not: hold the state itself.",
+        ),
+        (
+            lambda *a: (_held()(*a)[0].transpose(0, 1), ...),
+            "Time comes first in the states: stack them along dim=1.",
+        ),
+    ],
+)
+def run_held(step, x, mask, state):
+    """run_held(step, x, mask, state): x (B, T, C), mask (B, T), state (B, H) -> states (B, T, H), last (B, H)."""
+    return _held()(step, x, mask, state)

@@ -69,6 +69,6 @@ WRONG = {
         "on c_out": (cost(lambda i, o, k: o * k + i * o), "not on c_out"),
         "swapped": (lambda i, o, k, steps: (right(i, o, k) * steps, right(i, o, k)), "swapped"),
         "biases": (cost(lambda i, o, k: right(i, o, k) + i + o), "Biases"),
-        "one number": (lambda i, o, k, steps: right(i, o, k), "Return two numbers"),
+        "one number": (lambda i, o, k, steps: right(i, o, k), "Two results are expected"),
     },
 }

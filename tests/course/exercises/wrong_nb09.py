@@ -69,7 +69,7 @@ WRONG = {
         "zeros": (mean_and_max(max_fill=0.0, count=length), "not enough"),
         "swapped": (mean_and_max(swap=True), "swapped"),
         "product": (mean_and_max(product=True), "0 times NaN"),
-        "one": (lambda x, mask: x.mean(1), "Return two tensors"),
+        "one": (lambda x, mask: x.mean(1), "Two results are expected"),
     },
     "attention_pool": {
         "no mask": (pool(lambda s, m: torch.softmax(s, 1)), "padding gets weight"),
@@ -79,7 +79,7 @@ WRONG = {
         "sigmoid": (pool(lambda s, m: s.masked_fill(~m, -torch.inf).sigmoid()), "must compete"),
         "averaged": (pool(right_weights, lambda weighted: weighted.mean(1)), "don't average again"),
         "not summed": (pool(right_weights, lambda weighted: weighted), "not yet summed"),
-        "one": (lambda x, s, m: pool(right_weights)(x, s, m)[0], "Return two tensors"),
+        "one": (lambda x, s, m: pool(right_weights)(x, s, m)[0], "Two results are expected"),
     },
     "weighted_statistics": {
         "variance": (statistics(deviation=lambda x, w: (w * squares(x, w)).sum(1)), "square root"),

@@ -107,7 +107,7 @@ WRONG = {
         "counter as float": (average(right_mix, lambda old, new: 0.9 * old + 0.1 * new), "became a floating-point"),
         "old counter": (average(right_mix, lambda old, new: old), "kept its old value"),
         "rounded counter": (average(right_mix, lambda old, new: (0.9 * old + 0.1 * new).long()), "rounded"),
-        "in place": (in_place, "was changed on the way"),
+        "in place": (in_place, "changed in place"),
     },
     "paired_difference": {
         "sign": (lambda a, b: paired()(b, a), "sign is flipped"),
@@ -121,6 +121,6 @@ WRONG = {
         "by N": (paired(error=lambda d: d.std() / len(d)), "root of N"),
         "N": (paired(error=lambda d: d.std(correction=0) / len(d) ** 0.5), "N - 1"),
         "variance": (paired(error=lambda d: d.var() / len(d)), "squared error"),
-        "one value": (lambda a, b: (b - a).mean(), "two values"),
+        "one value": (lambda a, b: (b - a).mean(), "Two results are expected"),
     },
 }

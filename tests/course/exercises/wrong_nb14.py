@@ -60,7 +60,7 @@ WRONG = {
         "no input gate": (lstm(gated=False), "input gate is missing"),
         "c, h": (lstm(swap=True), "h comes first"),
         "no bias": (lstm(bias=False), "bias is missing"),
-        "h alone": (lambda *a: lstm()(*a)[0], "Return two tensors"),
+        "h alone": (lambda *a: lstm()(*a)[0], "Two results are expected"),
     },
     "half_life_bias": {
         "the gate": (gate, "gate itself"),
@@ -79,6 +79,6 @@ WRONG = {
         "time first": (lambda *a: (held(torch.where)(*a)[0].transpose(0, 1), a[3]), "Time comes first"),
         "product": (held(lambda v, new, old: v * new + ~v * old), "0 times NaN"),
         "NaN gradient": (held(torch.where), "gradient of the weights is NaN"),
-        "one tensor": (lambda *a: held(torch.where)(*a)[0], "Return two things"),
+        "one tensor": (lambda *a: held(torch.where)(*a)[0], "Two results are expected"),
     },
 }

@@ -26,7 +26,7 @@ def streams(
         came = new(sums, x, rows, decay)
         kept = others(sums, decay).clone()
         kept = kept.detach() if detach else kept
-        kept[rows if rows_to is None else rows_to] = came.detach() if detach else came
+        kept[rows if rows_to is None else rows_to(rows)] = came.detach() if detach else came
         return kept, came
 
     return answer
@@ -62,15 +62,15 @@ WRONG = {
         "later factor": (joined(lambda p, a, q, b: (q, q * a + b)), "later stretch alone"),
         "own factor": (joined(lambda p, a, q, b: (p * q, p * a + b)), "already gone through p"),
         "swapped": (joined(lambda p, a, q, b: (q * a + b, p * q)), "two are swapped"),
-        "sum alone": (joined(lambda p, a, q, b: q * a + b), "Return a pair"),
+        "sum alone": (joined(lambda p, a, q, b: q * a + b), "Two results are expected"),
     },
     "update_streams": {
         "zeros": (streams(others=lambda s, d: torch.zeros_like(s)), "lost their sums"),
         "all leak": (streams(others=lambda s, d: d * s), "have leaked"),
         "no old sums": (streams(new=lambda s, x, r, d: x), "old sums are missing"),
         "no decay": (streams(new=lambda s, x, r, d: s[r] + x), "The decay is missing"),
-        "first rows written": (streams(rows_to=slice(0, 2)), "went into the first rows"),
-        "first rows read": (streams(new=lambda s, x, r, d: d * s[:2] + x), "read from the first rows"),
+        "first rows written": (streams(rows_to=lambda rows: slice(len(rows))), "went into the first rows"),
+        "first rows read": (streams(new=lambda s, x, r, d: d * s[: len(r)] + x), "read from the first rows"),
         "in place": (in_place, "changed in place"),
         "graph kept": (streams(detach=False), "detach what you store"),
         "all detached": (streams(new=lambda s, x, r, d: (d * s[r] + x).detach()), "no gradient at all"),

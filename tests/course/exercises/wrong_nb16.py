@@ -81,9 +81,9 @@ WRONG = {
         "short block": (step(keep=lambda b, old, j, y: b[-len(old) :]), "shorter than K - 1"),
         "zeros for a short block": (
             step(keep=lambda b, old, j, y: F.pad(b, (len(old), 0))[-len(old) :]),
-            "two old ones are still needed",
+            "old samples are still needed",
         ),
-        "in place": (in_place, "changes the buffer"),
+        "in place": (in_place, "changed in place"),
         "outputs only": (lambda b, old, w: step()(b, old, w)[0], "Two results are expected"),
     },
     "inputs_seen": {
