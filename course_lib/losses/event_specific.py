@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.losses.event_timing import EventTimingLoss
+from course_lib.losses.focal import full_precision
 
 SIGMA = 10.0  # samples
 
@@ -67,10 +68,10 @@ def template_loss(
         )
     samples = torch.arange(scores.shape[1], device=scores.device)
     present = (labels > 0)[:, None]  # (B, 1, E)
-    onsets = torch.where(present, timings.to(scores.dtype)[:, None], 0)
+    onsets = torch.where(present, full_precision(timings)[:, None], 0)  # in bfloat16, 1403 would be 1400
     bumps = torch.exp(-((samples[:, None] - onsets) ** 2) / (2 * sigma**2)) * present  # (B, T, E)
-    errors = (scores - bumps).square()
+    errors = full_precision(scores) - bumps
     if lengths is None:
-        return errors.mean()
+        return errors.square().mean()
     inside = samples < lengths[:, None]  # (B, T)
-    return torch.where(inside[..., None], errors, 0).sum() / (inside.sum() * scores.shape[2])
+    return torch.where(inside[..., None], errors, 0).square().sum() / (inside.sum() * scores.shape[2])

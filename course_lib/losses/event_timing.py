@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from course_lib.losses.focal import binary_focal_loss, full_precision, holds
+
 OFFSET_REACH = 2  # frames on either side of the onset's own that also learn where the onset is
 
 
@@ -57,7 +59,7 @@ class EventTimingLoss(nn.Module):
             "event": presence_loss(event_logits, labels),
             "timing": timing_loss(timing_logits, labels, timings, self.timing_resolution_samples, valid),
             "refractory": refractory_loss(
-                torch.sigmoid(timing_logits.float()),
+                torch.sigmoid(full_precision(timing_logits)),
                 self.refractory_period_samples // self.timing_resolution_samples,
                 valid,
             ),
@@ -71,7 +73,7 @@ def presence_loss(event_logits: Tensor, labels: Tensor) -> Tensor:
     """Mean binary cross-entropy of logits (B, E) against labels (B, E) of 0 and 1."""
     if event_logits.shape != labels.shape:
         raise ValueError(f"labels: expected {tuple(event_logits.shape)}, as the logits, got {tuple(labels.shape)}")
-    return F.binary_cross_entropy_with_logits(event_logits.float(), labels.float())
+    return binary_focal_loss(event_logits, labels, gamma=0.0)
 
 
 def timing_loss(
@@ -84,14 +86,16 @@ def timing_loss(
     """
     if valid is not None:
         timing_logits = timing_logits.masked_fill(~valid[:, :, None], -torch.inf)
-    windows, types = torch.nonzero(labels > 0, as_tuple=True)  # (M,) each
-    onsets = timings[windows, types]
-    frames = torch.floor(onsets / resolution)
-    last = timing_logits.shape[1] - 1 if valid is None else valid.sum(1)[windows] - 1
-    if len(onsets) and not bool(((frames >= 0) & (frames <= last)).all()):
-        raise ValueError(f"timings: expected samples inside the window where labels are 1, got {onsets.tolist()[:8]}")
-    log_p = F.log_softmax(timing_logits.float(), dim=1)
-    return -log_p[windows, frames.long(), types].sum() / max(len(onsets), 1)
+    present = labels > 0  # (B, E)
+    frames = torch.floor(torch.where(present, full_precision(timings), 0) / resolution)  # (B, E)
+    last = timing_logits.shape[1] - 1 if valid is None else valid.sum(1, keepdim=True) - 1
+    if not holds((frames >= 0) & (frames <= last)):
+        raise ValueError(
+            f"timings: expected samples inside the window where labels are 1, got {timings[present].tolist()[:8]}"
+        )
+    log_p = F.log_softmax(full_precision(timing_logits), dim=1)
+    at_onsets = log_p.gather(1, frames.long()[:, None])[:, 0]  # (B, E)
+    return -torch.where(present, at_onsets, 0).sum() / present.sum().clamp(min=1)
 
 
 def refractory_loss(rates: Tensor, period_frames: int, valid: Tensor | None = None) -> Tensor:
@@ -142,7 +146,7 @@ class HeatmapLoss(nn.Module):
         parts = {
             "heatmap": heatmap_loss(heatmap, targets, valid),
             "offset": offset_loss(offsets, distances, valid),
-            "presence": F.binary_cross_entropy_with_logits(presence.float(), labels.float()),
+            "presence": presence_loss(presence, labels),
         }
         total = parts["heatmap"] + self.offset_weight * parts["offset"] + self.presence_weight * parts["presence"]
         return {"loss": total, "total": total, **parts}
@@ -155,7 +159,7 @@ def frame_targets(timings: Tensor, frames: int, resolution: int = 10, sigma: flo
     heatmap: 1 in the frame of an onset and exp(-d² / 2σ²) at d frames from it (of several, the largest).
     distances: from the frame's start to the nearest onset, in frames; NaN farther than two frames from its frame.
     """
-    times = timings if timings.dim() == 3 else timings[..., None]  # (B, E, K)
+    times = full_precision(timings if timings.dim() == 3 else timings[..., None])  # (B, E, K)
     onset = (times / resolution).permute(0, 2, 1)[:, :, None]  # (B, K, 1, E) frames, with fractions
     steps = torch.arange(frames, device=times.device)[:, None]  # (F, 1)
     away = (steps - onset.floor()).abs()  # (B, K, F, E), NaN where there is no event
@@ -175,11 +179,12 @@ def heatmap_loss(logits: Tensor, targets: Tensor, valid: Tensor | None = None) -
     """
     if logits.shape != targets.shape:
         raise ValueError(f"targets: expected {tuple(logits.shape)}, as the logits, got {tuple(targets.shape)}")
-    logits = logits.float()
+    onset, logits = targets == 1, full_precision(logits)
     if valid is not None:
-        logits = torch.where(valid[:, :, None], logits, 0)  # before anything else: padding may be -inf
-    p, onset = torch.sigmoid(logits), targets == 1
-    losses = torch.where(onset, (1 - p) ** 2 * F.softplus(-logits), (1 - targets) ** 4 * p**2 * F.softplus(logits))
+        logits = torch.where(valid[:, :, None], logits, 0)  # before anything else: padding may be NaN
+    wrong = torch.where(onset, -logits, logits)  # the logit of the wrong answer, and σ of it its probability
+    p = torch.sigmoid(wrong.clamp(max=torch.finfo(wrong.dtype).max))  # at infinity the slope would be NaN
+    losses = torch.where(onset, 1, (1 - targets) ** 4) * p**2 * F.softplus(wrong)
     if valid is not None:
         losses = torch.where(valid[:, :, None], losses, 0)
     return losses.sum() / onset.sum().clamp(min=1)
@@ -193,5 +198,5 @@ def offset_loss(offsets: Tensor, distances: Tensor, valid: Tensor | None = None)
     asked = ~distances.isnan()
     if valid is not None:
         asked = asked & valid[:, :, None]
-    errors = torch.where(asked, offsets.float() - distances.nan_to_num(), 0).abs()
+    errors = torch.where(asked, full_precision(offsets) - distances.nan_to_num(), 0).abs()
     return errors.sum() / asked.sum().clamp(min=1)

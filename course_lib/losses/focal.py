@@ -54,6 +54,7 @@ def focal_loss(
     label_smoothing: share of q spread evenly over all classes.
     reduction: "mean", "sum" or "none". The mean divides by the sum of the targets' weights where targets are classes,
     and by the number of targets where they are soft, so that gamma=0 gives F.cross_entropy exactly.
+    A class that is ruled out, with a logit of -inf, costs nothing where q is 0, as in F.cross_entropy.
     Raises ValueError naming the argument: classes out of range, shapes that do not fit, gamma below 0.
     Source: Lin et al. 2017, eq. 4 and 5.
     """
@@ -67,12 +68,12 @@ def focal_loss(
     q = targets if soft else _one_hot(targets, logits)
     if q.shape != logits.shape:
         raise ValueError(f"targets: expected probabilities {tuple(logits.shape)}, got {tuple(targets.shape)}")
-    log_p = F.log_softmax(logits, dim=1, dtype=torch.promote_types(logits.dtype, torch.float32))
+    log_p = F.log_softmax(full_precision(logits), dim=1)
     q = q.to(log_p.dtype)
     weight = torch.ones_like(log_p[:1]) if weight is None else _along_classes(weight, log_p)
     total = log_p[:, 0].numel() if soft else (q * weight).sum()
     q = (1 - label_smoothing) * q + label_smoothing / classes
-    return _reduced((q * weight * _focused(log_p, gamma)).sum(dim=1), total, reduction)
+    return _reduced(_weighed(q * weight, log_p, gamma).sum(dim=1), total, reduction)
 
 
 def binary_focal_loss(
@@ -98,22 +99,37 @@ def binary_focal_loss(
         )
     if weight is not None and weight.shape != (2,):
         raise ValueError(f"weight: expected two, for classes 0 and 1, got shape {tuple(weight.shape)}")
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    logits = full_precision(logits)
     yes = targets.to(logits.dtype)
-    if targets.numel() and not bool(((yes >= 0) & (yes <= 1)).all()):
+    if not holds((yes >= 0) & (yes <= 1)):
         raise ValueError(f"targets: expected 0 to 1, got {yes.min().item():g} to {yes.max().item():g}")
     yes = (1 - label_smoothing) * yes + label_smoothing / 2
     no_weight, yes_weight = (1.0, 1.0) if weight is None else weight.to(logits)
-    losses = yes * yes_weight * _focused(F.logsigmoid(logits), gamma)
-    losses = losses + (1 - yes) * no_weight * _focused(F.logsigmoid(-logits), gamma)
+    losses = _weighed(yes * yes_weight, F.logsigmoid(logits), gamma)
+    losses = losses + _weighed((1 - yes) * no_weight, F.logsigmoid(-logits), gamma)
     return _reduced(losses, losses.numel(), reduction)
 
 
-def _focused(log_p: Tensor, gamma: float) -> Tensor:
-    """-(1 - p)^gamma log p.  1 - p is kept off 0, where a power below 1 has no finite slope."""
+def full_precision(x: Tensor) -> Tensor:
+    """`x` in at least float32, in which all losses are computed, whatever autocast made of what comes in."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def holds(condition: Tensor) -> bool:
+    """Whether a condition on values holds everywhere; taken to hold on the meta device, which has no values."""
+    return condition.is_meta or bool(condition.all())
+
+
+def _weighed(weight: Tensor, log_p: Tensor, gamma: float) -> Tensor:
+    """-weight (1 - p)^gamma log p; 0 where the weight is, whatever log p.
+
+    1 - p is kept off 0, where a power below 1 has no finite slope, and log p = -inf out of its slope.
+    """
+    log_p = torch.where(weight != 0, log_p, 0)
     if gamma == 0:
-        return -log_p
-    return -((-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).eps) ** gamma) * log_p
+        return -weight * log_p
+    numbers = torch.finfo(log_p.dtype)
+    return -weight * (-torch.expm1(log_p.clamp(min=numbers.min))).clamp(min=numbers.eps) ** gamma * log_p
 
 
 def _one_hot(targets: Tensor, logits: Tensor) -> Tensor:
@@ -122,7 +138,7 @@ def _one_hot(targets: Tensor, logits: Tensor) -> Tensor:
     expected = logits.shape[:1] + logits.shape[2:]
     if targets.shape != expected or targets.dtype == torch.bool or targets.is_complex():
         raise ValueError(f"targets: expected integers {tuple(expected)}, got {tuple(targets.shape)} {targets.dtype}")
-    if targets.numel() and (targets.min() < 0 or targets.max() >= classes):
+    if not holds((targets >= 0) & (targets < classes)):
         raise ValueError(
             f"targets: expected classes from 0 to {classes - 1}, got {targets.min().item()} to {targets.max().item()}"
         )

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from course_lib.losses.focal import full_precision
+
 
 class AutoencoderLoss(nn.Module):
     """Mean squared error of a reconstruction over the valid samples."""
@@ -70,14 +72,15 @@ class VariationalLoss(nn.Module):
                 f"mean, log_variance: expected {tuple(frames.shape)} latent vectors of {self.latent_samples} samples, "
                 f"got {tuple(mean.shape)}, {tuple(log_variance.shape)}"
             )
-        kl = (kl_to_standard_normal(mean, log_variance) * frames[..., None]).sum((0, 1)) / frames.sum()  # (L,)
-        weight = self.beta * min(1.0, (int(self.steps) + 1) / max(1, self.warmup_steps))
+        valid = [torch.where(frames[..., None], full_precision(part), 0) for part in (mean, log_variance)]
+        kl = kl_to_standard_normal(*valid).sum((0, 1)) / frames.sum()  # (L,), 0 for the latents of padding
+        weight = self.beta * ((self.steps + 1) / max(1, self.warmup_steps)).clamp(max=1)
         if torch.is_grad_enabled():
             self.steps += 1
         numbers = inside.sum() * x.shape[2] / frames.sum()  # of x, for each latent vector
         total = error / (2 * self.noise_std**2) + weight * kl.clamp(min=self.free_bits).sum() / numbers
         values = {"loss": total, "total": total, "kl": kl.sum(), "mse": error}
-        return values | {"r2": explained_variance(reconstruction, x, lengths), "beta": x.new_tensor(weight)}
+        return values | {"r2": explained_variance(reconstruction, x, lengths), "beta": weight}
 
 
 class NTXentLoss(nn.Module):
@@ -102,7 +105,7 @@ class NTXentLoss(nn.Module):
         count = len(first)
         if count < 2:
             raise ValueError("first, second: expected at least 2 windows a batch, or there is nothing to tell apart")
-        views = F.normalize(torch.cat([first, second]).float(), dim=1)  # (2B, P)
+        views = F.normalize(full_precision(torch.cat([first, second])), dim=1)  # (2B, P)
         similarity = views @ views.T / self.temperature  # (2B, 2B)
         similarity = similarity.masked_fill(torch.eye(2 * count, dtype=torch.bool, device=views.device), -torch.inf)
         partner = torch.arange(2 * count, device=views.device).roll(count)  # i + B, modulo 2B
@@ -123,8 +126,10 @@ def explained_variance(reconstruction: Tensor, x: Tensor, lengths: Tensor | None
     reconstruction, x: (B, T, C).  1 is perfect, 0 is as good as drawing each channel's mean.
     """
     error, inside = _valid(reconstruction, x, lengths)
-    valid = x[inside]  # (N, C)
-    return 1 - error / (valid - valid.mean(0)).square().mean().clamp(min=torch.finfo(x.dtype).tiny)
+    x, inside = full_precision(x), inside[..., None]  # (B, T, 1)
+    mean = torch.where(inside, x, 0).sum((0, 1)) / inside.sum()  # (C,)
+    variance = torch.where(inside, x - mean, 0).square().sum() / (inside.sum() * x.shape[2])
+    return 1 - error / variance.clamp(min=torch.finfo(x.dtype).tiny)
 
 
 def _valid(reconstruction: Tensor, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -136,4 +141,5 @@ def _valid(reconstruction: Tensor, x: Tensor, lengths: Tensor | None) -> tuple[T
     inside = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
     if lengths is not None:
         inside = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
-    return (reconstruction - x)[inside].square().mean(), inside
+    errors = torch.where(inside[..., None], full_precision(reconstruction) - x, 0)
+    return errors.square().sum() / (inside.sum() * x.shape[2]), inside

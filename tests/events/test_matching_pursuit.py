@@ -145,7 +145,7 @@ def test_the_search_ends_on_data_that_are_louder_than_they_should_be(kernels, pu
 
 @pytest.mark.parametrize("shape", ["noise", "one loud event", "tone"])
 def test_every_event_lowers_the_squared_error_by_twice_its_gain(kernels, pursuit, shape):
-    x = 2 * np.random.default_rng(1).standard_normal((600, 6))
+    x = 4 * np.random.default_rng(1).standard_normal((600, 6))
     if shape == "one loud event":
         x = data_with(kernels, (5, 1, 250, 4.0))
     elif shape == "tone":

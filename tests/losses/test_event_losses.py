@@ -12,6 +12,7 @@ from course_lib.losses import (
     offset_loss,
     presence_loss,
     refractory_loss,
+    template_loss,
     timing_loss,
 )
 
@@ -124,3 +125,53 @@ def test_offset_loss_asks_only_near_onsets():
     offsets = distance.nan_to_num(1e6) + 0.25
     assert offset_loss(offsets, distance).item() == pytest.approx(0.25)
     assert offset_loss(offsets, torch.full_like(distance, NAN)).item() == 0
+
+
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_logits_of_minus_infinity(label):
+    """A frame or a type that is ruled out: right or infinitely wrong, with a finite slope either way."""
+    labels = torch.full((1, 2), label)
+    logits = torch.tensor([[-torch.inf, 0.4]], requires_grad=True)
+    loss = presence_loss(logits, labels)
+    loss.backward()
+    assert loss.isfinite() == (label == 0) and logits.grad.isfinite().all()
+    frames = torch.zeros(1, 4, 1)
+    frames[0, 2] = -torch.inf
+    frames.requires_grad_()
+    targets = torch.zeros(1, 4, 1)
+    targets[0, 2] = label
+    loss = heatmap_loss(frames, targets)
+    loss.backward()
+    assert loss.isfinite() == (label == 0) and frames.grad.isfinite().all()
+    if label:
+        assert frames.grad[0, 2, 0] == -1  # as of any logit that is far too low
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("onset", [1403.0, 3333.5, 3897.0])
+def test_onsets_stand_where_they_are_whatever_the_outputs_dtype(dtype, onset):
+    """What autocast hands over is rounded; where the events are is not."""
+    labels, timings = torch.ones(1, 1), torch.tensor([[onset]])
+    scores = torch.zeros(1, 4000, 1, dtype=dtype, requires_grad=True)
+    template_loss(scores, labels, timings).backward()
+    slope = -scores.grad[0, :, 0].float()
+    steps = torch.arange(4000.0)
+    if dtype == torch.bfloat16:  # in float16 the slopes of a mean over 4000 are mostly below its range
+        assert abs(float((slope * steps).sum() / slope.sum()) - onset) < 0.6
+    for resolution in (1, 10):
+        logits = torch.zeros(1, 4000 // resolution, 1, dtype=dtype, requires_grad=True)
+        timing_loss(logits, labels, timings, resolution).backward()
+        assert int(logits.grad[0, :, 0].argmin()) == int(onset // resolution)
+    heatmap = torch.zeros(1, 400, 1, dtype=dtype, requires_grad=True)
+    offsets = torch.zeros(1, 400, 1, dtype=dtype, requires_grad=True)
+    values = HeatmapLoss()((heatmap, offsets, torch.zeros(1, 1, dtype=dtype)), labels, timings)
+    assert all(value.dtype == torch.float32 for value in values.values())
+    values["total"].backward()
+    assert int(heatmap.grad[0, :, 0].argmin()) == int(onset // 10)
+    assert offsets.grad[0, :, 0].nonzero().flatten().float().mean() == pytest.approx(onset // 10, abs=2)
+
+
+@pytest.mark.parametrize("onset", [4000.0, -1.0, NAN])
+def test_an_onset_outside_its_window_is_named(onset):
+    with pytest.raises(ValueError, match="timings: expected samples inside the window"):
+        timing_loss(torch.zeros(1, 400, 1), torch.ones(1, 1), torch.tensor([[onset]]), 10)

@@ -125,3 +125,39 @@ def test_what_does_not_fit_is_named(make, complaint):
 
 def test_nan_logits_give_a_nan_loss():
     assert focal_loss(torch.full((2, 3), torch.nan), torch.tensor([0, 1])).isnan()
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+@pytest.mark.parametrize("weight", [None, torch.tensor([1.0, 2.0, 0.5])])
+@pytest.mark.parametrize("targets", [torch.tensor([0, 2]), torch.tensor([[0.3, 0.0, 0.7], [1.0, 0.0, 0.0]])])
+def test_a_class_that_is_ruled_out_costs_nothing(gamma, weight, targets):
+    """As if the class were not there; with gamma 0 as PyTorch has it."""
+    logits = torch.tensor([[2.0, -torch.inf, 1.0], [0.5, -torch.inf, 3.0]], requires_grad=True)
+    loss = focal_loss(logits, targets, gamma, weight)
+    loss.backward()
+    assert logits.grad.isfinite().all() and (logits.grad[:, 1] == 0).all()
+    far = torch.where(logits.isinf(), -1e4, logits.detach())
+    torch.testing.assert_close(loss.detach(), focal_loss(far, targets, gamma, weight))
+    if gamma == 0 and not targets.is_floating_point():
+        torch.testing.assert_close(loss, F.cross_entropy(logits, targets, weight))
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_a_target_that_is_ruled_out_costs_infinitely_much_with_a_finite_slope(gamma):
+    logits = torch.tensor([[2.0, -torch.inf, 1.0]], requires_grad=True)
+    loss = focal_loss(logits, torch.tensor([1]), gamma)
+    loss.backward()
+    assert loss == torch.inf and logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_certain_answers_to_yes_or_no(gamma):
+    logits = torch.tensor([torch.inf, -torch.inf, 0.3], requires_grad=True)
+    loss = binary_focal_loss(logits, torch.tensor([1.0, 0.0, 1.0]), gamma, reduction="none")
+    loss.sum().backward()
+    assert (loss[:2] == 0).all() and loss[2] > 0
+    assert logits.grad.isfinite().all() and (logits.grad[:2] == 0).all()
+    wrong = torch.tensor([torch.inf, -torch.inf], requires_grad=True)
+    loss = binary_focal_loss(wrong, torch.tensor([0, 1]), gamma)
+    loss.backward()
+    assert loss == torch.inf and wrong.grad.isfinite().all()

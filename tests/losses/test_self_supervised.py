@@ -95,3 +95,35 @@ def test_the_latents_must_be_as_many_as_the_loss_believes():
         VariationalLoss(latent_samples=2)(*[torch.zeros(1, 4, 1)] * 4)
     with pytest.raises(ValueError, match="noise_std"):
         VariationalLoss(noise_std=0.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_losses_of_rounded_outputs_are_in_float32_and_near(dtype):
+    x, drawn = torch.randn(2, 2, 40, 3, generator=torch.Generator().manual_seed(0))
+    mean, log_variance = torch.randn(2, 2, 4, 5, generator=torch.Generator().manual_seed(1))
+    lengths = torch.tensor([40, 17])
+    for loss, inputs in (
+        (AutoencoderLoss(), (drawn, x, lengths)),
+        (VariationalLoss(), (drawn, mean, log_variance, x, lengths)),
+        (NTXentLoss(), (mean[:, 0], mean[:, 1])),
+    ):
+        rounded = [part.to(dtype) if part.is_floating_point() else part for part in inputs]
+        for name, value in loss(*rounded).items():
+            assert value.dtype == torch.float32, name
+            torch.testing.assert_close(value, loss(*inputs)[name], rtol=0.05, atol=0.05) if name != "beta" else None
+
+
+def test_padding_reaches_neither_losses_nor_gradients():
+    x = torch.randn(2, 40, 3, generator=torch.Generator().manual_seed(0))
+    drawn, mean, log_variance = torch.randn(2, 40, 3), torch.randn(2, 4, 5), torch.randn(2, 4, 5)
+    lengths = torch.tensor([40, 17])
+    clean = VariationalLoss()(drawn, mean, log_variance, x, lengths)
+    for part in (x, drawn):
+        part[1, 17:] = torch.nan
+    mean[1, 2:] = log_variance[1, 2:] = torch.nan
+    parts = [part.requires_grad_() for part in (drawn, mean, log_variance)]
+    values = VariationalLoss()(*parts, x, lengths)
+    for name, value in values.items():
+        torch.testing.assert_close(value, clean[name])
+    values["total"].backward()
+    assert all(part.grad.isfinite().all() for part in parts)
