@@ -96,7 +96,7 @@ def between_class(x: Tensor, y: Tensor, num_classes: int, generator: Generator |
     total = own + other
     p = _per_item(torch.where(total > 0, own / total, r), x)
     mixed = (p * wide + (1 - p) * wide[partner]) / (p.square() + (1 - p).square()).sqrt()
-    targets = one_hot(y.long(), num_classes).to(x.dtype)  # (B, num_classes)
+    targets = one_hot(y.long(), num_classes).to(x)  # (B, num_classes)
     return mixed.to(x.dtype), torch.lerp(targets[partner], targets, r[:, None].to(x.dtype))
 
 
@@ -185,7 +185,7 @@ class LogMelAugmentation:
         self.parts, self.mixed = tuple(parts), mixed
 
     def __call__(self, x: Tensor, y: Tensor, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
-        targets = one_hot(y, self.num_classes).to(x.dtype)  # (B, num_classes)
+        targets = one_hot(y, self.num_classes).to(x)  # (B, num_classes)
         frames = x.shape[-1]
         if "time roll" in self.parts:
             x = time_shift(x, max_shift=frames // 2, generator=generator)

@@ -16,7 +16,7 @@ from course_lib import paths
 from course_lib.data.audio import AudioData, DataError, Problem, check_format, listing
 from course_lib.data.cache import Append, cached_array
 from course_lib.data.download import check_members, fetch_esc10, read_manifest
-from course_lib.data.folder import decode, fingerprint
+from course_lib.data.folder import decode, fingerprint, openable
 from course_lib.files import read_text
 
 CLASSES = (
@@ -136,7 +136,7 @@ def check_esc50(folder: Path, files: list[str]) -> list[Problem]:
     problems = []
     for name in files:
         try:
-            info = soundfile.info(folder / name)
+            info = soundfile.info(openable(folder / name))
         except (soundfile.SoundFileError, OSError, RuntimeError) as error:
             reason = f"unreadable: {error}" if (folder / name).exists() else "missing"
             problems.append(Problem(name, reason))

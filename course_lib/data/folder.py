@@ -185,9 +185,8 @@ class _OpenEnd(io.FileIO):
 
 def _blocks(path: Path) -> Iterator[tuple[int, np.ndarray]]:
     """(sample rate, (frames, channels) float32), block by block, to where the file ends, whatever its header says."""
-    name = os.fsencode(path) if os.name == "posix" else path  # also where a folder's name is no UTF-8
     with contextlib.ExitStack() as stack:
-        file = stack.enter_context(_Forward(name))
+        file = stack.enter_context(_Forward(openable(path)))
         if file.format == "MP3" and not _says_how_long(path):
             file = stack.enter_context(_Forward(stack.enter_context(_OpenEnd(path))))
         while len(block := file.read(BLOCK, dtype="float32", always_2d=True)):
@@ -214,6 +213,11 @@ def _mono(samples: np.ndarray) -> np.ndarray:
     if np.square(mono, dtype=np.float64).mean() < 0.1 * powers.sum() / len(powers) ** 2:
         return np.ascontiguousarray(samples[:, powers.argmax()])
     return mono
+
+
+def openable(path: Path) -> Path | bytes:
+    """The path as soundfile takes it, also where a folder's name is no UTF-8."""
+    return os.fsencode(path) if os.name == "posix" else path
 
 
 def fingerprint(root: Path, files: Iterable[str]) -> list[tuple[str, int, int]]:

@@ -4,6 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from course_lib import paths
 from course_lib.data import synthetic_soundscape
@@ -48,6 +50,23 @@ def real_cache(tmp_path_factory, monkeypatch):
 def soundscape():
     """All 400 generated clips, made once for the session and kept in memory."""
     return synthetic_soundscape(cache=False, progress=False)
+
+
+class _NoFloat64(TorchDispatchMode):
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for leaf in out if isinstance(out, tuple | list) else [out]:
+            wide = isinstance(leaf, torch.Tensor) and leaf.dtype in (torch.float64, torch.complex128)
+            if wide and leaf.device.type == "meta":
+                raise TypeError(f"no float64 on this device ({func})")
+        return out
+
+
+@pytest.fixture
+def device_without_float64():
+    """The name of a device that refuses float64, as Apple's does; its tensors have shapes and no values."""
+    with _NoFloat64():
+        yield "meta"
 
 
 @pytest.fixture

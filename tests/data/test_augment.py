@@ -176,15 +176,84 @@ def test_errors_name_the_argument(call, message):
         call()
 
 
+def one_of(name, x):
+    """x as `name` takes it."""
+    return x[:, :, None] if name == "spec_augment" else x
+
+
+@pytest.mark.parametrize("generator", [None, 0])
+@pytest.mark.parametrize("name", AUDIO)
+def test_a_device_without_float64(x, name, generator, device_without_float64):
+    x = one_of(name, x).to(device_without_float64)
+    out = AUDIO[name](x, None if generator is None else seeded(generator))
+    assert out.shape == x.shape and out.device == x.device and out.dtype == x.dtype
+
+
+@pytest.mark.parametrize("part", LogMelAugmentation.PARTS)
+def test_pictures_on_a_device_without_float64(pictures, classes, part, device_without_float64):
+    augment = LogMelAugmentation(3, parts=[part], mixed=0.5)
+    out, targets = augment(pictures.to("meta"), classes.to("meta"), generator=seeded())
+    assert out.shape == pictures.shape and out.device.type == targets.device.type == device_without_float64
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("level", [1e-4, 1.0, 300.0])
+@pytest.mark.parametrize("name", AUDIO)
+def test_half_precision_gives_what_float32_gives(x, name, level, dtype):
+    x = one_of(name, x * level).to(dtype)
+    out, expected = AUDIO[name](x, seeded()), AUDIO[name](x.float(), seeded())
+    assert out.dtype == dtype and out.isfinite().all()
+    torch.testing.assert_close(
+        out.float(), expected, rtol=2 * torch.finfo(dtype).eps, atol=level * torch.finfo(dtype).eps
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_power_of_pictures_is_added_in_float32(classes, dtype):
+    quiet = torch.linspace(-7, -2, 96).view(6, 4, 4).to(dtype)  # 10^-7 and its sums are nothing in float16
+    targets = torch.eye(3)[classes].to(dtype)
+    mixed, shares = mix_classes(quiet, targets, generator=seeded())
+    expected, _ = mix_classes(quiet.float(), targets.float(), generator=seeded())
+    torch.testing.assert_close(mixed.float(), expected, rtol=0.01, atol=0.01)
+    assert mixed.dtype == shares.dtype == dtype
+
+
+@pytest.mark.parametrize("name", ["gain", "noise", "time_warp", "between_class"])
+@pytest.mark.parametrize("dtype", [torch.int16, torch.bool, torch.complex64])
+def test_only_real_numbers_have_levels(name, dtype):
+    with pytest.raises(ValueError, match="x: expected floating-point numbers, got torch"):
+        AUDIO[name](torch.ones(3, 1, 50).to(dtype))
+
+
+def test_a_warp_is_exact_over_a_million_steps():
+    ramp = torch.arange(1_000_000.0, dtype=torch.float64)[None]
+    wide = time_warp(ramp, 0.3, generator=seeded())
+    narrow = time_warp(ramp.float(), 0.3, generator=seeded())
+    assert (wide - narrow).abs().max() <= 0.1  # float32 itself rounds by 0.06 there
+
+
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("name", AUDIO)
-def test_batches_on_a_gpu_with_a_cpu_generator(x, name):
-    if name == "spec_augment":
-        x = x[:, :, None]
+def test_a_generator_may_live_anywhere(x, name):
+    x = one_of(name, x)
+    on_gpu = lambda: torch.Generator("cuda").manual_seed(0)  # noqa: E731
     out = AUDIO[name](x.cuda(), seeded())
     assert out.is_cuda
     torch.testing.assert_close(out.cpu(), AUDIO[name](x, seeded()))
+    torch.testing.assert_close(AUDIO[name](x.cuda(), on_gpu()).cpu(), AUDIO[name](x, on_gpu()))
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_pictures_and_their_generator_may_live_anywhere(pictures, classes):
+    on_gpu = lambda: torch.Generator("cuda").manual_seed(0)  # noqa: E731
+    augment = LogMelAugmentation(3, mixed=0.5)
+    for x, y in ((pictures, classes), (pictures.cuda(), classes.cuda())):
+        for generator in (seeded, on_gpu):
+            out, targets = augment(x, y, generator=generator())
+            assert out.device == targets.device == x.device
+            torch.testing.assert_close(out.cpu(), augment(pictures, classes, generator=generator())[0])
 
 
 def clips(levels, length=4000):

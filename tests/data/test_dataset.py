@@ -54,6 +54,13 @@ def test_numbers_become_float32(dtype):
     assert x.dtype == torch.float32 and x.tolist() == [6, 7, 8, 9, 10, 11]
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16, torch.int32])
+@pytest.mark.parametrize("form", [lambda x: x, list, lambda x: x.float().requires_grad_()])
+def test_tensors_become_float32(dtype, form):
+    x, _ = SignalDataset(form(torch.arange(12).reshape(2, 6).to(dtype)), torch.tensor([0, 1]))[1]
+    assert x.dtype == torch.float32 and x.tolist() == [6, 7, 8, 9, 10, 11] and not x.requires_grad
+
+
 def test_items_are_copies_and_read_only_memmaps_serve(tmp_path):
     np.save(tmp_path / "x.npy", np.ones((2, 1, 10), dtype=np.float32))
     dataset = SignalDataset(np.load(tmp_path / "x.npy", mmap_mode="r"), [0, 1])
@@ -72,6 +79,9 @@ def test_items_are_copies_and_read_only_memmaps_serve(tmp_path):
         (np.zeros((2, 3, 4, 5)), [0, 1], {}, r"signals: .*got \(2, 3, 4, 5\)"),
         ([np.zeros((2, 3, 4))], [0], {}, "signals: .*signal 0"),
         (np.array([[1, np.nan]]), [0], {}, "signals: expected finite values, got 1 NaN or infinite in signal 0"),
+        (np.array([[1, 1e39]]), [0], {}, r"signals: expected finite values, got 1 beyond float32 \(such as 1e\+39\)"),
+        ([np.zeros(3), np.array([-1e300, 1.0])], [0, 1], {}, "1 beyond float32 .* in signal 1"),
+        (torch.tensor([[1.0, 1e39]], dtype=torch.float64), [0], {}, "beyond float32"),
         ([np.zeros(3), np.array([np.inf, 1.0])], [0, 1], {}, "signals: expected finite .* in signal 1"),
         ([np.zeros((3, 6)), np.zeros((3, 5))], [0, 1], {}, "signals: expected one number of channels"),
         ([np.zeros(3), np.zeros((3, 2))], [0, 1], {}, "signals: expected one number of channels"),

@@ -27,6 +27,11 @@ def small_set(tmp_path, monkeypatch):
     return tmp_path / "data"
 
 
+def digests() -> dict[str, str]:
+    """The manifest of the small set, as the loader reads it."""
+    return esc10.read_manifest()
+
+
 def load(root, **options):
     return load_esc10(root, **{"sample_rate": 8000, "duration": 1.0, "progress": False, **options})
 
@@ -69,6 +74,16 @@ def test_found_under_course_data_and_checkout(small_set, monkeypatch, nothing_on
 def test_absent_says_how_to_get_it(tmp_path):
     with pytest.raises(FileNotFoundError, match="data fetch esc10"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("duration", [0.1, 0.5, 1.0])
+def test_a_clip_that_begins_with_silence_is_no_damage(small_set, duration):
+    first = min((small_set / "ESC-10-master").rglob("*.ogg"))
+    soundfile.write(first, np.pad(0.1 * np.random.default_rng(1).standard_normal(8000), (12_000, 0)), 8000)
+    files = {file: hashlib.sha256((small_set / "ESC-10-master" / file).read_bytes()).hexdigest() for file in digests()}
+    digests().update(files)
+    data = load(small_set, duration=duration)
+    assert len(data) == 20 and data.durations[0] == 2.5 and np.ptp(data.signals[0]) < 1e-3
 
 
 @pytest.mark.parametrize("cache", [True, False])
@@ -134,6 +149,43 @@ def test_esc50_table_is_checked(esc50, change, message):
     table.write_text(change(table.read_text()))
     with pytest.raises(DataError, match=message):
         load_esc10(esc50.parent, sample_rate=1000, progress=False)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_esc50_table_with_a_byte_order_mark(esc50, encoding):
+    table = esc50 / "meta" / "esc50.csv"
+    table.write_text(table.read_text(), encoding=encoding)
+    assert len(load_esc10(esc50.parent, sample_rate=1000, progress=False)) == 400
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda raw: b"",
+        lambda raw: raw.decode().encode("utf-16-le"),  # no mark
+        lambda raw: raw.replace(b"True", b"Tr\xe9e"),
+        lambda raw: raw.replace(b",", b";"),
+        lambda raw: raw[: len(raw) // 2],
+        lambda raw: raw.replace(b",True,", b"\n,", 3),
+        lambda raw: raw.replace(b"filename", b"name"),
+        lambda raw: raw.replace(b"\n", b'\n"', 1),
+    ],
+)
+def test_what_is_no_esc50_table_is_a_data_error(esc50, change):
+    table = esc50 / "meta" / "esc50.csv"
+    table.write_bytes(change(table.read_bytes()))
+    with pytest.raises(DataError, match="esc50.csv"):
+        load_esc10(esc50.parent, sample_rate=1000, progress=False)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file names of bytes")
+def test_a_folder_above_whose_name_is_no_utf8(esc50, tmp_path):
+    root = tmp_path / os.fsdecode(b"d\xe9")
+    try:
+        esc50.parent.rename(root)
+    except OSError:
+        pytest.skip("no such names on this file system")
+    assert len(load_esc10(root, sample_rate=1000, progress=False)) == 400
 
 
 def test_esc50_files_are_checked(esc50):

@@ -53,6 +53,38 @@ def test_batches_of_mixed_lengths_are_padded_with_zeros():
     assert (batch.x[0, 400:] == 0).all()
 
 
+def test_a_batch_moves_to_a_device_without_float64(device_without_float64):
+    batch = collate_fn_supervised(list(EventDataset(*make_events(3, 400, seed=0))))
+    assert all(part.to(device_without_float64).shape == part.shape for part in batch)
+
+
+@pytest.mark.parametrize("length", [40, 2000, 100_000])
+def test_onsets_of_a_batch_stay_in_their_window_and_frame(length):
+    onsets = [0.0, 1e-9, np.nextafter(10, 0), 10.0, 20.25, np.nextafter(30, 0), length - 1e-9, np.nextafter(length, 0)]
+    timings = np.array([onsets])
+    dataset = EventDataset(np.zeros((1, length, 2)), np.ones_like(timings), timings)
+    batch = collate_fn_supervised(list(dataset))
+    assert batch.timings.dtype == torch.float32 and (batch.timings < length).all()
+    np.testing.assert_allclose(batch.timings.double(), timings, rtol=2**-23)
+    assert torch.equal((batch.timings / 10).floor().long(), batch.frames)
+    assert dataset[0].timings.dtype == torch.float64  # an item keeps all of it
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float64, np.int16, torch.float32, torch.bfloat16, list])
+def test_windows_of_any_type(kind):
+    data = (100 * np.random.default_rng(0).standard_normal((2, 50, 3))).round()
+    labels, timings = np.ones((2, 1)), np.full((2, 1), 20.25)
+    if isinstance(kind, torch.dtype):
+        data = torch.from_numpy(data).to(kind)
+        labels, timings, plain = torch.ones(2, 1), torch.full((2, 1), 20.25), data.double().numpy()
+    else:
+        data = plain = data.tolist() if kind is list else data.astype(kind)
+    expected = EventDataset(np.asarray(plain, np.float64), np.ones((2, 1)), np.full((2, 1), 20.25))
+    for item, other in zip(EventDataset(data, labels, timings), expected, strict=True):
+        torch.testing.assert_close(item.x, other.x)
+        assert item.x.dtype == torch.float32 and torch.equal(item.timings, other.timings)
+
+
 def _wrong(field, change):
     data, labels, timings = make_events(3, 400, seed=0, event_rate=20.0)
     arguments = {"data": data, "labels": labels, "timings": timings}
@@ -72,6 +104,9 @@ def _with(array, index, value):
         (_wrong("data", lambda d: d.transpose(0, 2, 1)), "timings|channels"),
         (_wrong("data", lambda d: _with(d, (1, 5, 0), np.nan)), "1 NaN or infinite in window 1"),
         (_wrong("data", lambda d: _with(d, (2, 5, 0), np.inf)), "window 2"),
+        (_wrong("data", lambda d: _with(d, (1, 5, 0), 1e39)), r"1 beyond float32 \(such as 1e\+39\) in window 1"),
+        (_wrong("data", lambda d: d.astype(complex)), "real numbers, got dtype complex128 in window 0"),
+        (_wrong("data", lambda d: [[["a"]]] * 3), "real numbers"),
         (_wrong("data", lambda d: d[:, :0]), "windows"),
         (_wrong("labels", lambda v: v[:2]), "labels: expected"),
         (_wrong("labels", lambda v: v * 2), "0 and 1"),

@@ -86,3 +86,35 @@ def test_views_repeat_with_their_generator_and_leave_the_global_one():
 def test_errors_name_the_argument(make, told):
     with pytest.raises(ValueError, match=told):
         make()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_device_without_float64(dtype, device_without_float64):
+    x = torch.empty(200, 6, dtype=dtype, device=device_without_float64)
+    timings = torch.empty(4, device=device_without_float64)
+    for seed in range(10):
+        view, moved = TemporalAugmentation()(x, timings, torch.Generator().manual_seed(seed))
+        assert view.shape == x.shape and view.dtype == dtype and moved.dtype == torch.float32
+
+
+def test_a_warp_is_exact_far_from_the_start():
+    length = 300_000
+    ramp = torch.arange(length, dtype=torch.float64)[:, None]
+    wide, _ = shift_and_warp(ramp, 12.25, 1.01)
+    narrow, _ = shift_and_warp(ramp.float(), 12.25, 1.01)
+    assert (wide - narrow).abs().max() <= 0.04  # float32 itself rounds by 0.016 there
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_windows_and_their_generator_may_live_anywhere():
+    x, timings = torch.randn(200, 6), torch.tensor([40.0, 120.5])
+    for device in ("cpu", "cuda"):
+        for seed in range(10):
+            generators = [torch.Generator(device).manual_seed(seed) for _ in range(2)]
+            here, there = (
+                TemporalAugmentation()(x.to(place), timings.to(place), generator)
+                for place, generator in zip(("cpu", "cuda"), generators, strict=True)
+            )
+            torch.testing.assert_close(here[0], there[0].cpu())
+            torch.testing.assert_close(here[1], there[1].cpu(), equal_nan=True)
