@@ -127,8 +127,9 @@ def read_clip(path: Path, sample_rate: int, duration: float) -> Clip | str:
     The file is decoded to its end, once: headers are missing, wrong or estimated too often to tell how long it is, and
     a file that begins with silence is silent only where no sound follows.
     """
-    rate, wanted, total, quiet, whole = 0, 1, 0, True, hashlib.blake2b(digest_size=16)
-    kept: list[np.ndarray] = []
+    rate, wanted, total, kept = 0, 1, 0, list[np.ndarray]()
+    low, high = np.array(np.inf), np.array(-np.inf)  # of each channel, in the whole file
+    whole = hashlib.blake2b(digest_size=16)
     try:
         if not path.is_file() and path.exists():
             return "not a regular file"
@@ -140,7 +141,7 @@ def read_clip(path: Path, sample_rate: int, duration: float) -> Clip | str:
                 kept.append(block[: wanted - total])
             total += len(block)
             whole.update(block.data)
-            quiet = quiet and bool(np.ptp(block, axis=0).max() < SILENCE)
+            low, high = np.fmin(low, block.min(axis=0)), np.fmax(high, block.max(axis=0))
     except (soundfile.SoundFileError, OSError, RuntimeError) as error:
         if total < wanted:  # else it is damaged only beyond what is asked for
             return f"unreadable: {getattr(error, 'error_string', None) or error}"
@@ -150,7 +151,7 @@ def read_clip(path: Path, sample_rate: int, duration: float) -> Clip | str:
     bad = int(np.count_nonzero(~np.isfinite(samples)))
     if bad:
         return f"not finite: {bad} samples are NaN or infinite"
-    if quiet:
+    if (high - low).max() < SILENCE:
         return f"silent: the signal stays inside {SILENCE:g} of full scale"
     mono = _mono(samples)
     resampled = mono if rate == sample_rate else soxr.resample(mono, rate, sample_rate)

@@ -139,6 +139,10 @@ def test_silence_is_judged_on_the_whole_file(write, tone):
     assert "duplicate: same samples as a/later.wav" in str(load(root).report)
 
 
+def test_what_moves_slowly_is_no_silence(write):
+    assert len(load(write("a/x.wav", np.linspace(-0.001, 0.001, 400_000), subtype="FLOAT"))) == 1
+
+
 def test_a_cut_copy_is_a_duplicate(write, tone):
     root = write("a/long.wav", tone(300, 3.0))
     write("a/part.wav", tone(300, 2.0))
