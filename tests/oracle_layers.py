@@ -1,7 +1,9 @@
 """From a case of the JAX oracle to the course's layer: names, arguments and weight layouts. Loaded by test_oracles.py.
 
 `build(case, shapes)` returns a layer in float64 and, per oracle weight, where it goes: `(parameter, transform)`, with
-`transform` taking the oracle's array to PyTorch's layout. The same transform takes its gradient.
+`transform` taking the oracle's array to PyTorch's layout, or `(parameter, transform, rows)` where it is only some rows
+of the parameter. The same transform takes its gradient. A field of a configuration that no builder reads is refused,
+unless it is one of those that change no number, or stands at the value that switches it off.
 """
 
 import re
@@ -10,7 +12,50 @@ import torch
 
 import course_lib.layers as sl
 
-ACTIVATIONS = {None: None, "relu": torch.nn.functional.relu}
+F = torch.nn.functional
+ACTIVATIONS = {None: None, "relu": F.relu, "gelu": F.gelu, "silu": F.silu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
+
+# Fields without a bearing on the numbers of a float64 run, and the values at which others change nothing.
+NO_BEARING = re.compile(
+    r"name|(.+_)?sharding|(compute|param)_dtype|precision|quantization_provider|einsum_factory|projectable|share_scope|"
+    r"embedding_param_name|round_num_embeddings_to_multiple_of|guard_against_excess_precision|use_fast_variance|momentum|"
+    r"(reductions|positions)_in_at_least_fp32|experimental_accumulate_logits_in_float32|use_kv_cache_ringbuffer|"
+    r"zero_fully_masked|broadcast_dropout_across_queries|recompute_kv_per_step"
+)
+NEUTRAL = {
+    "affine_scale_offset": (1.0,),
+    "attention_probabilities_dropout_rate": (0.0,),
+    "axis": (-1,),
+    "delay_layer_output": (True,),
+    "window_fn": ("inverse_stft_window(hann)",),
+}
+
+
+class Config(dict):
+    """A configuration that knows which of its fields have been read, and the names of the weights."""
+
+    def __init__(self, fields, weights):
+        super().__init__(fields)
+        self.read, self.weights = set(), weights
+
+    def __getitem__(self, field):
+        self.read.add(field)
+        return super().__getitem__(field)
+
+    def get(self, field, default=None):
+        self.read.add(field)
+        return super().get(field, default)
+
+    def __contains__(self, field):
+        self.read.add(field)
+        return super().__contains__(field)
+
+    def refuse_unread(self, layer, given):
+        for field, value in self.items():
+            neutral = field in NEUTRAL and value in NEUTRAL[field]
+            off = field not in given and value in (None, False, 0)  # a default of the original that switches it off
+            if not (field in self.read or neutral or off or NO_BEARING.fullmatch(field)):
+                raise ValueError(f"{layer}: the adapter does not know the field {field!r} with the value {value!r}")
 
 
 def same(array):
@@ -110,23 +155,34 @@ def pooling1d(cls):
 
 def pooling2d(cls):
     def build(c, channels, prefix=""):
+        options = {"masked_average": True} if c.get("masked_average") else {}
         layer = cls(
             tuple(c["pool_size"]),
             stride=tuple(c["strides"]),
             dilation=tuple(c["dilation_rate"]),
             time_padding=c["time_padding"],
             spatial_padding=c["spatial_padding"],
+            **options,
         )
         return layer, {}
 
     return build
 
 
-def projections(layer, prefix, queries=1):
-    """The oracle's joint projection [D, 3 (or 2), N, H] with its bias, onto the rows of `in_proj_weight`."""
-    table = {f"params/{prefix}kernel": (layer.in_proj_weight, lambda a: a.flatten(1).t())}
-    if layer.in_proj_bias is not None:
-        table[f"params/{prefix}bias"] = (layer.in_proj_bias, torch.flatten)
+def projections(layer, prefix, separate):
+    """The oracle's projection [D, 3, N, H], or three of [D, N, H], with bias, onto the rows of `in_proj_weight`."""
+    if separate:
+        sizes = [n * layer.units_per_head for n in (layer.num_heads, layer.num_kv_heads, layer.num_kv_heads)]
+        ends = [sum(sizes[: i + 1]) for i in range(3)]
+        parts = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+        names = dict(zip(("query_projection", "key_projection", "value_projection"), parts, strict=True))
+    else:
+        names = {"query_key_value_projection": slice(None)}
+    table = {}
+    for name, rows in names.items():
+        table[f"params/{prefix}{name}/kernel"] = (layer.in_proj_weight, lambda a: a.flatten(1).t(), rows)
+        if layer.in_proj_bias is not None:
+            table[f"params/{prefix}{name}/bias"] = (layer.in_proj_bias, torch.flatten, rows)
     return table
 
 
@@ -146,13 +202,20 @@ def attention(c, channels, prefix=""):
         bias=c["use_bias"],
         rotary=c.get("rope"),
         relative_position=bias,
+        scale=c.get("query_scale"),
+        per_dim_scale=c.get("per_dim_scale") or False,
         logits_soft_cap=c["attention_logits_soft_cap"],
         query_block=c.get("block_size"),
     )
-    table = projections(layer, f"{prefix}query_key_value_projection/")
+    separate = f"params/{prefix}query_projection/kernel" in getattr(c, "weights", ())
+    table = projections(layer, prefix, separate) | per_dim_scale(layer, prefix)
     if bias is not None:
         table[f"params/{prefix}relative_position_embedding/embedding"] = (bias.weight, same)
     return layer, table
+
+
+def per_dim_scale(layer, prefix=""):
+    return {} if layer.per_dim_scale is None else {f"params/{prefix}per_dim_scale": (layer.per_dim_scale, same)}
 
 
 def cross_attention(c, channels, source_channels):
@@ -162,10 +225,15 @@ def cross_attention(c, channels, source_channels):
         c["num_heads"],
         c["units_per_head"],
         source_name=c["source_name"],
+        num_kv_heads=c.get("num_kv_heads"),
         bias=c["use_bias"],
+        scale=c.get("query_scale"),
+        per_dim_scale=c.get("per_dim_scale") or False,
         logits_soft_cap=c["attention_logits_soft_cap"],
     )
-    table = {
+    if c.get("num_kv_heads") is not None or c.get("query_positions_name") is not None:
+        raise ValueError("DotProductAttention: the adapter does not know separate key and value projections")
+    table = per_dim_scale(layer) | {
         "params/query_projection/kernel": (layer.q_proj_weight, lambda a: a.flatten(1).t()),
         "params/key_value_projection/kernel": (layer.kv_proj_weight, lambda a: a.flatten(1).t()),
     }
@@ -188,29 +256,52 @@ def lstm(c, channels, prefix=""):
 
 
 def scale_and_bias(layer, prefix=""):
-    table = {f"params/{prefix}scale": (layer.weight, same)}
-    if getattr(layer, "bias", None) is not None:
-        table[f"params/{prefix}bias"] = (layer.bias, same)
-    return table
+    pairs = {"scale": layer.weight, "bias": getattr(layer, "bias", None)}
+    return {f"params/{prefix}{name}": (weight, same) for name, weight in pairs.items() if weight is not None}
+
+
+def normalised_shape(c, channels):
+    """The sizes of the channel axes `axis`, counted in (B, T, *C): ours are the last ones."""
+    axes = c.get("axis", -1)
+    axes = [axes] if isinstance(axes, int) else list(axes)
+    axes = sorted({axis % (2 + len(channels)) for axis in axes})
+    if axes != list(range(2 + len(channels) - len(axes), 2 + len(channels))):
+        raise ValueError(f"axis: expected the last channel axes, got {axes} of (B, T, *{tuple(channels)})")
+    return tuple(channels[axis - 2] for axis in axes)
+
+
+def affine(c):
+    """Whether there are a scale and a bias: both or none, but for layer normalisation, which may lack the bias."""
+    if not c.get("use_scale", True) and c.get("use_bias", False):
+        raise ValueError("use_scale: expected a scale where there is a bias")
+    return c.get("use_scale", True)
 
 
 def layer_norm(c, channels, prefix=""):
-    layer = sl.LayerNorm(channels[-1], eps=c["epsilon"], bias=c["use_bias"])
+    shape = normalised_shape(c, channels)
+    layer = sl.LayerNorm(shape, eps=c["epsilon"], elementwise_affine=affine(c), bias=c["use_bias"])
     return layer, scale_and_bias(layer, prefix)
 
 
 def rms_norm(c, channels, prefix=""):
-    layer = sl.RMSNorm(channels[-1], eps=c["epsilon"])
+    layer = sl.RMSNorm(normalised_shape(c, channels), eps=c["epsilon"], elementwise_affine=affine(c))
     return layer, scale_and_bias(layer, prefix)
 
 
+def with_both(c):
+    if affine(c) != c.get("use_bias", True):
+        raise ValueError("use_scale, use_bias: expected both or none")
+    return affine(c)
+
+
 def group_norm(c, channels, prefix=""):
-    layer = sl.GroupNorm(c["num_groups"], channels[-1], eps=c["epsilon"], cumulative=c["cumulative"])
+    layer = sl.GroupNorm(c["num_groups"], channels[-1], c["epsilon"], affine=with_both(c), cumulative=c["cumulative"])
     return layer, scale_and_bias(layer, prefix)
 
 
 def batch_norm(c, channels, prefix=""):
-    layer = sl.BatchNorm(channels[-1], eps=c["epsilon"]).double()  # buffers are replaced by double(), not converted
+    # buffers are replaced by double(), not converted
+    layer = sl.BatchNorm(channels[-1], eps=c["epsilon"], affine=with_both(c)).double()
     return layer, scale_and_bias(layer, "BatchNorm_0/") | {
         "batch_stats/BatchNorm_0/mean": (layer.running_mean, same),
         "batch_stats/BatchNorm_0/var": (layer.running_var, same),
@@ -259,6 +350,16 @@ def conditioning(c, channels, source_channels):
         c["conditioning_name"], COMBINATIONS[c["combination"]], projection, channels=source_channels[-1]
     )
     return layer, table
+
+
+def counts_invalid(c):
+    return not c.get("only_advance_position_for_valid_timesteps", True)
+
+
+def timing_signal(c, channels, prefix=""):
+    scaled = c.get("trainable_scale", False)
+    layer = sl.AddTimingSignal(c["min_timescale"], c["max_timescale"], scaled, counts_invalid(c))
+    return layer, {f"params/{prefix}scale": (layer.scale, same)} if scaled else {}
 
 
 def plain(make):
@@ -318,6 +419,8 @@ def described(text, channels, prefix):
     if shaped := re.fullmatch(r"DenseShaped\((\d+)\)", text):
         layer = sl.Dense(int(shaped[1]), channels[-1], bias=False)
         return layer, {f"params/{prefix}kernel": (layer.weight, lambda a: a.flatten(0, 1).t())}
+    if delay_match := re.fullmatch(r"Delay\((\d+)(, ?step only)?\)", text):
+        return (sl.StepDelay if delay_match[2] else sl.Delay)(int(delay_match[1])), {}
     if text == "RMSNorm":
         return rms_norm({"epsilon": 1e-6}, channels, prefix)
     if text == "GEGLU(exact)":
@@ -354,7 +457,10 @@ def serial(c, channels):
 
 def residual(c, channels):
     layers, table = chain(c["layers"], channels, "")
-    return sl.Residual(sl.Sequential(layers)), table  # the shortcut's delay is ours to find
+    shortcut, more = chain(c.get("shortcut") or [], channels, "shortcut_")
+    if all(isinstance(layer, sl.StepDelay) for layer in shortcut):
+        return sl.Residual(sl.Sequential(layers)), table  # the shortcut's delay is ours to find
+    return sl.Residual(sl.Sequential(layers), sl.Sequential(shortcut)), table | more
 
 
 def parallel(c, channels):
@@ -393,10 +499,10 @@ BUILDERS = {
     "InverseSTFT": stft(sl.InverseSTFT),
     "OverlapAdd": plain(lambda c: sl.OverlapAdd(c["frame_length"], c["frame_step"], padding=c["padding"])),
     "LinearToMelSpectrogram": mel,
-    "Delay": plain(lambda c: sl.Delay(c["length"])),
+    "Delay": plain(lambda c: (sl.Delay if c.get("delay_layer_output", True) else sl.StepDelay)(c["length"])),
     "Lookahead": plain(lambda c: sl.Lookahead(c["length"])),
-    "AddTimingSignal": plain(lambda c: sl.AddTimingSignal(c["min_timescale"], c["max_timescale"])),
-    "ApplyRotaryPositionalEncoding": plain(lambda c: sl.RotaryEmbedding(c["max_wavelength"])),
+    "AddTimingSignal": timing_signal,
+    "ApplyRotaryPositionalEncoding": plain(lambda c: sl.RotaryEmbedding(c["max_wavelength"], counts_invalid(c))),
     "Dense": dense,
     "EinsumDense": einsum_dense,
     "Embedding": embedding,
@@ -415,7 +521,8 @@ BUILDERS = {
 
 def build(case, channels, source_channels=None):
     """The layer of `case` in float64, and {oracle weight: (parameter, transform)}. channels: those of the input."""
-    config = {**case["config_full"], **case["config"]}
+    config = Config({**case["config_full"], **case["config"]}, case["weights"])
     arguments = (config, channels) if source_channels is None else (config, channels, source_channels)
     layer, table = BUILDERS[case["layer"]](*arguments)
+    config.refuse_unread(case["layer"], case["config"])
     return layer.double(), table

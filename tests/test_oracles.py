@@ -34,7 +34,7 @@ def read_cases():
 
 CASES = read_cases()
 OPENED = {path: np.load(path) for path in {path for _, path in CASES.values()}}
-build = runpy.run_path(str(Path(__file__).with_name("oracle_layers.py")))["build"] if CASES else None
+build = runpy.run_path(str(Path(__file__).with_name("oracle_layers.py")))["build"]
 
 # Faults of the original that are not copied (CONTRACT of the sequence layers): here our masks and values are right.
 OVERLAP = ("OverlapAdd", "Conv1DTranspose", "Conv2DTranspose", "InverseSTFT")
@@ -77,9 +77,10 @@ def test_oracle(name):
     source = [c.shape[2:] for c in constants.values()]
     layer, table = build(case, tuple(x.shape[2:]), *(tuple(s) for s in source))
     assert set(table) == set(case["weights"]), "the oracle's weights and ours do not pair"
-    for key, (parameter, transform) in table.items():
+    for key, (parameter, transform, *rows) in table.items():
         with torch.no_grad():
-            parameter.copy_(transform(numbers[f"w/{key}"]).reshape(parameter.shape))
+            part = parameter[rows[0]] if rows else parameter
+            part.copy_(transform(numbers[f"w/{key}"]).reshape(part.shape))
 
     differentiable = "gx" in numbers
     if differentiable:
@@ -100,13 +101,15 @@ def test_oracle(name):
     torch.testing.assert_close(y.values[mask].detach(), expected[mask], rtol=1e-7, atol=atol)
 
     if differentiable:
-        parameters = {key: p for key, (p, _) in table.items() if p.requires_grad and f"gw/{key}" in numbers}
+        parameters = {key: p for key, (p, *_) in table.items() if p.requires_grad and f"gw/{key}" in numbers}
         cotangent = flat_like(numbers["ct"], y.values)
         loss = (Sequence(y.values, mask).masked().values * cotangent).sum()
         gradients = torch.autograd.grad(loss, [x.values, *parameters.values()])
         torch.testing.assert_close(gradients[0], numbers["gx"], rtol=1e-6, atol=10 * atol)
         for key, gradient in zip(parameters, gradients[1:], strict=True):
-            wanted = table[key][1](numbers[f"gw/{key}"]).reshape(gradient.shape)
+            _, transform, *rows = table[key]
+            gradient = gradient[rows[0]] if rows else gradient
+            wanted = transform(numbers[f"gw/{key}"]).reshape(gradient.shape)
             torch.testing.assert_close(
                 gradient, wanted, rtol=1e-6, atol=10 * atol, msg=lambda m, key=key: f"{key}: {m}"
             )
@@ -128,3 +131,39 @@ def test_oracle(name):
 def flat_heads(values, like):
     """(B, T, H, D) -> (B, T, H * D) where ours has one channel axis less."""
     return values.flatten(2) if values.dim() > like.values.dim() else values
+
+
+def made_up(layer, channels, weights=(), **config):
+    """A layer of the adapter for a case that no oracle holds."""
+    return build({"layer": layer, "config": config, "config_full": {"name": None}, "weights": weights}, channels)
+
+
+@pytest.mark.parametrize("value", [1, None, "a"])
+def test_the_adapter_refuses_a_field_that_it_does_not_know(value):
+    made_up("Downsample1D", (4,), rate=2)
+    with pytest.raises(ValueError, match="does not know the field 'no_such_field'"):
+        made_up("Downsample1D", (4,), rate=2, no_such_field=value)
+
+
+def test_the_adapter_refuses_values_that_it_cannot_express():
+    norm = {"epsilon": 1e-6, "use_scale": True}
+    assert made_up("RMSNormalization", (3, 5), axis=[-2, -1], **norm)[0].normalized_shape == (3, 5)
+    with pytest.raises(ValueError, match="axis: expected the last channel axes"):
+        made_up("RMSNormalization", (3, 5), axis=2, **norm)
+    with pytest.raises(ValueError, match="does not know the field 'axis'"):
+        made_up("ApplyRotaryPositionalEncoding", (4, 6), max_wavelength=1e4, axis=2)
+
+
+@pytest.mark.parametrize("delayed, kind", [(True, "Delay"), (False, "StepDelay")])
+def test_a_delay_of_the_stream_alone_is_another_layer(delayed, kind):
+    assert type(made_up("Delay", (4,), length=3, delay_layer_output=delayed)[0]).__name__ == kind
+
+
+def test_three_projections_go_to_the_rows_of_one():
+    names = [f"params/{part}_projection/kernel" for part in ("query", "key", "value")]
+    config = {"num_heads": 4, "units_per_head": 3, "max_past_horizon": 2, "max_future_horizon": 0, "num_kv_heads": 2}
+    config |= {"use_bias": False, "attention_logits_soft_cap": None, "per_dim_scale": True}
+    layer, table = made_up("DotProductSelfAttention", (5,), names, **config)
+    rows = [table[name][2] for name in names]
+    assert rows == [slice(0, 12), slice(12, 18), slice(18, 24)] and len(layer.in_proj_weight) == 24
+    assert table["params/per_dim_scale"][0] is layer.per_dim_scale

@@ -1,6 +1,19 @@
 """Building blocks that run over a whole sequence or one block of a stream at a time, with equal results.
 
 One file per idea. Everything public is here, so that `import course_lib.layers as sl` is all that a reader needs.
+
+One rule for dtypes holds in all of them, and in the models that are made of them:
+
+- In goes the dtype of the layer's parameters; any floating dtype where it has none. ValueError for another one.
+- Out comes the dtype that went in. Complex spectra are of at least complex64, as PyTorch has no smaller transform, and
+  what is made of them is of at least float32; `Scale` and `Add` promote as PyTorch does.
+- In between, sums over time, moments, softmax, decays, angles, windows and Fourier transforms are computed in at least
+  float32; products with weights in their own dtype, as PyTorch does it. Positions are counted in int64, and angles are
+  as exact at step 10⁶ as at step 1. Float64 is made only on devices that have it, by `GroupNorm(cumulative=True)`,
+  whose moments need it, and on the CPU by `IIRFilter`.
+- A state has the dtype of what it holds: that of the input, of the parameters, or of the sums, and keeps it.
+- Under autocast any floating dtype goes in, PyTorch chooses what comes out, branches of different dtypes are promoted
+  to the wider one, and states keep their dtype.
 """
 
 from course_lib.layers.accumulator import Accumulator, accumulate, accumulate_loop

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.layers.parameters import FixedArray
-from course_lib.sequence import ChannelSpec, Reach, SequenceLayer, check_positive
+from course_lib.sequence import ChannelSpec, Reach, SequenceLayer, at_least_float32, check_positive
 
 CHUNK = 16  # steps that run one after the other, in all chunks at once
 KINDS = ("fixed", "learned", "input-dependent")
@@ -86,7 +86,8 @@ class Accumulator(SequenceLayer):
         """The decays that `x` (B, T, channels) meets: (channels,), or (B, T, channels) where they depend on it."""
         if self.kind == "fixed":
             return self.fixed.like(x)
-        return torch.sigmoid(self.decay_logit if self.kind == "learned" else F.linear(x, self.weight, self.bias))
+        logits = self.decay_logit if self.kind == "learned" else F.linear(x, self.weight, self.bias)
+        return torch.sigmoid(logits.to(at_least_float32(x.dtype)))  # in bfloat16, .999 would be 1
 
     @property
     def input_spec(self) -> ChannelSpec:
@@ -95,7 +96,7 @@ class Accumulator(SequenceLayer):
 
     def _initial_state(self, batch_size, spec, device, constants):
         device = self.fixed.dtype_holder.device if device is None else device
-        dtype = torch.promote_types(self._known_spec(spec, self.input_spec).dtype, torch.float32)
+        dtype = at_least_float32(self._known_spec(spec, self.input_spec).dtype)
         return (torch.zeros(batch_size, self.channels, dtype=dtype, device=device),)
 
     def _step(self, x, state, training, constants):

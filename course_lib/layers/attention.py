@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.layers.attention_functions import attention_weights, band, dot_product_attention, windows
+from course_lib.layers.attention_functions import attention_weights, band, dot_product_attention, learned_scale, windows
 from course_lib.layers.positional import T5RelativePositionBias, layer_positions, positions_of
 from course_lib.layers.rotary import rotary_angles, rotate_pairs
 from course_lib.sequence import ChannelSpec, Constants, Sequence, SequenceLayer, at_least_float32, check_channels
@@ -27,6 +27,7 @@ class DotProductSelfAttention(SequenceLayer):
         first step comes that can no longer see all of its past (an exported step cannot raise: it forgets the oldest).
     bias: adds biases to the projections.  rotary: base of a rotary embedding of queries and keys (10_000.0 is usual).
     relative_position: a `T5RelativePositionBias` with `num_heads` heads.  scale: 1/√units_per_head by default.
+    per_dim_scale: multiplies each channel of the queries by a learned factor, the same in all heads: `learned_scale`.
     logits_soft_cap, dropout (on the weights, in training), implementation ("sdpa" or "math"): see
         `dot_product_attention`.
     query_block: with both horizons limited, queries are taken in blocks of this many, each against the keys it may
@@ -50,6 +51,7 @@ class DotProductSelfAttention(SequenceLayer):
         rotary: float | None = None,
         relative_position: T5RelativePositionBias | None = None,
         scale: float | None = None,
+        per_dim_scale: bool = False,
         logits_soft_cap: float | None = None,
         dropout: float = 0.0,
         implementation: str = "sdpa",
@@ -80,6 +82,7 @@ class DotProductSelfAttention(SequenceLayer):
         rows = (num_heads + 2 * num_kv_heads) * units_per_head
         self.in_proj_weight = nn.Parameter(torch.empty(rows, input_size))
         self.in_proj_bias = nn.Parameter(torch.zeros(rows)) if bias else None
+        self.per_dim_scale = nn.Parameter(torch.zeros(units_per_head)) if per_dim_scale else None
         nn.init.xavier_uniform_(self.in_proj_weight)
 
         self.supports_step = self.future is not None and (self.past is not None or capacity is not None)
@@ -177,7 +180,8 @@ class DotProductSelfAttention(SequenceLayer):
             angles = rotary_angles(positions, self.units_per_head, self.rotary, dtype).unsqueeze(-2)
             turned, values = heads.split_with_sizes([self.num_heads + self.num_kv_heads, self.num_kv_heads], dim=2)
             heads = torch.cat([rotate_pairs(turned, angles), values], dim=2)
-        return heads[:, :, : self.num_heads], heads[:, :, self.num_heads :]
+        queries, kv = heads[:, :, : self.num_heads], heads[:, :, self.num_heads :]
+        return queries if self.per_dim_scale is None else queries * learned_scale(self.per_dim_scale), kv
 
     def _attend(self, queries: Tensor, kv: Tensor, valid: Tensor | None, offset: int, training: bool) -> Tensor:
         """Query i (B, Q, H, D) against all keys (B, K, 2 KV, D), key j being at time j - offset: (B, Q, H * D).
@@ -235,11 +239,13 @@ def check_attention(
 
 
 def _all_valid(x: Sequence) -> bool:
-    return x.all_valid or (not torch.compiler.is_compiling() and bool(x.mask.all()))
+    return x.all_valid or (not x.mask.is_meta and not torch.compiler.is_compiling() and bool(x.mask.all()))
 
 
 def _check_capacity(forgotten: Tensor, mask: Tensor, capacity: int) -> None:
-    if not torch.compiler.is_compiling() and bool((forgotten & mask.any(dim=1)).any()):
+    if mask.is_meta or torch.compiler.is_compiling():
+        return
+    if bool((forgotten & mask.any(dim=1)).any()):
         raise ValueError(f"capacity: the stream is longer than the {capacity} past steps that are kept")
 
 

@@ -6,13 +6,14 @@ Time goes second to last here, as attention has it: queries (B, H, Q, D), keys a
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, log
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from course_lib.layers.elementwise import dropout as drop
+from course_lib.sequence import at_least_float32
 
 
 def attention_weights(
@@ -34,8 +35,7 @@ def attention_weights(
     """
     scale = queries.shape[-1] ** -0.5 if scale is None else scale
     logits = (queries * scale) @ _repeat_heads(keys, queries.shape[1]).transpose(-1, -2)  # (B, H, Q, K)
-    if logits.dtype in (torch.float16, torch.bfloat16):
-        logits = logits.float()
+    logits = logits.to(at_least_float32(logits.dtype))
     if bias is not None:
         logits = logits + bias
     if soft_cap is not None:
@@ -86,6 +86,11 @@ def dot_product_attention(
     weights = weights.to(values.dtype)
     weights = drop(weights, dropout) if dropout else weights
     return weights @ _repeat_heads(values, queries.shape[1])
+
+
+def learned_scale(parameter: Tensor) -> Tensor:
+    """Positive factors log(1 + e^parameter) / log 2, 1 where the parameter is 0, as SequenceLayers scales queries."""
+    return F.softplus(parameter) / log(2)
 
 
 def band(

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.layers.attention import check_attention
-from course_lib.layers.attention_functions import dot_product_attention
-from course_lib.sequence import ChannelSpec, Constants, Sequence, SequenceLayer, check_channels
+from course_lib.layers.attention_functions import dot_product_attention, learned_scale
+from course_lib.sequence import ChannelSpec, Constants, FormOnly, Sequence, SequenceLayer, TensorForm, check_channels
 
 
 class DotProductAttention(SequenceLayer):
@@ -31,6 +31,7 @@ class DotProductAttention(SequenceLayer):
         num_kv_heads: int | None = None,
         bias: bool = False,
         scale: float | None = None,
+        per_dim_scale: bool = False,
         logits_soft_cap: float | None = None,
         dropout: float = 0.0,
         implementation: str = "sdpa",
@@ -46,6 +47,7 @@ class DotProductAttention(SequenceLayer):
         self.kv_proj_weight = nn.Parameter(torch.empty(2 * num_kv_heads * units_per_head, source_size))
         self.q_proj_bias = nn.Parameter(torch.zeros(num_heads * units_per_head)) if bias else None
         self.kv_proj_bias = nn.Parameter(torch.zeros(2 * num_kv_heads * units_per_head)) if bias else None
+        self.per_dim_scale = nn.Parameter(torch.zeros(units_per_head)) if per_dim_scale else None
         nn.init.xavier_uniform_(self.q_proj_weight)
         nn.init.xavier_uniform_(self.kv_proj_weight)
 
@@ -74,12 +76,18 @@ class DotProductAttention(SequenceLayer):
         return kv.unflatten(2, (2 * self.num_kv_heads, self.units_per_head)), source.mask
 
     def _initial_state(self, batch_size, spec, device, constants):
+        if isinstance(constants, FormOnly):
+            dtype, device = self.kv_proj_weight.dtype, torch.device(device)
+            kv = TensorForm((batch_size, None, 2 * self.num_kv_heads, self.units_per_head), dtype, device)
+            return kv, TensorForm((batch_size, None), torch.bool, device)
         return self._source(batch_size, constants)
 
     def _step(self, x, state, training, constants):
         kv, valid = state
         queries = F.linear(x.masked().values, self.q_proj_weight, self.q_proj_bias)
         queries = queries.unflatten(2, (self.num_heads, self.units_per_head))  # (B, T, H, D)
+        if self.per_dim_scale is not None:
+            queries = queries * learned_scale(self.per_dim_scale)
         keys, values = kv.transpose(1, 2).chunk(2, dim=1)  # (B, KV, S, D) each
         y = dot_product_attention(
             queries.transpose(1, 2),

@@ -11,6 +11,8 @@ from course_lib.sequence import Sequence, SequenceLayer
 class _DelayLine(SequenceLayer):
     """A layer whose step gives out what came in `length` steps ago. State: the last `length` values and their mask."""
 
+    channelwise = True
+
     def __init__(self, length: int):
         super().__init__()
         if length < 0:
@@ -67,6 +69,8 @@ class Lookahead(SequenceLayer):
     cannot tell them from the latency of the layers before. In a stream the dropped steps are the latency.
     State: (B,) the number of steps since the first valid one, `length` at most.
     """
+
+    channelwise = True
 
     def __init__(self, length: int):
         super().__init__()

@@ -12,11 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_lib.sequence import ChannelSpec, StatelessLayer, check_floating
+from course_lib.sequence import ChannelSpec, StatelessLayer, at_least_float32, check_floating
 
 
 class Identity(StatelessLayer):
     """Returns its input, untouched."""
+
+    channelwise = True
 
     def _layer(self, x, training, constants):
         return x
@@ -24,6 +26,8 @@ class Identity(StatelessLayer):
 
 class _Activation(StatelessLayer):
     """A function of real floating-point numbers; ValueError for another dtype."""
+
+    channelwise = True
 
     def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
         check_floating(self, spec)
@@ -101,8 +105,7 @@ class Softmax(StatelessLayer):
         return spec
 
     def _values(self, values, training):
-        wide = torch.promote_types(values.dtype, torch.float32)
-        return F.softmax(values, dim=self.axis, dtype=wide).to(values.dtype)
+        return F.softmax(values, dim=self.axis, dtype=at_least_float32(values.dtype)).to(values.dtype)
 
 
 class GLU(StatelessLayer):
@@ -147,6 +150,8 @@ class Dropout(StatelessLayer):
 
     The draws come from PyTorch's default generator of the values' device.
     """
+
+    channelwise = True
 
     def __init__(self, p: float = 0.5):
         super().__init__()
@@ -220,6 +225,8 @@ class Lambda(StatelessLayer):
 
 class _Constant(StatelessLayer):
     """A number or a tensor that broadcasts to the channels; a tensor is a buffer, so it moves and saves."""
+
+    channelwise = True
 
     def __init__(self, value: float | Tensor):
         super().__init__()

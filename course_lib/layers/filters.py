@@ -41,8 +41,9 @@ class FIRFilter(WindowedLayer):
 
     def _windowed(self, values, mask):
         signals = values.movedim(1, -1)  # (B, *C, T')
-        y = F.conv1d(signals.reshape(signals.shape[:-1].numel(), 1, signals.shape[-1]), self.kernel.like(values))
-        return y.reshape(*signals.shape[:-1], y.shape[-1]).movedim(-1, 1)
+        kernel = self.kernel.like(values)
+        y = F.conv1d(signals.reshape(signals.shape[:-1].numel(), 1, signals.shape[-1]).to(kernel.dtype), kernel)
+        return y.reshape(*signals.shape[:-1], y.shape[-1]).movedim(-1, 1).to(values.dtype)
 
 
 class IIRFilter(SequenceLayer):

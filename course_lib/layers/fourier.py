@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_lib.sequence import ChannelSpec, StatelessLayer, check_floating
+from course_lib.sequence import ChannelSpec, StatelessLayer, at_least_float32, check_floating
 
 
 def fit_length(values: Tensor, length: int, axis: int, padding: str) -> Tensor:
@@ -23,7 +23,8 @@ def fit_length(values: Tensor, length: int, axis: int, padding: str) -> Tensor:
 
 
 def transformed(transform: Callable[..., Tensor], values: Tensor, points: int | None, axis: int) -> Tensor:
-    """`transform`, a function of `torch.fft`, along `axis`; also of tensors without elements, which it refuses."""
+    """`transform`, a function of `torch.fft`, along `axis`, in at least float32; also of tensors without elements."""
+    values = values if values.is_complex() else values.to(at_least_float32(values.dtype))
     if values.numel():
         return transform(values, n=points, dim=axis)
     y = transform(values.new_zeros([max(size, 1) for size in values.shape]), n=points, dim=axis)

@@ -8,7 +8,7 @@ import numpy as np
 
 from course_lib.layers.parameters import FixedArray
 from course_lib.layers.windows import WindowedLayer, Windows
-from course_lib.sequence import ChannelSpec, StatelessLayer, check_channels, check_floating
+from course_lib.sequence import ChannelSpec, Reach, StatelessLayer, check_channels, check_floating
 
 WindowLike = str | tuple | np.ndarray | Callable[[int], np.ndarray] | None
 
@@ -61,6 +61,11 @@ class Frame(WindowedLayer):
     def _windowed(self, values, mask):
         return self.windows.of(values).movedim(-1, 2)
 
+    def seen_by(self, step: int, taps: set[int]) -> Reach:
+        """As `receptive_field_at`, if only these samples of a frame are looked at."""
+        first = step * self.frame_step - self.windows.before
+        return (first + min(taps), first + max(taps)) if taps else (1, 0)
+
 
 class Window(StatelessLayer):
     """Frames (B, T, frame_length, *C) weighed by a window.
@@ -68,10 +73,14 @@ class Window(StatelessLayer):
     window: a name of `scipy.signal.get_window`, a function of the length, an array, or None.
     """
 
+    channelwise = True
+
     def __init__(self, frame_length: int, window: WindowLike = "hann"):
         super().__init__()
         self.frame_length = frame_length
-        self.window = FixedArray(window_array(window, frame_length))
+        weights = window_array(window, frame_length)
+        self.window = FixedArray(weights)
+        self.taps = set(np.flatnonzero(weights).tolist())  # a window may be zero at its ends
 
     def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
         check_channels(self, spec, (self.frame_length, ...))
@@ -79,4 +88,5 @@ class Window(StatelessLayer):
         return spec
 
     def _values(self, values, training):
-        return values * self.window.like(values).reshape(-1, *(1,) * (values.dim() - 3))
+        window = self.window.like(values).reshape(-1, *(1,) * (values.dim() - 3))
+        return (values * window).to(values.dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from course_lib.sequence import Sequence, check_channels
+from course_lib.sequence import Sequence, at_least_float32, check_channels
 
 
 class MeanPooling(nn.Module):
@@ -23,7 +23,8 @@ class MaxPooling(nn.Module):
         if not x.shape[1]:
             return x.values.new_zeros((x.shape[0], *x.shape[2:]))
         largest = x.masked(-torch.inf).values.amax(dim=1)
-        return largest if x.all_valid else torch.where(largest > -torch.inf, largest, 0)
+        some = x.mask.any(dim=1).reshape(-1, *(1,) * (largest.dim() - 1))
+        return largest if x.all_valid else torch.where(some, largest, 0)
 
 
 class StatisticsPooling(nn.Module):
@@ -35,15 +36,19 @@ class StatisticsPooling(nn.Module):
 
     def forward(self, x: Tensor | Sequence) -> Tensor:
         x = _sequence(x).masked()
-        mean = masked_mean(x)  # (B, C)
-        deviations = x.with_values((x.values - mean.unsqueeze(1)).square())
-        return torch.cat([mean, (masked_mean(deviations.masked()) + _FLOOR).sqrt()], dim=-1)  # (B, 2 C)
+        wide = x.to(at_least_float32(x.values.dtype))
+        mean = masked_mean(wide)  # (B, C)
+        deviations = wide.with_values((wide.values - mean.unsqueeze(1)).square())
+        pooled = torch.cat([mean, (masked_mean(deviations.masked()) + _FLOOR).sqrt()], dim=-1)  # (B, 2 C)
+        return pooled.to(x.values.dtype)
 
 
 def masked_mean(x: Sequence) -> Tensor:
     """(B, *C) mean over the valid steps of a sequence that holds zeros at the others."""
-    count = x.mask.sum(dim=1).clamp(min=1).to(x.values.dtype)
-    return x.values.sum(dim=1) / count.reshape(-1, *(1,) * (x.values.dim() - 2))
+    wide = at_least_float32(x.values.dtype)
+    count = x.mask.sum(dim=1).clamp(min=1).to(wide)
+    mean = x.values.sum(dim=1, dtype=wide) / count.reshape(-1, *(1,) * (x.values.dim() - 2))
+    return mean.to(x.values.dtype)
 
 
 def _sequence(x: Tensor | Sequence) -> Sequence:
@@ -79,13 +84,14 @@ class AttentionPooling(nn.Module):
         check_channels(self, x.spec, (self.embed_dim,), next(self.parameters()).dtype)
         x = x.masked()
         weights = self._weights(x)  # (B, H, T)
-        parts = x.values.unflatten(2, (self.num_heads, -1)).transpose(1, 2)  # (B, H, T, C / H)
+        parts = x.values.to(weights.dtype).unflatten(2, (self.num_heads, -1)).transpose(1, 2)  # (B, H, T, C / H)
         mean = weights.unsqueeze(2) @ parts  # (B, H, 1, C / H)
         pooled = mean.flatten(1)  # (B, C)
         if self.statistics:
             variance = weights.unsqueeze(2) @ (parts - mean).square()  # (B, H, 1, C / H)
             deviation = (variance + _FLOOR).sqrt().flatten(1)  # finite slope where the steps are all equal
             pooled = torch.cat([pooled, deviation], dim=1)  # (B, 2 C)
+        pooled = pooled.to(x.values.dtype)
         return (pooled, weights) if return_weights else pooled
 
     def _weights(self, x: Sequence) -> Tensor:
@@ -93,8 +99,7 @@ class AttentionPooling(nn.Module):
         hidden = ~x.mask.unsqueeze(1)
         if not x.all_valid:
             scores = scores.masked_fill(hidden, torch.finfo(scores.dtype).min)
-        weights = torch.softmax(scores, dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
-        return weights.masked_fill(hidden, 0.0).to(x.values.dtype)
+        return torch.softmax(scores, dim=-1, dtype=at_least_float32(scores.dtype)).masked_fill(hidden, 0.0)
 
 
 _FLOOR = 1e-5  # added to variances

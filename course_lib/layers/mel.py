@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 
 from course_lib.layers.parameters import FixedArray
@@ -85,6 +84,5 @@ class LinearToMel(StatelessLayer):
 
     def _values(self, values, training):
         matrix = self.matrix.like(values)
-        if values.dim() == 3:
-            return values @ matrix
-        return torch.movedim(values.movedim(2, -1) @ matrix, -1, 2)
+        bands = values.movedim(2, -1).to(matrix.dtype) @ matrix
+        return bands.movedim(-1, 2).to(values.dtype)

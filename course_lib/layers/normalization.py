@@ -41,6 +41,14 @@ class _ChannelNorm(StatelessLayer):
         check_channels(self, spec, (..., *self.normalized_shape), dtype)
         return spec
 
+    def _values(self, values: Tensor, training: bool) -> Tensor:
+        dtype = values.dtype if self.weight is None else self.weight.dtype  # another one under autocast
+        return self._normalised(values.to(dtype)).to(values.dtype)
+
+    def _normalised(self, values: Tensor) -> Tensor:
+        """`values`, in the dtype of the weight, normalised over the last axes."""
+        raise NotImplementedError
+
 
 class LayerNorm(_ChannelNorm):
     """(x − mean) / √(variance + eps) · weight + bias over the last channel axes, for each step by itself.
@@ -59,7 +67,7 @@ class LayerNorm(_ChannelNorm):
         super().__init__(normalized_shape, eps, elementwise_affine)
         self.bias = nn.Parameter(torch.zeros(self.normalized_shape)) if elementwise_affine and bias else None
 
-    def _values(self, values: Tensor, training: bool) -> Tensor:
+    def _normalised(self, values: Tensor) -> Tensor:
         return F.layer_norm(values, self.normalized_shape, self.weight, self.bias, self.eps)
 
 
@@ -73,7 +81,7 @@ class RMSNorm(_ChannelNorm):
     def __init__(self, normalized_shape: int | tuple[int, ...], eps: float = 1e-6, elementwise_affine: bool = True):
         super().__init__(normalized_shape, eps, elementwise_affine)
 
-    def _values(self, values: Tensor, training: bool) -> Tensor:
+    def _normalised(self, values: Tensor) -> Tensor:
         return F.rms_norm(values, self.normalized_shape, self.weight, self.eps)
 
 

@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from course_lib.layers.windows import Taps, pad_axis
-from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer, check_channels, check_floating
+from course_lib.sequence import ChannelSpec, Reach, Sequence, SequenceLayer, check_channels, check_floating
 
 OVERLAP_MODES = ("causal", "same", "full", "semicausal_full")
 
@@ -85,6 +85,14 @@ class Overlaps(Taps):
             found[place] = min(nearest, offset), max(furthest, offset)
         return found
 
+    def seen_by(self, step: int, reaches: dict[int, tuple[int, int]]) -> Reach:
+        """First and last frame that sample `step` is summed from; (1, 0) where none is."""
+        at = step + self.shift
+        if at % self.stride not in reaches:
+            return 1, 0
+        nearest, furthest = reaches[at % self.stride]
+        return (at - furthest) // self.stride, (at - nearest) // self.stride
+
     def output_length(self, length: int) -> int:
         return length * self.stride + (self.overlap if self.padding == "full" else 0)
 
@@ -126,12 +134,8 @@ class OverlappingLayer(SequenceLayer):
         self._reaches = self.overlaps.reaches(taps)
         self.receptive_field = self.overlaps.receptive_field(taps)
 
-    def receptive_field_at(self, step: int) -> tuple[int | None, int | None]:
-        at, stride = step + self.overlaps.shift, self.overlaps.stride
-        if at % stride not in self._reaches:
-            return 1, 0
-        nearest, furthest = self._reaches[at % stride]
-        return (at - furthest) // stride, (at - nearest) // stride
+    def receptive_field_at(self, step: int) -> Reach:
+        return self.overlaps.seen_by(step, self._reaches)
 
     # What a subclass writes.
 
@@ -223,3 +227,7 @@ class OverlapAdd(OverlappingLayer):
 
     def _summed(self, values):
         return overlap_add(values, self.frame_step)
+
+    def seen_by(self, step: int, taps: set[int]) -> Reach:
+        """As `receptive_field_at`, if only these samples of a frame count."""
+        return self.overlaps.seen_by(step, self.overlaps.reaches(taps))

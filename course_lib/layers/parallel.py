@@ -13,7 +13,7 @@ from torch import Tensor
 from course_lib.layers.delay import StepDelay
 from course_lib.layers.elementwise import Identity
 from course_lib.layers.sequential import union_of_receptive_fields, why_children_do_not_step, widest
-from course_lib.sequence import ChannelSpec, Reach, Sequence, SequenceLayer
+from course_lib.sequence import ChannelSpec, Reach, Sequence, SequenceLayer, autocast_enabled
 
 
 class Parallel(SequenceLayer):
@@ -179,7 +179,7 @@ def combined_spec(name: str, specs: list[ChannelSpec], combine: str) -> ChannelS
         fits = all(shapes) and len({shape[:-1] for shape in shapes}) == 1
     else:
         fits = len(set(shapes)) == 1
-    if not fits or len({spec.dtype for spec in specs}) > 1:
+    if not fits or (len({spec.dtype for spec in specs}) > 1 and not autocast_enabled()):
         got = ", ".join(f"{tuple(spec.shape)} {spec.dtype}" for spec in specs)
         raise ValueError(f"x: the outputs to {combine} do not fit together in {name}: {got}")
     shape = tuple(shapes[0])
@@ -187,7 +187,7 @@ def combined_spec(name: str, specs: list[ChannelSpec], combine: str) -> ChannelS
         shape = (len(specs), *shape)
     elif combine == "concatenate":
         shape = (*shape[:-1], sum(s[-1] for s in shapes))
-    return ChannelSpec(shape, specs[0].dtype)
+    return ChannelSpec(shape, reduce(torch.promote_types, (spec.dtype for spec in specs)))
 
 
 def combined(sequences: list[Sequence], combine: str) -> Sequence:

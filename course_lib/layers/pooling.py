@@ -14,7 +14,7 @@ import torch.nn.functional as F
 
 from course_lib.layers.convolution import axis_windows
 from course_lib.layers.windows import WindowedLayer, Windows, pad_axis
-from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer, check_floating, check_positive
+from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer, at_least_float32, check_floating, check_positive
 
 
 class _Pooling(WindowedLayer):
@@ -98,14 +98,15 @@ class _AveragePooling(_Pooling):
         return super().output_spec(spec)
 
     def _windowed(self, values, mask):
-        total = self.windows.of(values).sum(dim=-1)
+        dtype = values.dtype
+        total = self.windows.of(values).sum(dim=-1, dtype=at_least_float32(dtype))
         if self.space is not None:
             space, total = self.space, self._padded_in_space(total)
             total = total.unfold(2, space.extent, space.stride)[..., :: space.dilation].mean(dim=-1)
         if not self.masked_average:
-            return total / self.windows.kernel_size
+            return (total / self.windows.kernel_size).to(dtype)
         count = self.windows.of(mask).sum(dim=-1).clamp(min=1)
-        return total / count.reshape(count.shape + (1,) * (total.dim() - 2))
+        return (total / count.reshape(count.shape + (1,) * (total.dim() - 2))).to(dtype)
 
 
 _NO_WINDOW = Windows(1)
@@ -186,6 +187,8 @@ class AveragePooling2D(_Pooling2D, _AveragePooling):
 
 class _Resample(SequenceLayer):
     """A layer with a whole-number rate whose step is its layer."""
+
+    channelwise = True
 
     def __init__(self, rate: int):
         super().__init__()

@@ -88,11 +88,36 @@ def sinusoids(
     return F.pad(torch.cat([torch.sin(angles), torch.cos(angles)], dim=-1), (0, channels % 2))
 
 
-class AddPositions(SequenceLayer):
-    """Adds a signal of each step's position to it: (B, T, *C) -> (B, T, *C). A subclass writes `_signal`.
+class PositionedLayer(SequenceLayer):
+    """A layer that treats each step by its position. A subclass writes `_at`.
 
-    The state is the position, (B,): the number of valid steps so far.
+    Positions count the valid steps; with `counts_invalid` all steps of the input. The latter begins at the first step
+    of a stream, valid or not: behind a layer with latency every position is larger by that latency, in a stream alone.
+    The state is the number of steps counted, (B,).
     """
+
+    counts_invalid = False
+
+    def _at(self, x: Sequence, positions: Tensor) -> Sequence:
+        """The output for `x`, masked with zeros, whose steps are at `positions`, (T,) or (B, T) int64."""
+        raise NotImplementedError
+
+    def _layer(self, x, training, constants):
+        steps = torch.arange(x.shape[1], device=x.values.device)
+        return self._at(x.masked(), steps if self.counts_invalid else layer_positions(x))
+
+    def _initial_state(self, batch_size, spec, device, constants):
+        return torch.zeros(batch_size, dtype=torch.long, device=device)
+
+    def _step(self, x, state, training, constants):
+        if self.counts_invalid:
+            steps = torch.arange(x.shape[1], device=x.values.device)
+            return self._at(x.masked(), state[:, None] + steps), state + x.shape[1]
+        return self._at(x.masked(), positions_of(x.mask, state)), state + x.mask.sum(dim=1)
+
+
+class AddPositions(PositionedLayer):
+    """Adds a signal of each step's position to it: (B, T, *C) -> (B, T, *C). A subclass writes `_signal`."""
 
     def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
         check_floating(self, spec)
@@ -102,20 +127,10 @@ class AddPositions(SequenceLayer):
         """(..., channels) for positions (...), int64; computed in `dtype`."""
         raise NotImplementedError
 
-    def _add(self, x: Sequence, at: Tensor) -> Sequence:
-        x = x.masked()
-        signal = self._signal(at, prod(x.shape[2:]), at_least_float32(x.values.dtype))
-        signal = signal.reshape(at.shape + x.shape[2:])
+    def _at(self, x, positions):
+        signal = self._signal(positions, prod(x.shape[2:]), at_least_float32(x.values.dtype))
+        signal = signal.reshape(positions.shape + x.shape[2:])
         return x.with_values((x.values + signal).to(x.values.dtype))
-
-    def _layer(self, x, training, constants):
-        return self._add(x, layer_positions(x))
-
-    def _initial_state(self, batch_size, spec, device, constants):
-        return torch.zeros(batch_size, dtype=torch.long, device=device)
-
-    def _step(self, x, state, training, constants):
-        return self._add(x, positions_of(x.mask, state)), state + x.mask.sum(dim=1)
 
 
 class AddTimingSignal(AddPositions):
@@ -123,15 +138,22 @@ class AddTimingSignal(AddPositions):
 
     min_timescale, max_timescale: see `sinusoids`; the channels of one step are numbered together.
     trainable_scale: multiplies the sinusoids by a learned factor, 1 at first.
+    counts_invalid: see `PositionedLayer`.
     """
 
-    def __init__(self, min_timescale: float = 1.0, max_timescale: float = 10_000.0, trainable_scale: bool = False):
+    def __init__(
+        self,
+        min_timescale: float = 1.0,
+        max_timescale: float = 10_000.0,
+        trainable_scale: bool = False,
+        counts_invalid: bool = False,
+    ):
         super().__init__()
         if not 0 < min_timescale <= max_timescale:
             raise ValueError(
                 f"min_timescale, max_timescale: expected 0 < min <= max, got {min_timescale}, {max_timescale}"
             )
-        self.min_timescale, self.max_timescale = min_timescale, max_timescale
+        self.min_timescale, self.max_timescale, self.counts_invalid = min_timescale, max_timescale, counts_invalid
         self.scale = nn.Parameter(torch.ones(())) if trainable_scale else None
 
     def _signal(self, at, channels, dtype):

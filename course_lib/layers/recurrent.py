@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer, check_channels, check_positive
+from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer, autocast_enabled, check_channels, check_positive
 
 Hidden = tuple[Tensor, ...]  # (h,), or (h, c) for the LSTM, each (B, hidden_size)
 
@@ -108,7 +108,13 @@ class _Recurrent(SequenceLayer):
     def _run_fused(self, x: Tensor, state: Hidden) -> tuple[Tensor, Hidden]:
         named = self.weight_ih_l0, self.weight_hh_l0, self.bias_ih_l0, self.bias_hh_l0
         parameters: list[Tensor] = [parameter for parameter in named if parameter is not None]
-        outputs, *final = self._fused(x, [s.unsqueeze(0) for s in state], parameters)
+        start = [s.unsqueeze(0) for s in state]
+        if x.device.type == "cpu" and autocast_enabled() and torch.get_autocast_dtype("cpu") == torch.float16:
+            with torch.autocast("cpu", enabled=False):  # PyTorch has no such kernel: in the weights' own precision
+                own = self.weight_ih_l0.dtype
+                outputs, *final = self._fused(x.to(own), [s.to(own) for s in start], parameters)
+        else:
+            outputs, *final = self._fused(x, start, parameters)
         return outputs, tuple(s.squeeze(0) for s in final)
 
     def _kernel_options(self) -> tuple:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from course_lib.layers.positional import angles_at, geometric_rates, layer_positions, positions_of
-from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer, at_least_float32
+from course_lib.layers.positional import PositionedLayer, angles_at, geometric_rates
+from course_lib.sequence import ChannelSpec, at_least_float32, check_floating
 
 
 def rotary(x: Tensor, positions: Tensor, base: float = 10_000.0) -> Tensor:
@@ -39,37 +39,25 @@ def rotate_pairs(x: Tensor, angles: Tensor) -> Tensor:
     return turned.to(x.dtype)
 
 
-class RotaryEmbedding(SequenceLayer):
+class RotaryEmbedding(PositionedLayer):
     """Rotates the last channel axis of (B, T, *C, D) by each step's position; the state is the position.
 
-    base: the slowest pair turns by about 1/base radians a step.  See `rotary`.
+    base: the slowest pair turns by about 1/base radians a step.  See `rotary`.  counts_invalid: see `PositionedLayer`.
     """
 
-    def __init__(self, base: float = 10_000.0):
+    def __init__(self, base: float = 10_000.0, counts_invalid: bool = False):
         super().__init__()
         if not base > 0:
             raise ValueError(f"base: expected a positive number, got {base}")
-        self.base = base
+        self.base, self.counts_invalid = base, counts_invalid
 
     def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
-        if not spec.shape or spec.shape[-1] % 2 or not spec.dtype.is_floating_point:
-            raise ValueError(
-                f"x: expected floating-point (B, T, ..., D) with D even, got channels {spec.shape} of {spec.dtype} "
-                "in RotaryEmbedding"
-            )
+        check_floating(self, spec)
+        if not spec.shape or spec.shape[-1] % 2:
+            raise ValueError(f"x: expected (B, T, ..., D) with D even, got channels {spec.shape} in RotaryEmbedding")
         return spec
 
-    def _rotate(self, x: Sequence, at: Tensor) -> Sequence:
-        x = x.masked()
-        angles = rotary_angles(at, x.shape[-1], self.base, at_least_float32(x.values.dtype))
-        angles = angles.reshape(at.shape + (1,) * (x.values.dim() - 3) + angles.shape[-1:])
+    def _at(self, x, positions):
+        angles = rotary_angles(positions, x.shape[-1], self.base, at_least_float32(x.values.dtype))
+        angles = angles.reshape(positions.shape + (1,) * (x.values.dim() - 3) + angles.shape[-1:])
         return x.with_values(rotate_pairs(x.values, angles))
-
-    def _layer(self, x, training, constants):
-        return self._rotate(x, layer_positions(x))
-
-    def _initial_state(self, batch_size, spec, device, constants):
-        return torch.zeros(batch_size, dtype=torch.long, device=device)
-
-    def _step(self, x, state, training, constants):
-        return self._rotate(x, positions_of(x.mask, state)), state + x.mask.sum(dim=1)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from fractions import Fraction
+from functools import partial
 from math import ceil, floor, lcm
 from typing import Any, cast
 
 from torch import nn
 
 from course_lib.layers.delay import StepDelay
+from course_lib.layers.frame import Frame, Window
+from course_lib.layers.overlap_add import OverlapAdd
 from course_lib.sequence import ChannelSpec, Reach, SequenceLayer
 
 
@@ -31,6 +34,7 @@ class Sequential(SequenceLayer):
             self.add_module(str(i), layer)
         self.supports_step = all(layer.supports_step for layer in self)
         self._delays = self._compose()
+        self._looks = _looks(list(_flattened(self)))
         self.receptive_field = union_of_receptive_fields(self)
 
     def _compose(self) -> list[StepDelay | None]:
@@ -64,7 +68,12 @@ class Sequential(SequenceLayer):
 
     @property
     def input_spec(self) -> ChannelSpec | None:
-        return self[0].input_spec if len(self) else None
+        for layer in self:
+            if layer.input_spec is not None:
+                return layer.input_spec
+            if type(layer).output_spec is not SequenceLayer.output_spec:  # the others keep what comes in
+                return None
+        return None
 
     def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
         for layer in self:
@@ -79,10 +88,10 @@ class Sequential(SequenceLayer):
     def receptive_field_at(self, step: int) -> Reach:
         first: int | None = step
         last: int | None = step
-        for layer in reversed(list(self)):
+        for period, seen_by in reversed(self._looks):
             if first is not None and last is not None and first > last:
                 break  # no output of this layer is looked at
-            first, last = _seen_by(layer, first, last)
+            first, last = _seen_between(period, seen_by, first, last)
         return first, last
 
     def _layer(self, x, training, constants):
@@ -93,6 +102,7 @@ class Sequential(SequenceLayer):
     def _initial_state(self, batch_size, spec, device, constants):
         state = []
         for layer, delay in zip(self, self._delays, strict=True):
+            spec = layer.input_spec if spec is None else spec
             if delay is not None:
                 state.append(delay._initial_state(batch_size, spec, device, constants))
             state.append(layer._initial_state(batch_size, spec, device, constants))
@@ -150,13 +160,37 @@ def widest(reaches: Iterable[Reach]) -> Reach | None:
     return (None if None in first else min(first)), (None if None in last else max(last))
 
 
-def _seen_by(layer: SequenceLayer, first: int | None, last: int | None) -> Reach:
-    """The inputs of `layer` that its outputs `first` to `last` look at: those within a period of either end decide."""
-    period = _period(layer)
+def _flattened(layers: Iterable[SequenceLayer]) -> Iterator[SequenceLayer]:
+    for layer in layers:
+        yield from _flattened(layer) if isinstance(layer, Sequential) else [layer]
+
+
+def _looks(layers: list[SequenceLayer]) -> list[tuple[int, Callable[[int], Reach]]]:
+    """For each layer its period, and which input steps an output step looks at.
+
+    That is its `receptive_field_at`, except where a `Window` leaves some samples of the frames out: a `Frame` before it
+    looks only at the others, and so does an `OverlapAdd` after it.
+    """
+    looks = []
+    for i, layer in enumerate(layers):
+        seen_by: Callable[[int], Reach] = layer.receptive_field_at
+        if isinstance(layer, Frame | OverlapAdd):
+            taps = set(range(layer.frame_length))
+            for other in layers[i + 1 :] if isinstance(layer, Frame) else layers[:i][::-1]:
+                if not other.channelwise:
+                    break
+                taps &= other.taps if isinstance(other, Window) else taps
+            seen_by = partial(layer.seen_by, taps=taps)
+        looks.append((_period(layer), seen_by))
+    return looks
+
+
+def _seen_between(period: int, seen_by: Callable[[int], Reach], first: int | None, last: int | None) -> Reach:
+    """The inputs that the outputs `first` to `last` look at: those within a period of either end decide."""
     near = [] if first is None else [step for step in range(first, first + period) if last is None or step <= last]
     if last is not None:
         near += [step for step in range(last - period + 1, last + 1) if first is None or step >= first]
-    begin, end = widest(map(layer.receptive_field_at, near)) or (1, 0)
+    begin, end = widest(map(seen_by, near)) or (1, 0)
     return (None if first is None else begin), (None if last is None else end)
 
 

@@ -10,10 +10,7 @@ from course_lib.layers.frame import WindowLike, inverse_window_array, window_arr
 from course_lib.layers.overlap_add import OverlappingLayer, Overlaps, overlap_add
 from course_lib.layers.parameters import FixedArray
 from course_lib.layers.windows import WindowedLayer, Windows
-from course_lib.sequence import ChannelSpec, check_channels
-
-_COMPLEX = {torch.float32: torch.complex64, torch.float64: torch.complex128}
-_REAL = {complex_: real for real, complex_ in _COMPLEX.items()}
+from course_lib.sequence import ChannelSpec, at_least_float32, check_channels, check_floating
 
 
 def _fft_length(frame_length: int, fft_length: int | None) -> int:
@@ -29,7 +26,7 @@ class STFT(WindowedLayer):
     `fft_length` (None: `frame_length`) after the frame or, with `fft_padding="center"`, on both sides of it.
     padding: a mode of `course_lib.layers.windows`; with `reverse_causal`, frame n begins at sample n · frame_step.
     magnitude: give absolute values, real. window: as in `Window`.
-    Raises ValueError where the input is neither float32 nor float64.
+    Half precisions are transformed in float32. Raises ValueError where the input is not real.
     """
 
     def __init__(
@@ -52,9 +49,8 @@ class STFT(WindowedLayer):
         self.receptive_field = (int(seen[0]), int(seen[-1]))
 
     def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
-        if spec.dtype not in _COMPLEX:
-            raise ValueError(f"x: expected float32 or float64 in STFT, got {spec.dtype}")
-        dtype = spec.dtype if self.magnitude else _COMPLEX[spec.dtype]
+        check_floating(self, spec)
+        dtype = spec.dtype if self.magnitude else at_least_float32(spec.dtype).to_complex()
         return ChannelSpec((self.fft_length // 2 + 1, *spec.shape), dtype)
 
     def _windowed(self, values, mask):
@@ -62,7 +58,7 @@ class STFT(WindowedLayer):
         if self.fft_padding == "center":
             frames = fit_length(frames, self.fft_length, -1, "center")
         spectra = transformed(torch.fft.rfft, frames, self.fft_length, -1).movedim(-1, 2)
-        return spectra.abs() if self.magnitude else spectra
+        return spectra.abs().to(values.dtype) if self.magnitude else spectra
 
 
 class InverseSTFT(OverlappingLayer):
@@ -94,9 +90,9 @@ class InverseSTFT(OverlappingLayer):
 
     def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
         check_channels(self, spec, (self.fft_length // 2 + 1, ...))
-        if spec.dtype not in _REAL:
+        if not spec.dtype.is_complex:
             raise ValueError(f"x: expected complex spectra in InverseSTFT, got {spec.dtype}")
-        return ChannelSpec(spec.shape[1:], _REAL[spec.dtype])
+        return ChannelSpec(spec.shape[1:], spec.dtype.to_real())
 
     def _summed(self, values):
         frames = transformed(torch.fft.irfft, values, self.fft_length, 2)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from math import ceil, floor
 from types import EllipsisType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +39,9 @@ class SequenceLayer(nn.Module):
     input_latency: int = 0
     supports_step: bool = True
     receptive_field: Reach = (0, 0)
-    _accepted: ChannelSpec | None = None
+    channelwise: bool = False  # True: a channel that comes out depends on the same channel of the input alone
+    _accepted: tuple | None = None
+    _accepted_state: tuple | None = None
 
     # What a subclass writes.
 
@@ -113,8 +115,9 @@ class SequenceLayer(nn.Module):
                 f"x: expected a multiple of block_size={self.block_size} steps, got {x.values.shape[1]} "
                 f"in {type(self).__name__}"
             )
-        self._check_state(x, state)
-        return self._step(x, state, self.training if training is None else training, constants or {})
+        self._check_state(x, state, constants or {})
+        y, after = self._step(x, state, self.training if training is None else training, constants or {})
+        return y, _cast_as(state, after) if autocast_enabled() else after
 
     def initial_state(
         self,
@@ -153,30 +156,31 @@ class SequenceLayer(nn.Module):
     def _check(self, x: Sequence) -> None:
         if not isinstance(x, Sequence):
             raise ValueError(f"x: expected a Sequence in {type(self).__name__}, got {type(x).__name__}")
-        spec = x.spec
-        if spec != self._accepted:  # a stream asks at every step: what has been accepted once is not checked again
-            self.output_spec(spec)
+        accepted = x.spec, autocast_enabled()
+        if accepted != self._accepted:  # a stream asks at every step: what has been accepted once is not checked again
+            self.output_spec(x.spec)
             if not torch.compiler.is_compiling():
-                self._accepted = spec
+                self._accepted = accepted
+
+    def _check_state(self, x: Sequence, state: State, constants: Constants) -> None:
+        """ValueError unless `state` has the form of `initial_state`'s own: asked once for each form that comes."""
+        if torch.compiler.is_compiling():
+            return
+        batch, device = x.values.shape[0], x.values.device
+        accepted = x.spec, batch, device, autocast_enabled(), _form(state)
+        if accepted == self._accepted_state:
+            return
+        own = _form(self._initial_state(batch, x.spec, device, FormOnly(constants)))
+        if misfit := _misfit(accepted[-1], own, "state", any_float=autocast_enabled()):
+            raise ValueError(
+                f"{misfit} in {type(self).__name__}, for a batch of {batch} on {device}: "
+                "is it the state of another layer, batch or device?"
+            )
+        self._accepted_state = accepted
 
     def _apply(self, fn, recurse=True):
-        self._accepted = None  # .double(), .to(...): what is accepted may change
+        self._accepted = self._accepted_state = None  # .double(), .to(...): what is accepted may change
         return super()._apply(fn, recurse)
-
-    def _check_state(self, x: Sequence, state: State) -> None:
-        first = _first_tensor(state)
-        if first is None:
-            return
-        if first.dim() and first.shape[0] != x.values.shape[0]:
-            raise ValueError(
-                f"state: made for a batch of {first.shape[0]}, got a block with a batch of {x.values.shape[0]} "
-                f"in {type(self).__name__}"
-            )
-        if first.device != x.values.device:
-            raise ValueError(
-                f"state: is on {first.device}, the block on {x.values.device}, in {type(self).__name__}; "
-                "make it with initial_state(..., device=...)"
-            )
 
     def _known_spec(self, spec: ChannelSpec | None, known: ChannelSpec | None = None) -> ChannelSpec:
         """`spec`, or the layer's own knowledge of its input; ValueError where there is neither."""
@@ -206,10 +210,55 @@ class StatelessLayer(SequenceLayer):
         return self._layer(x, training, constants), state
 
 
-def _first_tensor(state: State) -> Tensor | None:
-    if isinstance(state, tuple | list):
-        return next((found for found in map(_first_tensor, state) if found is not None), None)
-    return state if isinstance(state, Tensor) else None
+class TensorForm(NamedTuple):
+    """What a tensor of a state looks like; a size of None is any."""
+
+    shape: tuple[int | None, ...]
+    dtype: torch.dtype
+    device: torch.device
+
+
+class FormOnly(dict[str, Sequence]):
+    """Constants for an `_initial_state` of which only the form counts: there a `TensorForm` may stand for a tensor."""
+
+
+def _form(state: State) -> Any:
+    """A state with a `TensorForm` in place of each tensor."""
+    if isinstance(state, Tensor):
+        return TensorForm(state.shape, state.dtype, state.device)
+    if isinstance(state, tuple | list) and not isinstance(state, TensorForm):
+        return tuple(map(_form, state))
+    return state if isinstance(state, TensorForm) else type(state)
+
+
+def _misfit(got: Any, own: Any, name: str, any_float: bool) -> str | None:
+    """What is wrong with the form `got` where `own` is right; None where nothing is."""
+    if isinstance(own, TensorForm):
+        if isinstance(got, TensorForm) and len(got.shape) == len(own.shape) and got.device == own.device:
+            same = got.dtype == own.dtype or (any_float and got.dtype.is_floating_point and own.dtype.is_floating_point)
+            if same and all(size in (None, n) for n, size in zip(got.shape, own.shape, strict=True)):
+                return None
+        return f"{name}: expected {_said(own)}, got {_said(got)}"
+    if not isinstance(own, tuple):
+        return None if got is own else f"{name}: expected {_said(own)}, got {_said(got)}"
+    if not isinstance(got, tuple) or isinstance(got, TensorForm) or len(got) != len(own):
+        return f"{name}: expected {_said(own)}, got {_said(got)}"
+    parts = (_misfit(g, o, f"{name}[{i}]", any_float) for i, (g, o) in enumerate(zip(got, own, strict=True)))
+    return next((part for part in parts if part is not None), None)
+
+
+def _said(form: Any) -> str:
+    if isinstance(form, TensorForm):
+        sizes = ", ".join("any" if size is None else str(size) for size in form.shape)
+        return f"a tensor ({sizes}) of {form.dtype} on {form.device}"
+    return f"a tuple of {len(form)}" if isinstance(form, tuple) else form.__name__
+
+
+def _cast_as(before: State, after: State) -> State:
+    """`after` in the dtypes of `before`: a state keeps its own, whatever autocast chose on the way."""
+    if isinstance(after, Tensor):
+        return after.to(before.dtype)
+    return tuple(map(_cast_as, before, after)) if isinstance(after, tuple | list) else after
 
 
 def check_channels(

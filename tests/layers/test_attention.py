@@ -1,6 +1,7 @@
 """Attention against PyTorch's own, its visibility rule, its refusals."""
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -255,3 +256,34 @@ def test_a_relative_bias_does_not_open_the_future(past, implementation):
     x = torch.randn(1, 9, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
     (gradient,) = torch.autograd.grad(layer(x)[0, 4].sum(), x)
     assert not gradient[0, 5:].any() and gradient[0, 4].any()
+
+
+@pytest.mark.parametrize("rotary", [None, 100.0])
+def test_a_learned_scale_weighs_the_channels_of_a_dot_product(rotary):
+    """log₂(1 + e^p) on the queries' channels, after the rotation; at p = 0 it changes nothing."""
+    x = torch.randn(2, 5, 6, dtype=torch.float64)
+    scaled = sl.DotProductSelfAttention(6, 2, 4, 3, rotary=rotary, per_dim_scale=True, implementation="math").double()
+    plain = sl.DotProductSelfAttention(6, 2, 4, 3, rotary=rotary).double()
+    plain.load_state_dict(scaled.state_dict(), strict=False)
+    torch.testing.assert_close(scaled(x), plain(x))
+    with torch.no_grad():
+        scaled.per_dim_scale.copy_(torch.log(2 ** torch.tensor([1.0, 2.0, 3.0, 0.5]).double() - 1))
+    queries, kv = plain._project(sl.Sequence.of(x), None if rotary is None else torch.arange(5))
+    queries = (queries * torch.tensor([1.0, 2.0, 3.0, 0.5])).transpose(1, 2)
+    keys, values = kv.transpose(1, 2).chunk(2, dim=1)
+    expected = dot_product_attention(queries, keys, values, band(5, 5, 0, 3, 0))
+    torch.testing.assert_close(scaled(x), expected.transpose(1, 2).flatten(2))
+
+
+def test_a_learned_scale_in_cross_attention():
+    x, source = torch.randn(2, 3, 4, dtype=torch.float64), torch.randn(2, 5, 6, dtype=torch.float64)
+    layer = sl.DotProductAttention(4, 6, 2, 3, per_dim_scale=True).double()
+    x, constants = sl.Sequence.of(x), {"source": sl.Sequence.of(source)}
+    before = layer.layer(x, constants=constants)
+    with torch.no_grad():
+        layer.per_dim_scale.fill_(math.log(2**2.0 - 1))  # a factor of 2 for all is twice the scale
+    after = layer.layer(x, constants=constants)
+    other = sl.DotProductAttention(4, 6, 2, 3, scale=2 * 3**-0.5).double()
+    other.load_state_dict(layer.state_dict(), strict=False)
+    torch.testing.assert_close(after.values, other.layer(x, constants=constants).values)
+    assert not torch.allclose(before.values, after.values)

@@ -108,3 +108,14 @@ def test_equal_steps_have_finite_gradients():
 def test_what_does_not_fit_is_named(make, complaint):
     with pytest.raises(ValueError, match=complaint):
         make()
+
+
+@pytest.mark.parametrize("bad", [torch.nan, -torch.inf, torch.inf])
+@pytest.mark.parametrize("channels", [(), (2,), (2, 3)])
+def test_the_maximum_of_valid_steps_is_theirs_whatever_they_are(bad, channels):
+    values = torch.full((3, 4, *channels), bad)
+    values[:, 2:] = 3.0
+    mask = torch.tensor([[True, True, False, False], [False] * 4, [False, True, True, False]])
+    got = sl.MaxPooling()(sl.Sequence(values, mask))
+    expected = torch.stack([values[0, :2].amax(0), torch.zeros(channels), values[2, 1:3].amax(0)])
+    torch.testing.assert_close(got, expected, equal_nan=True)

@@ -74,3 +74,10 @@ def test_relative_bias_depends_on_distance_only():
 def test_arguments_that_do_not_fit(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_the_timing_signal_may_count_invalid_steps_too():
+    x = sl.random_sequence(1, 5, 4, seed=0, dtype=torch.float64)
+    mask = torch.tensor([[False, True, False, True, True]])
+    y = sl.AddTimingSignal(counts_invalid=True).layer(sl.Sequence(x.values, mask)).values - x.values
+    torch.testing.assert_close(y[mask], sinusoids(torch.tensor([1, 3, 4]), 4))

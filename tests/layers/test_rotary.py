@@ -75,3 +75,13 @@ def test_refuses_odd_channels_and_integers():
         sl.RotaryEmbedding()(torch.zeros(1, 4, 6, dtype=torch.long))
     with pytest.raises(ValueError, match="base: expected a positive"):
         sl.RotaryEmbedding(0.0)
+
+
+def test_positions_may_count_invalid_steps_too():
+    values, mask = normal(2, 6, 4), torch.tensor([[True, False, True, False, True, True], [False, True] * 3])
+    layer = sl.RotaryEmbedding(counts_invalid=True)
+    whole = layer.layer(sl.Sequence(values, mask))
+    torch.testing.assert_close(whole.values[mask], layer(values)[mask])
+    streamed = sl.stream(layer, sl.Sequence(values, mask), [1, 3, 2])
+    torch.testing.assert_close(streamed.values[mask], layer(values)[mask])
+    assert not torch.allclose(whole.values[mask], sl.RotaryEmbedding().layer(whole.with_values(values)).values[mask])

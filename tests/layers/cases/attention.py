@@ -1,7 +1,10 @@
 """Self-attention, cross-attention, rotary, sinusoidal and relative positions."""
 
 import course_lib.layers as sl
-from course_lib.sequence import Case, ragged
+from course_lib.sequence import PROPERTIES, Case, ragged
+
+# A count of all steps moves on with leading invalid ones.
+ALL_BUT_LATENCY = tuple(name for name in PROPERTIES if name != "latency")
 
 
 def attention(past, future=0, *, heads=2, t5=None, **options):
@@ -37,6 +40,9 @@ CASES = {
     "T5 bias both ways, future 2": attention(4, 2, t5={"num_buckets": 8, "max_distance": 6}),
     "soft cap": attention(5, logits_soft_cap=2.0),
     "soft cap, T5 bias, future 1": attention(5, 1, logits_soft_cap=2.0, t5={"num_buckets": 8, "max_distance": 6}),
+    "a learned scale per head dimension, rotary, grouped heads": attention(
+        3, 1, heads=4, num_kv_heads=2, rotary=100.0, per_dim_scale=True
+    ),
     "own scale, dropout": attention(3, scale=0.7, dropout=0.5),
     "blocks of 4 queries": attention(4, 2, query_block=4),
     "blocks of 2 queries, shorter than the horizons": attention(4, 3, query_block=2, rotary=50.0),
@@ -53,6 +59,7 @@ CASES = {
     ),
     "past 2, unlimited future": attention(2, -1, bias=True),
     "cross": cross_attention(),
+    "cross, a learned scale per head dimension": cross_attention(per_dim_scale=True),
     "cross, bias, the formula": cross_attention(bias=True, implementation="math"),
     "cross, grouped heads, soft cap": lambda: Case(
         lambda: sl.DotProductAttention(5, 3, 4, 2, num_kv_heads=2, logits_soft_cap=2.0, source_name="text"),
@@ -61,6 +68,12 @@ CASES = {
     ),
     "RotaryEmbedding": lambda: Case(lambda: sl.RotaryEmbedding(), ragged(6)),
     "RotaryEmbedding of heads": lambda: Case(lambda: sl.RotaryEmbedding(100.0), ragged(3, 4)),
+    "RotaryEmbedding, all steps count": lambda: Case(
+        lambda: sl.RotaryEmbedding(counts_invalid=True), ragged(6), properties=ALL_BUT_LATENCY
+    ),
+    "AddTimingSignal, all steps count": lambda: Case(
+        lambda: sl.AddTimingSignal(counts_invalid=True), ragged(6), properties=ALL_BUT_LATENCY
+    ),
     "AddTimingSignal": lambda: Case(lambda: sl.AddTimingSignal(), ragged(6)),
     "AddTimingSignal, odd, two axes, scale": lambda: Case(
         lambda: sl.AddTimingSignal(0.5, 50.0, trainable_scale=True), ragged(3, 3)

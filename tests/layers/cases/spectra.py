@@ -85,3 +85,24 @@ CASES |= {
     "LinearToMel": lambda: Case(lambda: sl.LinearToMel(9, 3, 16000), ragged(9)),
     "LinearToMel of two channel axes": lambda: Case(lambda: sl.LinearToMel(9, 3, 16000, scale="slaney"), ragged(9, 2)),
 }
+CASES |= {  # a window's zeros are not looked at
+    "Frame, Window": lambda: Case(lambda: sl.Sequential([sl.Frame(4, 2), sl.Window(4)]), ragged(2)),
+    "Frame, activation, delay, two windows": lambda: Case(
+        lambda: sl.Sequential(
+            [sl.Frame(5, 1, "causal"), sl.Tanh(), sl.Delay(1), sl.Window(5, np.array([1.0, 1, 1, 0, 1])), sl.Window(5)]
+        ),
+        ragged(2),
+    ),
+    "Frame and Window in two sequentials": lambda: Case(
+        lambda: sl.Sequential(
+            [
+                sl.Sequential([sl.Conv1D(1, 1, 2), sl.Frame(4, 3, "same")]),
+                sl.Sequential([sl.Window(4), sl.RFFT(axis=2)]),
+            ]
+        ),
+        ragged(1),
+    ),
+    "Window, OverlapAdd": lambda: Case(
+        lambda: sl.Sequential([sl.Window(4), sl.OverlapAdd(4, 1, "full")]), ragged(4, lengths=(9, 6, 0))
+    ),
+}
