@@ -122,6 +122,8 @@ class DotProductSelfAttention(SequenceLayer):
 
     def _query_block(self, length: int, span: int) -> int | None:
         """Queries per block, or None where one block takes all. `span`: keys that a query sees beside one."""
+        if isinstance(length, torch.SymInt):  # of torch.export, which follows one branch only
+            return None
         block = self.query_block or max(32, span)
         worthwhile = 2 * (block + span) <= length or self.query_block is not None
         return block if worthwhile and block < length else None
@@ -190,7 +192,8 @@ class DotProductSelfAttention(SequenceLayer):
         """
         length, keys = queries.shape[1], kv.shape[1]
         visible = band(length, keys, offset, self.past, self.future, queries.device)
-        is_causal = valid is None and self.future == 0 and offset == 0 and (self.past is None or self.past >= keys - 1)
+        whole = self.past is None or (not isinstance(keys, torch.SymInt) and self.past >= keys - 1)
+        is_causal = valid is None and self.future == 0 and offset == 0 and whole
         if valid is not None:
             valid = valid.view(valid.shape[0], 1, 1, keys)
             visible = valid if visible is None else visible & valid

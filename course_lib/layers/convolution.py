@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -112,6 +113,8 @@ class Conv1D(Convolution):
 
     def _layer(self, x, training, constants):
         windows, length = self.windows, x.shape[1]
+        if isinstance(length, torch.SymInt):
+            return super()._layer(x, training, constants)
         fits = (length + 2 * windows.before - windows.extent) // windows.stride + 1 == windows.output_length(length)
         if not (x.all_valid and windows.padding == "same" and fits and 0 < length):
             return super()._layer(x, training, constants)
@@ -123,7 +126,8 @@ class Conv1D(Convolution):
         # On a CPU, (B, T', C) seen as an image (B, C, 1, T') is in the layout "channels last" that the two-dimensional
         # kernel takes as it is, where the one-dimensional one copies the values to (B, C, T') and back. But it first
         # rearranges the weights, which does not pay for a short block of a stream.
-        if values.shape[1] < _LONG or values.device.type != "cpu":
+        symbolic = isinstance(values.shape[1], torch.SymInt)  # of torch.export, which follows one branch only
+        if symbolic or values.shape[1] < _LONG or values.device.type != "cpu":
             values = values.transpose(1, 2)
             return F.conv1d(values, self.weight, self.bias, padding=padding, **self._arguments).transpose(1, 2)
         image, weight = values.unsqueeze(1).permute(0, 3, 1, 2), self.weight.unsqueeze(2)

@@ -24,7 +24,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from math import ceil
 from typing import ClassVar
 
 import torch
@@ -114,12 +113,14 @@ class Windows(Taps):
             return max((length - self.extent) // self.stride + 1, 0)
         if self.padding == "semicausal_full":
             length += self.before
-        return ceil(length / self.stride)
+        return -(-length // self.stride)  # in integers, which torch.export can follow
 
     def pads(self, length: int) -> tuple[int, int]:
         """Steps to add on the left and on the right so that exactly `output_length` windows fit."""
-        last = (self.output_length(length) - 1) * self.stride + self.extent
-        return self.before, max(last - self.before - length, 0)
+        right = {"valid": 0, "semicausal_full": self.extent - 1}.get(self.padding, self.ahead)
+        if not isinstance(length, torch.SymInt):  # no more than the last window needs
+            right = max(right - (self.before + length + right - self.extent) % self.stride, 0)
+        return self.before, right
 
     def of(self, x: Tensor) -> Tensor:
         """The windows that fit into `x` (B, T, *C), without padding: (B, N, *C, kernel_size), a view."""

@@ -104,3 +104,31 @@ def test_six_layers_saved_and_run_without_the_library(tmp_path):
     with torch.no_grad():
         expected = model.layer(x, training=False).values
     torch.testing.assert_close(torch.load(tmp_path / "outputs.pt"), expected, rtol=1e-4, atol=1e-5)
+
+
+WITH_STEPS_LEFT_OPEN = {
+    "dense": lambda: sl.Dense(4, 4),
+    "convolution": lambda: sl.Conv1D(4, 4, 3, padding="same"),
+    "strided convolution": lambda: sl.Conv1D(4, 4, 3, stride=2, padding="same"),
+    "whole windows": lambda: sl.Conv1D(4, 4, 3, stride=2, padding="valid"),
+    "transposed convolution": lambda: sl.Conv1DTranspose(4, 4, 4, 2),
+    "pooling": lambda: sl.MaxPooling1D(3, 2),
+    "spectra": lambda: sl.STFT(8, 2, padding="semicausal_full"),
+    "group norm": lambda: sl.GroupNorm(2, 4),
+    "positions": lambda: sl.PositionalEncoding(4),
+    "encoder block, limited past": lambda: sl.EncoderBlock(4, 2, rotary=100.0, max_past_horizon=3),
+    "encoder block, causal": lambda: sl.EncoderBlock(4, 2, max_future_horizon=0),
+    "residual block": lambda: sl.ResidualBlock(4, 6),
+}
+
+
+@pytest.mark.parametrize("name", WITH_STEPS_LEFT_OPEN)
+def test_a_whole_sequence_exports_with_its_number_of_steps_left_open(name):
+    """Recurrent layers and accumulators are no such, whose kernels and chunks are laid out for one length; of several
+    strides in a row PyTorch cannot prove that two ways to round up agree."""
+    layer = WITH_STEPS_LEFT_OPEN[name]().eval()
+    steps = torch.export.Dim("steps", min=16, max=4096)
+    exported = torch.export.export(layer, (torch.randn(2, 64, 4),), dynamic_shapes=({1: steps},), strict=False)
+    for length in (16, 37, 101):
+        x = torch.randn(2, length, 4)
+        torch.testing.assert_close(exported.module()(x), layer(x), rtol=1e-4, atol=1e-5)

@@ -161,7 +161,10 @@ def test_windows_are_scipys_and_take_the_precision_of_the_data():
         (lambda: sl.STFT(16, 4, 8), "fft_length: expected at least frame_length=16, got 8"),
         (lambda: sl.STFT(16, 4, fft_padding="left"), "fft_padding"),
         (lambda: sl.STFT(16, 4, window=np.ones(8)), "window: expected 16 samples"),
-        (lambda: sl.STFT(4, 2)(torch.ones(1, 8, dtype=torch.long)), "x: expected float32 or float64 in STFT"),
+        (
+            lambda: sl.STFT(4, 2)(torch.ones(1, 8, dtype=torch.long)),
+            "x: expected real floating-point numbers, got torch.int64 in STFT",
+        ),
         (lambda: sl.InverseSTFT(4, 2)(torch.ones(1, 8, 3)), "x: expected complex spectra"),
         (lambda: sl.InverseSTFT(4, 2)(torch.ones(1, 8, 4, dtype=torch.cfloat)), r"\(B, T, 3\)"),
         (lambda: sl.OverlapAdd(4, 2)(torch.ones(1, 8, 5)), r"expected \(B, T, 4\), got \(B, T, 5\)"),
