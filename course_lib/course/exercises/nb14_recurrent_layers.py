@@ -45,7 +45,7 @@ def state_jacobian(h, w_hh):
 
 
 def _cells(draw: Draw):
-    for B, C, H in [(1, 1, 1), (1, 2, 1), (3, 5, 2), draw.sizes(3, 2, 6), draw.sizes(3, 2, 6)]:
+    for B, C, H in [(1, 1, 1), (1, 2, 1), (3, 5, 2), (2, 3, 5), draw.sizes(3, 2, 6), draw.sizes(3, 2, 6)]:
         state = draw.tensor(B, H), draw.tensor(B, H)
         yield draw.tensor(B, C), state, draw.tensor(4 * H, C), draw.tensor(4 * H, H), draw.tensor(4 * H)
 

@@ -84,7 +84,7 @@ def _buffer(keep):
             "A block may be shorter than K - 1: cut the next buffer from buffer and block together.",
         ),
         (
-            _buffer(lambda block, buffer, joined, y: F.pad(block, (len(buffer), 0))[len(block) :]),
+            _buffer(lambda block, buffer, joined, y: F.pad(block, (len(buffer), 0))[-len(buffer) :]),
             "After a block shorter than K - 1, old samples are still needed, not zeros.",
         ),
     ],

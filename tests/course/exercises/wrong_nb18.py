@@ -63,7 +63,7 @@ WRONG = {
         "same tail": (lambda f, t, s: (added(f, t)[:s], t), "did not move on"),
         "head": (lambda f, t, s: (added(f, t)[:s], added(f, t)[: len(t)]), "beginning of the sum"),
         "in place": (in_place, "changed in place"),
-        "one thing": (lambda f, t, s: added(f, t), "Return two things"),
+        "one thing": (lambda f, t, s: added(f, t), "Two results are expected"),
     },
     "wiener_gain": {
         "negative": (lambda p, n, floor: 1 - n / p, "gain is negative"),
