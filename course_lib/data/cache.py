@@ -59,7 +59,7 @@ def cached_array(
         try:
             with replacing(array_path) as temporary, open(temporary, "wb") as file:
                 writer = _RowWriter(file)
-                metadata = json.loads(json.dumps(build(writer.append)))
+                metadata = json.loads(_json(build(writer.append)))
                 writer.finish()
         except PermissionError:  # Windows: another process has the equal file open
             if not array_path.exists():
@@ -73,7 +73,7 @@ def cached_array(
             "checksum": _checksum(writer.sum, array.shape, metadata),
         }
         with replacing(pointer) as temporary:
-            temporary.write_text(json.dumps(record), encoding="utf-8")
+            temporary.write_text(_json(record), encoding="utf-8")
     for stale in folder.glob(f"{stem}-*.npy"):
         if stale != array_path:
             with contextlib.suppress(OSError):  # another process may have it open (Windows) or have removed it
@@ -118,13 +118,18 @@ class _RowWriter:
         np.lib.format.write_array_header_1_0(self.file, header)
 
 
+def _json(value: object) -> str:
+    """One text for equal values; NumPy's numbers count as Python's."""
+    return json.dumps(value, sort_keys=True, default=lambda number: number.item())
+
+
 def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+    return hashlib.sha256(_json(value).encode()).hexdigest()[:16]
 
 
 def _checksum(values: int, shape: tuple[int, ...], metadata: dict) -> int:
     """CRC-32 of an entry, from that of its values."""
-    return zlib.crc32(json.dumps([shape, metadata], sort_keys=True).encode(), values)
+    return zlib.crc32(_json([shape, metadata]).encode(), values)
 
 
 def _read(pointer: Path, made_from: str) -> tuple[np.ndarray, dict] | None:

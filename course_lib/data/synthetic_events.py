@@ -190,6 +190,7 @@ class FreshEvents:
     """`batches` new batches of generated windows at every pass, normalised: an epoch for `fit`.
 
     batch_size: windows a batch.  seed: of all windows, pass by pass; the same seed gives the same passes.
+    A checkpoint does not hold how many passes were made: a resumed run begins with the first one again.
     statistics: (mean, std) per channel; None: of 256 windows drawn first.  events: further arguments of `make_events`.
     """
 

@@ -133,6 +133,11 @@ def test_every_flipped_bit_is_found(own_cache):
         assert metadata == {"names": ["a", "b", "c"]}
 
 
+def test_numbers_of_numpy_are_numbers(own_cache):
+    cached_array("set", {"rate": np.int64(8000), "fmin": np.float64(0.5)}, np.int32(3), build_rows)
+    cached_array("set", {"rate": 8000, "fmin": 0.5}, 3, must_not_build)
+
+
 def test_metadata_of_any_json_comes_back_equal(own_cache):
     metadata = {"b": [1.1, None, True], "a": {"ä": -1e-300}, "empty": [], "name": "tw\udce9"}
     for build in (lambda append: append(ROWS[0]) or metadata, must_not_build):
