@@ -93,7 +93,9 @@ def _tick_names(axis: Any) -> dict[float, str]:
     places = [float(place) for place in axis.get_ticklocs()]
     if not isinstance(axis.get_major_locator(), FixedLocator | StrCategoryLocator):
         return {}
-    names = [label.get_text() for label in axis.get_ticklabels()]
+    shared = getattr(axis.axes, f"get_shared_{axis.axis_name}_axes")().get_siblings(axis.axes)  # inner panels have none
+    labels = ([label.get_text() for label in getattr(ax, f"{axis.axis_name}axis").get_ticklabels()] for ax in shared)
+    names = max(labels, key=lambda texts: sum(map(bool, texts)))
     named = {place: name for place, name in zip(places, names, strict=False) if name}
     return {} if all(_number(place) == name.replace("-", "−") for place, name in named.items()) else named
 

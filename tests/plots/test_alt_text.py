@@ -63,6 +63,16 @@ def test_dots_are_counted(ax):
     assert "3 dots between 1 and 5, highest at x = 1" in said(ax)
 
 
+def test_a_panel_that_shares_its_names_knows_them():
+    figure, (left, right) = plt.subplots(1, 2, sharey=True)
+    left.barh([0, 1], [1, 2])
+    left.set_yticks([0, 1], ["dog", "rain"])
+    right.barh([0, 1], [4, 3])
+    assert "Panel 2: x axis from 0 to 4.2; y axis: dog, rain. 2 bars, from 3 to 4, longest at dog." in plots.describe(
+        figure
+    )
+
+
 def test_many_lines_and_many_panels_are_summed_up():
     figure, axes = plt.subplots(2, 4)
     for number, panel in enumerate(axes.flat):
