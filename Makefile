@@ -38,7 +38,7 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 test: lint
-	COURSE_CHECK=raise $(BIN)/python -m pytest -q -n 2 --dist worksteal --nbmake --nbmake-timeout=300 --modules $(REPORT) \
+	COURSE_CHECK=raise $(BIN)/python -m pytest -q -n 2 --dist worksteal --warm-kernels --nbmake --nbmake-timeout=300 --modules $(REPORT) \
 	  $(NOTEBOOKS) tests
 
 course: $(READY)

@@ -1,18 +1,49 @@
-"""A table of what passed and failed in each module: `pytest --modules`, as text and at the top of the HTML report."""
+"""For long runs: `--modules`, a table of what passed and failed in each module, as text and in the HTML report;
+`--warm-kernels`, notebooks in kernels that need not import; the longest tests first."""
 
+import os
+import subprocess
+import sys
+import tempfile
 from collections import Counter
 from html import escape
+from pathlib import Path
 
 COLUMNS = ("passed", "failed", "error", "skipped", "seconds")
+KERNELS = Path(__file__).with_name("jupyter")
 
 
 def pytest_addoption(parser):
     parser.addoption("--modules", action="store_true", help="end with a table: passed and failed in each module")
+    parser.addoption("--warm-kernels", action="store_true", help="fork notebooks' kernels after the imports (Linux)")
 
 
 def pytest_configure(config):
     if config.getoption("--modules"):
         config.pluginmanager.register(ModuleTable(), "module-table")
+    if config.getoption("--warm-kernels") and sys.platform == "linux":
+        if not hasattr(config, "workerinput"):  # one server for all workers, which inherit its address
+            folder = tempfile.TemporaryDirectory(prefix="warm-")
+            config.add_cleanup(folder.cleanup)
+            os.environ["COURSE_WARM_KERNELS"] = f"{folder.name}/socket"
+            os.environ["JUPYTER_PATH"] = str(KERNELS)
+            script = KERNELS / "kernels" / "warm" / "warm.py"
+            command = [sys.executable, str(script), "--serve", os.environ["COURSE_WARM_KERNELS"]]
+            server = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+            config.add_cleanup(server.kill)
+        config.option.nbmake_kernel = "warm"
+
+
+def pytest_collection_modifyitems(items):
+    """Whole notebooks first, dealt in turns to the two halves that xdist gives to two workers: both end together."""
+
+    def whole(item) -> bool:
+        return any(place in item.nodeid for place in ("test_browser", "notebooks/", "learner_copy_runs"))
+
+    long = [item for item in items if whole(item)]
+    others = [item for item in items if not whole(item)]  # in their files' order: those of a file share its fixtures
+    middle = len(others) // 2
+    items[:] = [*long[::2], *others[:middle], *long[1::2], *others[middle:]]
 
 
 class ModuleTable:

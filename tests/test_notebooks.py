@@ -82,8 +82,9 @@ def test_names_no_place_on_one_machine(path):
 
 @every_notebook
 @pytest.mark.slow
-def test_learner_copy_runs_with_nothing_filled_in(path, tmp_path):
+def test_learner_copy_runs_with_nothing_filled_in(path, tmp_path, request):
     copy = learner_copy(path)
+    copy.metadata.kernelspec.name = request.config.option.nbmake_kernel or "python3"
     copy.cells = [cell for cell in copy.cells if "measurement" not in cell.metadata.get("tags", [])]
     environment = {"COURSE_CHECK": "", "COURSE_WORK": str(tmp_path)}
     execution = execute(copy, tmp_path, environment=environment)

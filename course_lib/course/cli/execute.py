@@ -56,7 +56,6 @@ def execute(
     client = NotebookClient(
         notebook,
         timeout=timeout,
-        kernel_name="python3",
         resources={"metadata": {"path": str(folder)}},
         extra_arguments=["--IPKernelApp.log_level=40"],  # errors only: a kernel's start is no news
     )
