@@ -65,10 +65,12 @@ def build_parser() -> argparse.ArgumentParser:
     measure = add(
         "measure",
         "measure:measure",
-        "Repeat a recorded run and write its result file.",
+        "Repeat a recorded run and write its result file, or check the recorded numbers.",
         epilog="see also: measure NAME --help",
     )
     measure.add_argument("name", nargs="?", help="which run; without it, the runs are listed")
+    measure.add_argument("--check", action="store_true", help="measure one cell of each table again, and compare")
+    measure.add_argument("--stale", action="store_true", help="list the rows that earlier code recorded")
     measure.add_argument("options", nargs=argparse.REMAINDER, help="the run's own options")
     return parser
 

@@ -1,12 +1,7 @@
 """Recorded runs: measurements that take longer than a notebook's minute.
 
-One file a run. `python -m course_lib measure NAME` calls `run` of `course_lib/course/experiments/NAME.py`, which
-measures and writes its rows to `figures/results/*.csv` with `results.record`; notebooks show it. ::
-
-    '''The CNN baseline, 100 epochs, one official fold held out.'''     # first line: what `measure --help` shows
-
-    def add_arguments(parser): ...      # optional: its own options (an argparse parser)
-    def run(arguments): ...             # arguments.command is the line to record
+One file a run, which says what is measured: its `EXPERIMENT`, as `runner` describes it. `python -m course_lib measure
+NAME` measures and writes the rows to `figures/results/*.csv`; notebooks read them with `results.read`.
 """
 
 import ast
@@ -19,9 +14,9 @@ def experiments() -> dict[str, str]:
     """Name → first line of its docstring, read without importing anything."""
     found = {}
     for path in sorted(Path(__file__).parent.glob("*.py")):
-        if not path.name.startswith("_") and path.stem != "results":
-            docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-            found[path.stem] = docstring.partition("\n")[0]
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        if any(isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "EXPERIMENT" for node in tree.body):
+            found[path.stem] = (ast.get_docstring(tree) or "").partition("\n")[0]
     return found
 
 

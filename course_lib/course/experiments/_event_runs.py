@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from course_lib.course.experiments import results
-from course_lib.data import FreshEvents, make_events
+from course_lib.course.experiments.runner import NotHere
+from course_lib.data import FreshEvents, GaitRecording, load_gait_events, make_events
 from course_lib.events import Detections, best_threshold, decode_peaks, event_scores, refractory_filter, window_events
+from course_lib.paths import data_roots
 from course_lib.training import cosine_with_warmup, fit
 
 WINDOW = 2000  # samples: 1 s
@@ -59,6 +60,14 @@ def train(
         device="cpu",
     )
     return model.eval(), loader.statistics, time.process_time() - started
+
+
+def load_feet() -> dict[str, GaitRecording]:
+    """Both feet of the walk in COURSE_DATA/gait.  Raises NotHere where it is not there."""
+    folder = next((root / "gait" for root in data_roots() if (root / "gait").is_dir()), None)
+    if folder is None:
+        raise NotHere("the gait recording is not here: a folder gait in COURSE_DATA or data/")
+    return load_gait_events(folder)
 
 
 def windows(count: int, seed: int, snr_db: float, statistics, **events):
@@ -108,10 +117,3 @@ def threshold_of(model: nn.Module, statistics, snr_db: float, seed: int, **event
     """The score threshold of the best F1 at 5 ms, on 256 validation windows."""
     x, truths = windows(256, 50_000 + seed, snr_db, statistics, **events)
     return best_threshold(truths, find(model, x))
-
-
-def rows_of(name: str, values: list[dict[str, float]], seconds: float) -> list[dict]:
-    """Rows for `results.record`: the mean and the spread over seeds of each measure."""
-    return [
-        results.over_seeds(f"{name}: {measure}", [value[measure] for value in values], seconds) for measure in values[0]
-    ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from course_lib.data import channel_statistics, load_gait_events, make_events
+from course_lib.course.experiments._event_runs import load_feet
+from course_lib.data import channel_statistics, make_events
 
 COUNTS = (16, 64, 320)  # labelled windows
 GAIT_COUNTS = (4, *COUNTS)
@@ -74,13 +74,13 @@ def generated(seed: int, unlabelled: int = UNLABELLED, scored: int = 200, **even
     return _normalised(train, validation, test, **options)
 
 
-def gait(seed: int, folder: Path, count: int = COUNTS[-1]) -> Task:
+def gait(seed: int, count: int = COUNTS[-1]) -> Task:
     """Steps of both feet: `count` windows that overlap from the first three eighths of the walk, the next eighth for
     the threshold, and the second half, cut into windows that do not overlap, to score on.
     """
     rng = np.random.default_rng(seed)
     parts = {"train": [], "validation": [], "test": []}
-    for foot in load_gait_events(folder).values():
+    for foot in load_feet().values():
         times = [time for _, time in foot.events]
         first, last = int(min(times)) - 30, int(max(times)) + 30
         borders = [first + (last - first) * eighths // 8 for eighths in (0, 3, 4, 8)]

@@ -2,7 +2,7 @@
 
 Streams of `StreamManager`, 250 steps, eight tokens, four of them cues. Two tasks: cues 10 to 30 steps apart, and 10 to
 120. Every model has about 5,000 parameters and is trained on fresh streams, 16 a batch, with Adam at 0.005. About
-80 CPU seconds a seed. A row is written as soon as its seeds are done.
+80 CPU seconds a seed.
 
 Writes figures/results/accumulator_comparison.csv: accuracy on 64 fresh streams, mean and standard deviation over seeds;
 parameters; microseconds of CPU a step of one stream, one thread, the best of five runs of 200 steps.
@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 import course_lib.layers as sl
-from course_lib.course.experiments import results
+from course_lib.course.experiments.runner import Experiment
 from course_lib.data import StreamManager
 from course_lib.training import fit, predict
 from course_lib.training.rng import isolated
@@ -76,7 +76,7 @@ def microseconds_a_step(model: sl.SequenceLayer, steps: int = 200, rounds: int =
     """CPU time of one step of one stream, one thread, the state passed on from step to step: the best of `rounds`."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    blocks = [sl.Sequence.of(torch.randn(1, 1, TOKENS)) for _ in range(steps)]
+    blocks = [sl.Sequence.of(x) for x in torch.randn(steps, 1, 1, TOKENS, generator=torch.Generator().manual_seed(0))]
     best = float("inf")
     for _ in range(rounds):
         state = model.initial_state(1, blocks[0].spec)
@@ -88,25 +88,24 @@ def microseconds_a_step(model: sl.SequenceLayer, steps: int = 200, rounds: int =
     return 1e6 * best / steps
 
 
-def add_arguments(parser) -> None:
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="one training run each")
-    parser.add_argument("--updates", type=int, default=400, help="batches of 16 streams (default: %(default)s)")
-    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS), help="only these")
-    parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS), help="only these")
+def size_and_cost(name: str) -> dict[str, float]:
+    """What needs no training: parameters, and µs a step."""
+    model = make(name)
+    model(torch.zeros(1, 1, TOKENS))
+    return {"parameters": sum(p.numel() for p in model.parameters()), "µs a step": round(microseconds_a_step(model), 1)}
 
 
-def run(arguments) -> None:
-    for name in arguments.models:
-        model = make(name)
-        model(torch.zeros(1, 1, TOKENS))
-        rows = [
-            {"measure": f"{name}: parameters", "value": sum(p.numel() for p in model.parameters())},
-            {"measure": f"{name}: µs a step", "value": round(microseconds_a_step(model), 1)},
-        ]
-        results.record("accumulator_comparison", rows, arguments.command)
-        for task in arguments.tasks:
-            started = time.perf_counter()
-            scores = [train(name, TASKS[task], seed, arguments.updates)[1] for seed in arguments.seeds]
-            row = results.over_seeds(f"{name}: {task}", scores, time.perf_counter() - started)
-            results.record("accumulator_comparison", [row], arguments.command)
-            print(f"{row['measure']:50} {row['value']:.3f} ± {row['std']:.3f}", flush=True)
+def measure(seed: int, name: str, task: str, updates: int) -> dict[str, float]:
+    """Accuracy on fresh streams; for no task, size and cost."""
+    return {task: train(name, TASKS[task], seed, updates)[1]} if task else size_and_cost(name)
+
+
+EXPERIMENT = Experiment(
+    measure,
+    settings={f"{name}{task and ', '}{task}": {"name": name, "task": task} for name in MODELS for task in ("", *TASKS)},
+    once=MODELS,
+    options={"updates": (400, "batches of 16 streams")},
+    label="{name}: {what}",
+    cheapest="MLP",
+    unchecked="µs a step",
+)

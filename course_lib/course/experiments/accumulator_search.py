@@ -2,18 +2,23 @@
 
 Each setting is trained for 200 windows of 50 steps on 32 generated streams (cues 10 to 30 steps apart) and scored on
 16 other streams. The grid has 5 decays × 2 widths × 3 rates = 30 settings; the Bayesian search tries 30 settings of
-the same ranges. About 1 CPU minute each. Both can be stopped and run again: what is done stays in runs/search.
+the same ranges. About 10 CPU minutes each.
 
 Writes figures/results/accumulator_search.csv: the score of every setting of the grid; of the best found by each way;
-of the best after 10, 20 and 30 Bayesian trials. With --tracker, every trial is sent to TensorBoard or wandb (offline).
+of the best after 10, 20 and 30 Bayesian trials. With `--tracker`, those are sent to TensorBoard or wandb (offline).
 """
 
+import itertools
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
 import torch
 
-from course_lib.course.experiments import results
+from course_lib.course.experiments.runner import Experiment, Found
 from course_lib.data import StreamManager
 from course_lib.models import SignalAccumulativeMLP
-from course_lib.paths import PROJECT_ROOT
 from course_lib.training import TensorBoardTracker, WandbTracker, fit, truncated_step
 from course_lib.training.rng import isolated
 from course_lib.training.search import search
@@ -34,45 +39,60 @@ def score(settings: dict, epochs: int = 20, seed: int = 0) -> float:
     return fit(model, train, epochs=epochs, validation=held, **options).table.validation_accuracy.iloc[-1]
 
 
-def add_arguments(parser) -> None:
-    parser.add_argument("--tracker", choices=["tensorboard", "wandb"], help="where to send every trial")
+def measure(seed: int, settings: dict | None, trials: int, tracker: str) -> dict:
+    """The score of one setting of the grid; for None the scores, settings and seconds of a Bayesian search."""
+    if settings is not None:
+        return {"score": score(settings, seed=seed)}
+    trackers = {
+        "none": lambda: None,
+        "tensorboard": lambda: TensorBoardTracker("accumulator_bayes"),
+        "wandb": lambda: WandbTracker(group="accumulator_search", name="bayes"),
+    }
+    watch = trackers[tracker]()
+    with tempfile.TemporaryDirectory() as folder:
+        study = search(score, RANGES, Path(folder) / "journal", trials=trials, tracker=watch)
+        tried = [trial for trial in study.trials if trial.value is not None]
+    if watch is not None:
+        watch.close()
+    took = [trial.duration.total_seconds() for trial in tried]
+    return {"scores": [trial.value for trial in tried], "settings": [trial.params for trial in tried], "took": took}
 
 
-def run(arguments) -> None:
-    journal = PROJECT_ROOT / "runs" / "search" / "accumulator"
-    for method, space, rows_of in (("grid", GRID, grid_rows), ("bayes", RANGES, bayes_rows)):
-        tracker = None
-        if arguments.tracker == "tensorboard":
-            tracker = TensorBoardTracker(f"accumulator_{method}")
-        if arguments.tracker == "wandb":
-            tracker = WandbTracker(group="accumulator_search", name=method)
-        study = search(score, space, journal, method=method, name=method, tracker=tracker)
-        if tracker is not None:
-            tracker.close()
-        results.record("accumulator_search", rows_of(study), arguments.command)
-        print(f"{method}: {study.best_value:.3f} with {study.best_params}", flush=True)
+def rows(found: Found) -> list[dict]:
+    """Every setting of the grid and its best; of the other search the best after 10, 20, 30 trials, and what won."""
+    grid = {name: cells[0] for name, cells in found.items() if name != BAYES}
+    made = [_best(f"grid: {name}", [cell["score"]], [cell["seconds"]]) for name, cell in grid.items()]
+    if len(grid) == len(SETTINGS) - 1:
+        scores, took = zip(*((cell["score"], cell["seconds"]) for cell in grid.values()), strict=True)
+        made.append(_best(f"grid: best of {len(grid)}", scores, took))
+    for cell in found.get(BAYES, ()):
+        counts = [n for n in (10, 20, 30) if n <= len(cell["scores"])]
+        made += [_best(f"bayes: best of {n}", cell["scores"][:n], cell["took"][:n]) for n in counts]
+        winner = cell["settings"][int(np.argmax(cell["scores"]))]
+        made += [{"measure": f"bayes: best {key}", "value": round(winner[key], 4)} for key in GRID]
+    return made
 
 
-def grid_rows(study) -> list[dict]:
-    """A row for every setting, and one for the best."""
-    tried = sorted(_scored(study), key=lambda trial: tuple(trial.params[key] for key in GRID))
-    rows = [_row("grid: " + ", ".join(f"{key} {trial.params[key]}" for key in GRID), [trial]) for trial in tried]
-    return [*rows, _row(f"grid: best of {len(tried)}", tried)]
+def _best(measure: str, scores: Sequence[float], took: Sequence[float]) -> dict:
+    """The best of these trials, and the seconds that all of them took."""
+    return {"measure": measure, "value": round(max(scores), 4), "seeds": 1, "seconds": round(sum(took), 1)}
 
 
-def bayes_rows(study) -> list[dict]:
-    """The best score after 10, 20 and 30 trials, and the setting that won."""
-    rows = [_row(f"bayes: best of {n}", _scored(study)[:n]) for n in (10, 20, 30)]
-    return rows + [{"measure": f"bayes: best {key}", "value": round(study.best_params[key], 4)} for key in GRID]
+BAYES = "Bayesian search"
+SETTINGS: dict[str, dict] = {}
+for values in itertools.product(*GRID.values()):
+    chosen = dict(zip(GRID, values, strict=True))
+    SETTINGS[", ".join(f"{key} {value}" for key, value in chosen.items())] = {"settings": chosen}
+SETTINGS[BAYES] = {"settings": None}
 
-
-def _scored(study) -> list:
-    """The trials that came to their end, in order."""
-    return [trial for trial in study.trials if trial.value is not None]
-
-
-def _row(measure: str, trials: list) -> dict:
-    """The best value among the trials, and the seconds that all of them took."""
-    seconds = sum(trial.duration.total_seconds() for trial in trials)
-    best = max(trial.value for trial in trials)
-    return {"measure": measure, "value": round(best, 4), "seeds": 1, "seconds": round(seconds, 1)}
+EXPERIMENT = Experiment(
+    measure,
+    SETTINGS,
+    cheapest="decay 0.97, width 16, learning_rate 0.01",
+    seeds=(0,),
+    options={
+        "trials": (30, "of the Bayesian search"),
+        "tracker": ("none", "or tensorboard, wandb: where they are sent"),
+    },
+    rows=rows,
+)

@@ -8,15 +8,12 @@ back, or augmentation left out, at a time. "long kernels" is the front end of `T
 normalisation and Mish as well. Computed in bfloat16 where autocast takes it; about a quarter of an hour on a CPU.
 The rows on log-mel pictures are measured with all seeds, those on waveforms with the first.
 
-Writes figures/results/encoder_repairs.csv and figures/results/detail/encoder_repairs_curves.csv. A run that was stopped
-goes on after the last training that it finished.
+Writes figures/results/encoder_repairs.csv and figures/results/detail/encoder_repairs_curves.csv.
 """
 
-import re
-import shutil
-import time
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,21 +21,17 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from course_lib.course.experiments import results
-from course_lib.course.experiments._resume import once
+from course_lib.course.experiments._esc10_runs import MEL_RATE, columns
 from course_lib.course.experiments.audio_cnn import whole_clip
-from course_lib.course.experiments.log_mel_cnn import average_pairs
-from course_lib.data import AudioData, LogMelAugmentation, load_esc10, log_mel
-from course_lib.files import replacing
+from course_lib.course.experiments.runner import Experiment, Found
+from course_lib.data import AudioData, LogMelAugmentation, load_esc10
 from course_lib.models import LogMelFeatures, SmallKernelFeatures, TransformerClassifier
-from course_lib.paths import RESULTS, cache_dir
 from course_lib.training import cosine_with_warmup, fit, predict
 from course_lib.training.rng import isolated
 
 HELD_OUT = 5
 EPOCHS, MORE_EPOCHS = 20, 100
 LEARNING_RATE = 3e-3
-PICTURE_RATE = 22_050
 
 
 @dataclass(frozen=True)
@@ -112,26 +105,27 @@ def loss_of(setting: Setting):
     return (lambda outputs, targets: loss(outputs.softmax(dim=1), targets)) if setting.softmax_twice else loss
 
 
-def train(model: nn.Module, x: Tensor, y: Tensor, setting: Setting, seed: int, **options) -> pd.DataFrame:
-    """Train in place on clips `x` (N, ...) and classes `y` (N,); returns the history's table. options: for `fit`."""
-    generator = torch.Generator().manual_seed(seed)
+def fit_options(setting: Setting, num_classes: int) -> dict[str, Any]:
+    """The row's recipe, as `fit` takes it."""
     adam = partial(torch.optim.Adam, lr=LEARNING_RATE)
     if setting.regularised:
         adam = partial(torch.optim.AdamW, lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.05)
-    if setting.augmented:
-        options["train_transform"] = LogMelAugmentation(int(y.max()) + 1)
-    return fit(
-        model,
-        DataLoader(TensorDataset(x, y), batch_size=32, shuffle=True, generator=generator),
-        epochs=setting.epochs,
-        loss=loss_of(setting),
-        optimizer=adam,
-        schedule=cosine_with_warmup if setting.scheduled else None,
-        clip_norm=1.0 if setting.scheduled else None,
-        generator=generator,
-        progress=False,
-        **options,
-    ).table
+    return {
+        "epochs": setting.epochs,
+        "loss": loss_of(setting),
+        "optimizer": adam,
+        "schedule": cosine_with_warmup if setting.scheduled else None,
+        "clip_norm": 1.0 if setting.scheduled else None,
+        "train_transform": LogMelAugmentation(num_classes) if setting.augmented else None,
+    }
+
+
+def train(model: nn.Module, x: Tensor, y: Tensor, setting: Setting, seed: int, **options) -> pd.DataFrame:
+    """Train in place on clips `x` (N, ...) and classes `y` (N,); returns the history's table. options: for `fit`."""
+    generator = torch.Generator().manual_seed(seed)
+    loader = DataLoader(TensorDataset(x, y), batch_size=32, shuffle=True, generator=generator)
+    recipe = fit_options(setting, int(y.max()) + 1)
+    return fit(model, loader, generator=generator, progress=False, **recipe | options).table
 
 
 def spread_over_clips(values: Tensor | np.ndarray) -> float:
@@ -142,62 +136,47 @@ def spread_over_clips(values: Tensor | np.ndarray) -> float:
     return float(values.std(dim=0, correction=0).square().mean().sqrt() / values.square().mean().sqrt())
 
 
-def add_arguments(parser) -> None:
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default: 0 1 2)")
-
-
-def run(arguments) -> None:
-    data = load_esc10()
-    waveforms = whole_clip(data)  # (400, 1, 16000)
-    pictures = log_mel(data.resample(PICTURE_RATE).signals, PICTURE_RATE, cache=True)  # (400, 64, 126)
-    pictures = average_pairs(pictures)  # (400, 64, 63)
-    unfinished = cache_dir() / "encoder-repairs"
-    done = {}
-    for name, setting in ladder().items():
-        on_pictures = setting.tokens == "log-mel"
-        for seed in arguments.seeds if on_pictures else arguments.seeds[:1]:
-            file = unfinished / f"{re.sub('[^a-zA-Z0-9]+', '-', name)}-{seed}.json"
-            x = pictures if on_pictures else prepared(waveforms, setting)
-            done[name, seed] = once(file, partial(_measure, x, data, setting, seed))
-            print(f"{name}, seed {seed}: {done[name, seed]['accuracy']:.3f}", flush=True)
-    _record(done, arguments)
-    shutil.rmtree(unfinished)
-
-
-def _measure(x: np.ndarray, data: AudioData, setting: Setting, seed: int) -> dict:
-    """One training: what the model says about the held-out fold, its learning curve and CPU seconds."""
-    started = time.process_time()
-    x, y = torch.from_numpy(np.asarray(x)), torch.from_numpy(data.labels)
-    held_out = torch.from_numpy(data.folds == HELD_OUT)
+def measure(seed: int, data: AudioData, row: str) -> dict:
+    """One training: what the model says about the held-out fold, and its learning curve."""
+    setting = ladder()[row]
+    if setting.tokens == "log-mel":
+        pictures = columns(data.resample(MEL_RATE))  # (400, 64, 63)
+        x = torch.from_numpy(pictures)
+    else:
+        x = torch.from_numpy(prepared(whole_clip(data), setting))  # (400, 1, 16000)
+    y, held_out = torch.from_numpy(data.labels), torch.from_numpy(data.folds == HELD_OUT)
     with isolated(seed, torch.device("cpu")):
         model = make_model(setting)
     curve = train(model, x[~held_out], y[~held_out], setting, seed, amp=True)
-    seconds = time.process_time() - started
     outputs = torch.from_numpy(predict(model, x, batch_size=80, amp=True))
     right = outputs.argmax(dim=1) == y
     return {
         "accuracy": right[held_out].double().mean().item(),
         "training accuracy": right[~held_out].double().mean().item(),
-        "classes predicted": len(outputs[held_out].argmax(dim=1).unique()),
+        "classes predicted": float(len(outputs[held_out].argmax(dim=1).unique())),
         "spread of outputs": spread_over_clips(outputs[held_out]),
         "parameters": sum(p.numel() for p in model.parameters()),
         "loss": curve["train_loss"].tolist(),
-        "seconds": seconds,
     }
 
 
-def _record(done: dict, arguments) -> None:
-    """Write the table (std is over seeds) and the training loss of the first seed, epoch by epoch."""
-    rows, curves = [], []
-    for name in dict.fromkeys(name for name, _ in done):
-        runs = [found for (row, _), found in done.items() if row == name]
-        common = {"seeds": len(runs), "seconds": round(sum(found["seconds"] for found in runs))}
-        for measure in ("accuracy", "training accuracy", "classes predicted", "spread of outputs", "parameters"):
-            values = np.array([found[measure] for found in runs], dtype=float)
-            rows.append({"measure": f"{name} | {measure}", "value": round(values.mean(), 4)} | common)
-            rows[-1]["std"] = results.spread(values)
-        loss = runs[0]["loss"]
-        curves.append(pd.DataFrame({"row": name, "epoch": range(1, len(loss) + 1), "train_loss": loss}))
-    results.record("encoder_repairs", rows, arguments.command)
-    with replacing(RESULTS / "detail" / "encoder_repairs_curves.csv") as temporary:
-        pd.concat(curves).to_csv(temporary, index=False, float_format="%.4f", lineterminator="\n")
+def details(found: Found) -> dict[str, pd.DataFrame]:
+    """The training loss of the first seed, epoch by epoch."""
+    curves = []
+    for row, (first, *_) in found.items():
+        epochs = range(1, len(first["loss"]) + 1)
+        curves.append(pd.DataFrame({"row": row, "epoch": epochs, "train_loss": first["loss"]}))
+    return {"curves": pd.concat(curves)}
+
+
+EXPERIMENT = Experiment(
+    measure,
+    settings={row: {"row": row} for row in ladder()},
+    once=[row for row, setting in ladder().items() if setting.tokens != "log-mel"],
+    label="{setting} | {what}",
+    details=details,
+    details_by="row",
+    source="ESC-10",
+    load=load_esc10,
+    cheapest="log-mel tokens",
+)

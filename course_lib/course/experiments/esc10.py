@@ -14,13 +14,11 @@ nothing about what is heard. With random folds in place of the official ones, cl
 sides. Rows of device "published" were not measured here: the course's first 1-D CNN as it was published, and a random
 forest and human listeners from Piczak, ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015.
 
-Writes figures/results/esc10.csv and, under detail/, esc10_predictions.csv (out-of-fold logits of the first seed). A run
-that was stopped goes on after the last model and seed that it finished.
+Writes figures/results/esc10.csv (std over seeds; seconds are CPU seconds of one seed's five folds) and, under detail/,
+esc10_predictions.csv (out-of-fold logits of the first seed).
 """
 
-import time
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -35,10 +33,17 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from course_lib.course.experiments import results
-from course_lib.course.experiments._resume import once
-from course_lib.course.experiments.log_mel_cnn import average_pairs
-from course_lib.data import LogMelAugmentation, between_class, load_esc10, log_mel, spec_augment, time_shift
-from course_lib.files import replacing
+from course_lib.course.experiments._esc10_runs import MEL_RATE, columns, five_folds, predictions
+from course_lib.course.experiments.runner import Experiment, Found
+from course_lib.data import (
+    AudioData,
+    LogMelAugmentation,
+    between_class,
+    load_esc10,
+    log_mel,
+    spec_augment,
+    time_shift,
+)
 from course_lib.models import (
     AttentiveCNN,
     DeeplySupervised,
@@ -47,12 +52,11 @@ from course_lib.models import (
     LogMelFeatures,
     TransformerClassifier,
 )
-from course_lib.paths import RESULTS, cache_dir
-from course_lib.training import accuracy, adamw, cosine_with_warmup, cross_validate
+from course_lib.training import accuracy, adamw
 
-MEL_RATE, RAW_RATE = 22_050, 16_000
+RAW_RATE = 16_000
 CNN, PAIR, CLS, RAW = "attentive CNN", "two attentive CNNs", "CNN + transformer with CLS token", "raw waveform"
-EPOCHS = {CNN: 100, CLS: 130, RAW: 60}
+PARTNER, SVM = "attentive CNN, partner", "SVM"
 PUBLISHED = {
     "1-D CNN as published": 0.525,
     "random forest (Piczak 2015)": 0.727,
@@ -96,133 +100,114 @@ def cls_model() -> nn.Module:
     return DeeplySupervised(TransformerClassifier(10, 128, num_heads=4, num_layers=2, features=LogMelFeatures(128)))
 
 
-def add_arguments(parser) -> None:
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default: 0 1 2)")
-    parser.add_argument("--models", nargs="+", choices=[CNN, CLS, RAW], default=[CNN, CLS, RAW])
+MODELS = {  # name: (model, epochs, how it is augmented)
+    CNN: (AttentiveCNN, 100, LogMelAugmentation(10, mixed=0.5)),
+    CLS: (cls_model, 130, LogMelAugmentation(10, mixed=0.5)),
+    RAW: (raw_model, 60, mix_waveforms),
+}
 
 
-def run(arguments) -> None:
-    data = load_esc10(sample_rate=MEL_RATE)
-    pictures = log_mel(data.signals, MEL_RATE, cache=True)
-    columns = average_pairs(pictures).astype(np.float32)  # (400, 64, 63)
-    waves = load_esc10(sample_rate=RAW_RATE).signals
-    settings = {
-        CNN: (AttentiveCNN, columns, LogMelAugmentation(10, mixed=0.5)),
-        CLS: (cls_model, columns, LogMelAugmentation(10, mixed=0.5)),
-        RAW: (raw_model, waves, mix_waveforms),
-    }
-    done = {}
-    for name in arguments.models:
-        partners = [seed + 100 for seed in arguments.seeds] if name == CNN else []
-        for seed in arguments.seeds + partners:
-            done[name, seed] = once(_file(name, seed), partial(_measure, *settings[name], data, EPOCHS[name], seed))
-            right = np.mean(np.argmax(done[name, seed]["logits"], axis=1) == data.labels)
-            print(f"{name}, seed {seed}: {right:.4f}, {done[name, seed]['seconds']:.0f} CPU s", flush=True)
-    if set(arguments.models) >= {CNN}:
-        for seed in arguments.seeds:
-            members = [done[CNN, seed], done[CNN, seed + 100]]
-            logits = np.log(np.mean([softmax(member["logits"], axis=1) for member in members], axis=0))
-            done[PAIR, seed] = {
-                "logits": logits.tolist(),
-                "seconds": sum(member["seconds"] for member in members),
-                "parameters": sum(member["parameters"] for member in members),
-            }
-    _record(done, data, _svm_rows(pictures, data), arguments)
-    for name, seed in done:
-        _file(name, seed).unlink(missing_ok=True)  # pairs have none
+def measure(seed: int, data: AudioData, model: str, shift: int = 0) -> dict:
+    """Five folds of one model: out-of-fold logits, parameters, accuracy; of the SVMs the accuracies.
 
-
-def _file(name: str, seed: int) -> Path:
-    return cache_dir() / "esc10" / f"{name.replace(' ', '-')}-{seed}.json"
-
-
-def _measure(make_model, x: np.ndarray, augmentation, data, epochs: int, seed: int) -> dict:
-    """Five folds of one model from one seed: out-of-fold logits, CPU seconds, parameters."""
-    started = time.process_time()
-    found = cross_validate(
-        make_model,
-        x,
-        data.labels,
-        folds=data.folds,
-        groups=data.groups,
+    shift: added to the seed.
+    """
+    if model == SVM:
+        return svm_scores(data)
+    make, epochs, augmentation = MODELS[model]
+    found = five_folds(
+        make,
+        load_esc10(sample_rate=RAW_RATE).signals if model == RAW else columns(data),
+        data,
+        seed + shift,
         epochs=epochs,
         curves=False,
         loss=smoothed_loss,
         metrics={"accuracy": share_correct},
         optimizer=partial(adamw, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.05),
-        schedule=cosine_with_warmup,
-        clip_norm=1.0,
         train_transform=augmentation,
-        amp=True,
-        generator=torch.Generator().manual_seed(seed),
     )
     return {
+        "accuracy": float(np.mean(found.predictions == data.labels)),
+        "training accuracy": float(found.mean.train_accuracy),
+        "parameters": sum(p.numel() for p in make().parameters()),
         "logits": found.logits.tolist(),
-        "seconds": time.process_time() - started,
-        "parameters": sum(p.numel() for p in make_model().parameters()),
-        "train_accuracy": float(found.mean.train_accuracy),
     }
 
 
-def _svm_rows(pictures: np.ndarray, data) -> list[dict]:
-    """Two SVMs on the official folds, and the first of them on random folds."""
-    signals = np.asarray(data.signals)[:, 0]
+def svm_scores(data: AudioData) -> dict[str, list[float]]:
+    """Two SVMs on the official folds, and the first of them on five draws of random folds: accuracies."""
+    pictures, signals = log_mel(data.signals, data.sample_rate, cache=True), np.asarray(data.signals)[:, 0]
     change = np.diff(pictures, axis=2).std(2)
     bands = np.concatenate([pictures.mean(2), pictures.std(2), pictures.min(2), pictures.max(2), change], axis=1)
-    silent = (np.abs(signals) < 1e-4).mean(1)
-    rms, peak = np.sqrt((signals**2).mean(1)), np.abs(signals).max(1)
+    silent, rms, peak = (np.abs(signals) < 1e-4).mean(1), np.sqrt((signals**2).mean(1)), np.abs(signals).max(1)
     level = np.stack([silent, np.log10(rms + 1e-7), np.log10(peak + 1e-7)], axis=1)
-    official = PredefinedSplit(data.folds)
-    rows = []
-    for name, x, splits in (
-        ("SVM on statistics of log-mel bands", bands, [official]),
-        ("SVM on silence, RMS and peak only", level, [official]),
-        (
-            "SVM on statistics of log-mel bands, random folds",
-            bands,
-            [StratifiedKFold(5, shuffle=True, random_state=seed) for seed in range(5)],
-        ),
-    ):
-        started = time.process_time()
-        model = make_pipeline(StandardScaler(), SVC(C=10))
-        right = [cross_val_predict(model, x, data.labels, cv=split) == data.labels for split in splits]
-        rows.append(
-            results.over_seeds(f"{name}: accuracy", [hits.mean() for hits in right], time.process_time() - started)
+    official = [PredefinedSplit(data.folds)]
+    drawn = [StratifiedKFold(5, shuffle=True, random_state=seed) for seed in range(5)]
+    model = make_pipeline(StandardScaler(), SVC(C=10))
+    return {
+        name: [float((cross_val_predict(model, x, data.labels, cv=split) == data.labels).mean()) for split in splits]
+        for name, x, splits in (
+            ("SVM on statistics of log-mel bands", bands, official),
+            ("SVM on silence, RMS and peak only", level, official),
+            ("SVM on statistics of log-mel bands, random folds", bands, drawn),
         )
-    return rows
+    }
 
 
-def _record(done: dict, data, svm: list[dict], arguments) -> None:
-    """Write the table and the predictions; std is over seeds, seconds are CPU seconds of one seed's five folds."""
-    rows, predictions = [], []
-    for name in (CNN, PAIR, CLS, RAW):
-        found = [entry for (model, _), entry in done.items() if model == name]
-        if not found:
-            continue
-        seconds = float(np.mean([entry["seconds"] for entry in found]))
-        logits = [np.array(entry["logits"]) for entry in found]
-        share = [softmax(values, axis=1) for values in logits]
-        y = data.labels
-        for measure, values in {
-            "accuracy": [np.mean(v.argmax(1) == y) for v in logits],
-            "macro F1": [f1_score(y, v.argmax(1), average="macro") for v in logits],
-            "ROC AUC": [roc_auc_score(y, p, multi_class="ovr") for p in share],
-            "training accuracy": [entry["train_accuracy"] for entry in found if "train_accuracy" in entry],
-            "parameters": [entry["parameters"] for entry in found[:1]],
-        }.items():
-            if not values:
-                continue  # a pair is not trained as such
-            rows.append(results.over_seeds(f"{name}: {measure}", values, seconds))
-        clips = pd.DataFrame({"file": data.files, "label": y, "fold": data.folds, "model": name})
-        values = pd.DataFrame(logits[0], columns=[f"logit_{i}" for i in range(10)])
-        predictions.append(pd.concat([clips, values], axis=1))
-    published = [
-        {"measure": f"{name}: accuracy", "value": value, "device": "published"} for name, value in PUBLISHED.items()
-    ]
-    results.record("esc10", rows + svm + published, arguments.command)
-    file = RESULTS / "detail" / "esc10_predictions.csv"
-    if file.exists():  # models that did not run this time keep their clips
-        before = pd.read_csv(file)
-        predictions.insert(0, before[~before["model"].isin([clips["model"].iloc[0] for clips in predictions])])
-    with replacing(file) as temporary:
-        pd.concat(predictions).to_csv(temporary, index=False, float_format="%.4f", lineterminator="\n")
+def trained(found: Found) -> Found:
+    """The models' cells by name: those of partners are the CNN's too, and pairs are made of both.
+
+    A pair's logits are the log of the mean probability.
+    """
+    models = {name: cells for name, cells in found.items() if name not in (SVM, PARTNER)}
+    partners = found.get(PARTNER, [])
+    if CNN in models and partners:
+        models[CNN] = found[CNN] + partners
+        models[PAIR] = []
+        for pair in zip(found[CNN], partners, strict=False):
+            share = np.mean([softmax(cell["logits"], axis=1) for cell in pair], axis=0)
+            both = {name: sum(cell[name] for cell in pair) for name in ("seconds", "parameters")}
+            models[PAIR].append(both | {"logits": np.log(share)})
+    return models
+
+
+def rows(found: Found, data: AudioData) -> list[dict]:
+    """Means over seeds of models and pairs; the SVMs; what was published."""
+    y, made = data.labels, []
+    for name, cells in trained(found).items():
+        logits = [np.array(cell["logits"]) for cell in cells]
+        measures = {
+            "accuracy": [np.mean(z.argmax(1) == y) for z in logits],
+            "macro F1": [f1_score(y, z.argmax(1), average="macro") for z in logits],
+            "ROC AUC": [roc_auc_score(y, softmax(z, axis=1), multi_class="ovr") for z in logits],
+            "training accuracy": [cell["training accuracy"] for cell in cells if "training accuracy" in cell],
+        }
+        seconds = float(np.mean([cell["seconds"] for cell in cells]))
+        made += [results.over_seeds(f"{name}: {what}", values, seconds) for what, values in measures.items() if values]
+        made.append({"measure": f"{name}: parameters", "value": cells[0]["parameters"]})
+    for cell in found.get(SVM, ()):
+        scores = {name: values for name, values in cell.items() if name.startswith("SVM")}
+        made += [results.over_seeds(f"{name}: accuracy", values) for name, values in scores.items()]
+    published = {"device": "published", "code": "", "data": ""}
+    return made + [{"measure": f"{name}: accuracy", "value": value} | published for name, value in PUBLISHED.items()]
+
+
+def details(found: Found, data: AudioData) -> dict[str, pd.DataFrame]:
+    """Out-of-fold logits of the first seed."""
+    models = trained(found)
+    clips = [predictions(data, cells[0]["logits"], model=name) for name, cells in models.items()]
+    return {"predictions": pd.concat(clips)} if clips else {}
+
+
+EXPERIMENT = Experiment(
+    measure,
+    settings={name: {"model": name} for name in MODELS} | {PARTNER: {"model": CNN, "shift": 100}, SVM: {"model": SVM}},
+    once=[SVM],
+    rows=rows,
+    details=details,
+    details_by="model",
+    source="ESC-10",
+    load=partial(load_esc10, sample_rate=MEL_RATE),
+    cheapest=SVM,
+)

@@ -6,7 +6,7 @@ many steps), the detector at 0 and at -6 dB, which is also run live, in bfloat16
 matching pursuit with the true templates. Some 25 CPU minutes for all rows together, each training below 150 CPU
 seconds.
 
-Writes figures/results/event_detection.csv, row by row as they are finished.
+Writes figures/results/event_detection.csv.
 """
 
 import time
@@ -15,8 +15,8 @@ from functools import partial
 import numpy as np
 import torch
 
-from course_lib.course.experiments import results
-from course_lib.course.experiments._event_runs import find, measures, rows_of, threshold_of, train, windows
+from course_lib.course.experiments._event_runs import find, measures, threshold_of, train, windows
+from course_lib.course.experiments.runner import Experiment
 from course_lib.data import coloured_noise, event_templates, make_event_stream, make_events
 from course_lib.events import (
     Detections,
@@ -32,56 +32,27 @@ from course_lib.events import (
 from course_lib.losses import EventTimingLoss, HeatmapLoss
 from course_lib.models import EventDetector, LSTMEventClassifier
 
-TABLE = "event_detection"
 CLASSIFIERS = {
     "published": {},
     "published, with residual connections": {"residual": True},
     "published, with logsumexp presence": {"presence": "logsumexp"},
     "published, with both": {"residual": True, "presence": "logsumexp"},
 }
-PARTS = ("detector", "pursuit", "classifiers")
 
 
-def add_arguments(parser) -> None:
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default: 0 1 2)")
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="(default: all)")
-    parser.add_argument("--steps", type=int, default=560, help="training steps of the detector (default: 560)")
-    parser.add_argument("--classifier-steps", type=int, default=200, help="of each classifier (default: 200)")
+def measure(seed: int, way: str, snr_db: float, steps: int, classifier_steps: int, **options) -> dict[str, float]:
+    """One way to find events: F1 and errors on the test windows."""
+    if way == "pursuit":
+        return _pursuit(snr_db, seed)
+    return _detector(snr_db, steps, seed) if way == "detector" else _classifier(options, classifier_steps, seed)
 
 
-def run(arguments) -> None:
-    torch.set_num_threads(1)
-    if "detector" in arguments.parts:
-        for snr_db in (-6.0, 0.0):
-            _repeat(arguments, f"detector, {snr_db:g} dB", partial(_detector, snr_db, arguments.steps))
-    if "pursuit" in arguments.parts:
-        for snr_db in (-6.0, 0.0):
-            _repeat(arguments, f"matching pursuit, {snr_db:g} dB", partial(_pursuit, snr_db))
-    if "classifiers" in arguments.parts:
-        for name, options in CLASSIFIERS.items():
-            _repeat(arguments, f"{name}, 0 dB", partial(_classifier, options, arguments.classifier_steps))
-
-
-def _repeat(arguments, name: str, measure) -> None:
-    """Record the rows of `measure(seed)`, which returns values and CPU seconds, over all seeds."""
-    values, seconds = [], 0.0
-    for seed in arguments.seeds:
-        value, took = measure(seed)
-        values.append(value)
-        seconds += took
-        print(
-            f"{name}, seed {seed}: " + ", ".join(f"{key} {number:.3f}" for key, number in values[-1].items()),
-            flush=True,
-        )
-    results.record(TABLE, rows_of(name, values, seconds), arguments.command)
-
-
-def _detector(snr_db: float, steps: int, seed: int) -> tuple[dict, float]:
+def _detector(snr_db: float, steps: int, seed: int) -> dict[str, float]:
     model, statistics, took = train(EventDetector, HeatmapLoss(), seed=seed, steps=steps, snr_db=snr_db)
     threshold = threshold_of(model, statistics, snr_db, seed)
     x, truths = windows(400, 60_000 + seed, snr_db, statistics)
     values = measures(truths, find(model, x), threshold) | _stream(model, statistics, threshold, snr_db, seed)
-    return values | {"CPU seconds of training": took}, took
+    return values | {"CPU seconds of training": took}
 
 
 def _stream(model, statistics, threshold: float, snr_db: float, seed: int) -> dict[str, float]:
@@ -99,13 +70,13 @@ def _stream(model, statistics, threshold: float, snr_db: float, seed: int) -> di
     }
 
 
-def _classifier(options: dict, steps: int, seed: int) -> tuple[dict, float]:
+def _classifier(options: dict, steps: int, seed: int) -> dict[str, float]:
     make = partial(LSTMEventClassifier, hidden_size=64, front_end=True, **options)
     model, statistics, took = train(make, EventTimingLoss(), seed=seed, steps=steps, batch_size=16)
     threshold = threshold_of(model, statistics, 0.0, seed)
     x, truths = windows(400, 60_000 + seed, 0.0, statistics)
     values = measures(truths, find(model, x), threshold) | _separately(model, x, truths)
-    return values | {"CPU seconds of training": took}, took
+    return values | {"CPU seconds of training": took}
 
 
 @torch.no_grad()
@@ -124,9 +95,8 @@ def _separately(model, x, truths) -> dict[str, float]:
     return {"presence right": right / (len(truths) * model.num_events), "onset right, type given": near / total}
 
 
-def _pursuit(snr_db: float, seed: int) -> tuple[dict, float]:
+def _pursuit(snr_db: float, seed: int) -> dict[str, float]:
     """Matching pursuit with the true templates at five warps, the noise's true spectrum and true amplitudes."""
-    started = time.process_time()
     noise = coloured_noise((50, 2000, 6), np.random.default_rng(seed)) * np.float32(10 ** (-snr_db / 20))
     warps = np.linspace(0.9, 1.1, 5)
     times = np.arange(-12.0, 102.0)
@@ -141,4 +111,16 @@ def _pursuit(snr_db: float, seed: int) -> tuple[dict, float]:
     data, labels, timings = make_events(256, seed=50_000 + seed, snr_db=snr_db)
     threshold = best_threshold(window_events(labels, timings), found(data))
     data, labels, timings = make_events(400, seed=60_000 + seed, snr_db=snr_db)
-    return measures(window_events(labels, timings), found(data), threshold), time.process_time() - started
+    return measures(window_events(labels, timings), found(data), threshold)
+
+
+EXPERIMENT = Experiment(
+    measure,
+    settings={f"detector, {snr_db:g} dB": {"way": "detector", "snr_db": snr_db} for snr_db in (-6.0, 0.0)}
+    | {f"matching pursuit, {snr_db:g} dB": {"way": "pursuit", "snr_db": snr_db} for snr_db in (-6.0, 0.0)}
+    | {f"{name}, 0 dB": {"way": "classifier", "snr_db": 0.0, **more} for name, more in CLASSIFIERS.items()},
+    cheapest="matching pursuit, 0 dB",
+    options={"steps": (560, "training steps of the detector"), "classifier_steps": (200, "of each classifier")},
+    threads=1,
+    unchecked="CPU seconds|real time",
+)

@@ -6,24 +6,19 @@ front end, residual attention, presence from all frames). The event-specific cla
 from the averaged snippets of the 160 windows. Since its steps take eight times as long, the repaired base model is also
 trained for eight times as many. Threshold from 100 validation windows, F1 at 5 ms on 200 others.
 
-4 to 45 CPU seconds a model and seed. Writes figures/results/event_specific.csv. A run that was stopped goes on after
-the last training that it finished.
+4 to 45 CPU seconds a model and seed. Writes figures/results/event_specific.csv.
 """
 
-import shutil
 import time
-from functools import partial
 
 import numpy as np
 import torch
 
-from course_lib.course.experiments import results
-from course_lib.course.experiments._resume import once
+from course_lib.course.experiments.runner import Experiment
 from course_lib.data import make_events
 from course_lib.events import best_threshold, decode_peaks, event_scores, window_events
 from course_lib.losses import EventSpecificLoss, EventTimingLoss
 from course_lib.models import EventSpecificClassifier, LSTMEventClassifier, fill_from_snippets
-from course_lib.paths import cache_dir
 from course_lib.training import cosine_with_warmup, fit
 from course_lib.training.device import mode
 from course_lib.training.rng import isolated
@@ -90,7 +85,7 @@ def found_events(model, data: np.ndarray) -> list:
     return [decode_peaks(s, o, threshold=0.02) for s, o in zip(scores, offsets, strict=True)]
 
 
-def measure(name: str, seed: int) -> dict[str, float]:
+def measure(seed: int, name: str) -> dict[str, float]:
     """F1 of the model `name` under one seed, CPU seconds of its training, and its parameters."""
     labelled, validation, test = (arrays(count, 3 * seed + part) for part, count in enumerate((160, 100, 200)))
     started = time.process_time()
@@ -102,30 +97,10 @@ def measure(name: str, seed: int) -> dict[str, float]:
     return {"F1": f1, "training (CPU s)": seconds, "parameters": sum(p.numel() for p in model.parameters())}
 
 
-def add_arguments(parser) -> None:
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default: 0 1 2)")
-    parser.add_argument("--models", nargs="+", default=list(MODELS), help="(default: all five)")
-
-
-def run(arguments) -> None:
-    unfinished = cache_dir() / "event-specific"
-    for name in arguments.models:
-        measured = []
-        for seed in arguments.seeds:
-            file = unfinished / f"{name}-{seed}.json"
-            measured.append(once(file, partial(measure, name, seed)))
-        columns = {what: np.array([values[what] for values in measured]) for what in measured[0]}
-        seconds = columns["training (CPU s)"]
-        rows = [
-            {
-                "measure": f"{what}: {name}",
-                "value": round(float(column.mean()), 4 if what == "F1" else 1),
-                "std": results.spread(column) if what != "parameters" else np.nan,
-                "seeds": len(column),
-                "seconds": round(seconds.sum()),
-            }
-            for what, column in columns.items()
-        ]
-        results.record("event_specific", rows, arguments.command)
-        print(f"{name:36} F1 {columns['F1'].mean():.3f}, {seconds.mean():.1f} CPU s", flush=True)
-    shutil.rmtree(unfinished)
+EXPERIMENT = Experiment(
+    measure,
+    settings={name: {"name": name} for name in MODELS},
+    cheapest="base, repaired",
+    label="{what}: {setting}",
+    unchecked="CPU s",
+)

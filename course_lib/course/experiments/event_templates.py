@@ -10,19 +10,16 @@ goes over 400 more windows without labels; 200 windows are for testing. Onsets c
 the share within 5 ms, are those of events matched within 25 ms. Close events have another one less than 10 ms away.
 
 About 25 CPU seconds a seed and noise level. Writes figures/results/event_templates.csv: means and standard deviations
-over seeds. A run that was stopped goes on after the last part that it finished.
+over seeds.
 """
 
-import shutil
 import time
-from functools import partial
 
 import numpy as np
 import torch
 
-from course_lib.course.experiments import results
 from course_lib.course.experiments._event_runs import close_recall
-from course_lib.course.experiments._resume import once
+from course_lib.course.experiments.runner import Experiment
 from course_lib.data import event_templates, make_event_stream, make_events
 from course_lib.events import (
     LiveDetector,
@@ -42,7 +39,6 @@ from course_lib.models import (
 )
 from course_lib.models.template_bank import MARGIN
 from course_lib.models.template_learning import WARPS
-from course_lib.paths import cache_dir
 from course_lib.training.rng import isolated
 
 LABELLED, VALIDATION, TEST, UNLABELLED = 320, 200, 400, 400  # windows of 2000 samples
@@ -87,7 +83,8 @@ def train_detector(bank: EventTemplateBank, labelled, everything: np.ndarray) ->
     return model.fit_verifier(model.propose(labelled[0]), window_events(*labelled[1:]))
 
 
-def _measure(part: str, snr_db: int, seed: int) -> dict[str, float]:
+def measure(seed: int, part: str, snr_db: int) -> dict[str, float]:
+    """What a part of the table says about one noise level: "full" model, "pursuit" or "few" labels."""
     validation = windows("validation", VALIDATION, seed, snr_db)
     test = windows("test", TEST // 2 if part == "few" else TEST, seed, snr_db)
     validation_events, test_events = window_events(*validation[1:]), window_events(*test[1:])
@@ -139,32 +136,14 @@ def _measure(part: str, snr_db: int, seed: int) -> dict[str, float]:
     return measured
 
 
-def add_arguments(parser) -> None:
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default: 0 1 2)")
-    parser.add_argument("--parts", nargs="+", default=["full", "pursuit", "few"], help="(default: full pursuit few)")
-    parser.add_argument("--levels", type=int, nargs="+", default=[-6, 0], help="in dB (default: -6 0)")
-
-
-def _timed(part: str, snr_db: int, seed: int) -> dict:
-    started = time.process_time()
-    measured = _measure(part, snr_db, seed)
-    return {"measured": measured, "seconds": time.process_time() - started}
-
-
-def run(arguments) -> None:
-    unfinished, found = cache_dir() / "event-templates", {}
-    for snr_db in arguments.levels:
-        for part in arguments.parts:
-            for seed in arguments.seeds:
-                file = unfinished / f"{part}-{snr_db}-{seed}.json"
-                entry = once(file, partial(_timed, part, snr_db, seed))
-                for measure, value in entry["measured"].items():
-                    found.setdefault(measure, []).append((value, entry["seconds"]))
-                    print(f"seed {seed}  {measure:60} {value:.4f}", flush=True)
-    rows = [
-        results.over_seeds(measure, [value for value, _ in values], sum(seconds for _, seconds in values))
-        for measure, values in found.items()
-    ]
-    results.record("event_templates", rows, arguments.command)
-    if {*arguments.parts} == {"full", "pursuit", "few"} and {*arguments.levels} == {*FEW}:
-        shutil.rmtree(unfinished)
+EXPERIMENT = Experiment(
+    measure,
+    settings={
+        f"{part}, {snr_db} dB": {"part": part, "snr_db": snr_db}
+        for snr_db in FEW
+        for part in ("full", "pursuit", "few")
+    },
+    cheapest="pursuit, 0 dB",
+    label="{what}",
+    unchecked="CPU s|real time",
+)

@@ -1,6 +1,6 @@
 """Initial and terminal contacts of real steps: trained on the first half of a walk, found in the second.
 
-Both feet of the gait recording (COURSE_DATA/gait or --folder), 6 inertial axes at 204.8 Hz. The detector trains on
+Both feet of the gait recording (COURSE_DATA/gait), 6 inertial axes at 204.8 Hz. The detector trains on
 crops of the first three eighths, takes its threshold from the next eighth and is scored at 20 ms on the second half,
 between the first and the last labelled contact there. A few CPU seconds a seed.
 
@@ -9,19 +9,17 @@ Writes figures/results/gait_events.csv.
 
 import time
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from course_lib.course.experiments import results
-from course_lib.course.experiments._event_runs import rows_of
-from course_lib.data import EventBatch, load_gait_events
+from course_lib.course.experiments._event_runs import load_feet
+from course_lib.course.experiments.runner import Experiment
+from course_lib.data import EventBatch
 from course_lib.data.event_dataset import channel_statistics
 from course_lib.events import Detections, LiveDetector, best_threshold, event_scores
 from course_lib.losses import HeatmapLoss
 from course_lib.models import EventDetector
-from course_lib.paths import data_roots
 from course_lib.training import cosine_with_warmup, fit
 
 RESOLUTION = 4  # samples a frame: 20 ms
@@ -30,27 +28,9 @@ CROP, PER_TYPE = 400, 4  # samples, and events of one type in so many at most
 TOLERANCE_MS = 20.0
 
 
-def add_arguments(parser) -> None:
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default: 0 1 2)")
-    parser.add_argument("--steps", type=int, default=120, help="training steps (default: 120)")
-    parser.add_argument("--folder", type=Path, help="the gait recordings (default: the folder gait of the data)")
-
-
-def run(arguments) -> None:
-    torch.set_num_threads(1)
-    folder = arguments.folder or next(root / "gait" for root in data_roots() if (root / "gait").is_dir())
-    feet = list(load_gait_events(folder).values())
-    values, seconds = [], 0.0
-    for seed in arguments.seeds:
-        value, took = measure(feet, seed, arguments.steps)
-        values.append(value | {"CPU seconds of training": took})
-        seconds += took
-        print(f"seed {seed}: " + ", ".join(f"{key} {number:.3f}" for key, number in values[-1].items()), flush=True)
-    results.record("gait_events", rows_of("detector", values, seconds), arguments.command)
-
-
-def measure(feet: list, seed: int, steps: int) -> tuple[dict, float]:
+def measure(seed: int, data: dict, steps: int) -> dict[str, float]:
     """F1 of each contact and the median error on the second half of each foot; CPU seconds of training."""
+    feet = list(data.values())
     half = len(feet[0].data) // 2
     train = [foot.part(0, half * 3 // 4) for foot in feet]
     validation = [foot.part(half * 3 // 4, half) for foot in feet]
@@ -66,7 +46,7 @@ def measure(feet: list, seed: int, steps: int) -> tuple[dict, float]:
         only = [[event for event in recording if event[0] == kind] for recording in truths]
         scores = event_scores(only, [found[found.types == kind] for found in founds], TOLERANCE_MS, rate)
         values |= {f"{name}, F1 at 20 ms": scores.f1, f"{name}, median error, ms": scores.median_error_ms}
-    return values, took
+    return values | {"CPU seconds of training": took}
 
 
 def detect(model, recording, statistics) -> tuple[list, Detections]:
@@ -135,3 +115,15 @@ def _crops(recordings: list, statistics, rng: np.random.Generator, count: int = 
     timings = torch.from_numpy(timings)
     labels = (~timings.isnan()).any(2).float()
     return EventBatch(torch.from_numpy(x), torch.full((count,), CROP), labels, timings, torch.zeros_like(labels).long())
+
+
+EXPERIMENT = Experiment(
+    measure,
+    settings={"detector": {}},
+    cheapest="detector",
+    options={"steps": (120, "training steps")},
+    source="gait",
+    load=load_feet,
+    threads=1,
+    unchecked="CPU seconds",
+)

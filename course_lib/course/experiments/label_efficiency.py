@@ -10,22 +10,16 @@ network: a matched filter from averaged snippets, and the templates of notebook 
 expectation maximisation on the windows without labels. Thresholds come from 100 more windows, with labels for every
 method alike (gait: from an eighth of the walk). F1 at 5 ms on 200 windows (gait: 20 ms, second half of the walk).
 
-About 20 CPU minutes. Writes figures/results/label_efficiency.csv: means and standard deviations over seeds. A run that
-was stopped goes on after the last part that it finished.
+About 20 CPU minutes. Writes figures/results/label_efficiency.csv: means and standard deviations over seeds.
 """
-
-import shutil
-import time
-from functools import partial
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from course_lib.course.experiments import results
 from course_lib.course.experiments._label_tasks import Task, Windows, gait, generated, steps_of
 from course_lib.course.experiments._label_templates import matched_filter, snippets_and_em
-from course_lib.course.experiments._resume import once
+from course_lib.course.experiments.runner import Experiment
 from course_lib.data import (
     ContrastiveDataset,
     EventDataset,
@@ -37,11 +31,9 @@ from course_lib.data.event_dataset import EventItem
 from course_lib.events import Detections, best_threshold, decode_peaks, event_scores, window_events
 from course_lib.losses import AutoencoderLoss, EventTimingLoss, VariationalLoss
 from course_lib.models import ContrastiveLSTM, LSTMAutoencoder, LSTMEventClassifier, LSTMVariationalAutoencoder
-from course_lib.paths import cache_dir, data_roots
 from course_lib.training import ContrastiveTrainer, SupervisedTrainer, UnsupervisedTrainer, cosine_with_warmup
 from course_lib.training.rng import isolated
 
-TABLE = "label_efficiency"
 PRETRAINED = ("autoencoder", "variational", "contrastive")
 METHODS = ("scratch", "scratch, augmented", *PRETRAINED, "matched filter", "snippets and EM")
 HIDDEN, LATENT = 64, 16
@@ -173,64 +165,39 @@ def _strongest(found: Detections) -> Detections:
     return found[np.sort(order[first])]
 
 
-def measure(task: Task, method: str, seed: int, count: int, encoder, arguments) -> float:
-    """F1 of one method with `count` labelled windows."""
-    if method == "matched filter":
-        find = matched_filter(task, count)
-    elif method == "snippets and EM":
-        find = snippets_and_em(task, count, seed)
-    else:
-        change = augmentation(task) if method.endswith("augmented") else None
-        find = fine_tune(task, count, seed, arguments.steps, arguments.rate, encoder, change)
-    return score(task, find)
-
-
-def add_arguments(parser) -> None:
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default: 0 1 2)")
-    parser.add_argument("--data", nargs="+", choices=["generated", "gait"], default=["generated", "gait"])
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), help="(default: all)")
-    parser.add_argument("--steps", type=int, default=200, help="of training with labels (default: 200)")
-    parser.add_argument("--rate", type=float, default=1e-2, help="of training with labels (default: 0.01)")
-    parser.add_argument("--pretraining-steps", type=int, default=300, help="(default: 300)")
-
-
-def run(arguments) -> None:
-    torch.set_num_threads(1)
-    folder = next((root / "gait" for root in data_roots() if (root / "gait").is_dir()), None)
-    kept = cache_dir() / TABLE.replace("_", "-")
-    for data in arguments.data:
-        if data == "gait" and folder is None:
-            print("gait: not on disk, left out")
-            continue
-        make = partial(gait, folder=folder) if data == "gait" else generated
-        for method in arguments.methods:
-            parts = [_part(kept, data, make, method, seed, arguments) for seed in arguments.seeds]
-            seconds = sum(part["seconds"] for part in parts)
-            rows = [
-                results.over_seeds(f"{data}, {name}", [part["measured"][name] for part in parts], seconds)
-                for name in parts[0]["measured"]
-            ]
-            results.record(TABLE, rows, arguments.command)
-    if folder is not None and len(arguments.data) == 2 and len(arguments.methods) == len(METHODS):
-        shutil.rmtree(kept)
-
-
-def _part(kept, data: str, make, method: str, seed: int, arguments) -> dict:
-    """One method with one seed: measure -> value, and the CPU seconds it took; from disk where it is there."""
-    settings = f"{arguments.steps}-{arguments.rate}-{arguments.pretraining_steps}"
-    file = kept / f"{data}-{method}-{seed}-{settings}.json"
-    entry = once(file, partial(_timed, make, method, seed, arguments))
-    for name, value in entry["measured"].items():
-        print(f"{data}, seed {seed}: {name} {value:.3f}", flush=True)
-    return entry
-
-
-def _timed(make, method: str, seed: int, arguments) -> dict:
-    started, task = time.process_time(), make(seed)
+def measure(seed: int, source: str, method: str, steps: int, rate: float, pretraining_steps: int) -> dict[str, float]:
+    """F1 of one method with each number of labelled windows, and what a pre-training measured of itself."""
+    task = gait(seed) if source == "gait" else generated(seed)
     encoder, measured = None, {}
     if method in PRETRAINED:
-        encoder, reached = pretrain(method, task, seed, arguments.pretraining_steps)
+        encoder, reached = pretrain(method, task, seed, pretraining_steps)
         measured = {f"{method}: pre-training {name}": value for name, value in reached.items()}
+    change = augmentation(task) if method.endswith("augmented") else None
     for count in task.counts:
-        measured[f"{method}: F1, {count} labelled"] = measure(task, method, seed, count, encoder, arguments)
-    return {"measured": measured, "seconds": time.process_time() - started}
+        if method == "matched filter":
+            find = matched_filter(task, count)
+        elif method == "snippets and EM":
+            find = snippets_and_em(task, count, seed)
+        else:
+            find = fine_tune(task, count, seed, steps, rate, encoder, change)
+        measured[f"{method}: F1, {count} labelled"] = score(task, find)
+    return measured
+
+
+EXPERIMENT = Experiment(
+    measure,
+    settings={
+        f"{source}, {method}": {"source": source, "method": method}
+        for source in ("generated", "gait")
+        for method in METHODS
+    },
+    options={
+        "steps": (200, "of training with labels"),
+        "rate": (0.01, "of training with labels"),
+        "pretraining_steps": (300, "before it"),
+    },
+    label="{source}, {what}",
+    source="generated and gait",
+    threads=1,
+    cheapest="generated, matched filter",
+)

@@ -9,15 +9,13 @@ Writes figures/results/longer_than_trained.csv: accuracy at L, 2L and 4L, mean a
 """
 
 import copy
-import functools
-import time
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import course_lib.layers as sl
-from course_lib.course.experiments import look_ahead, results
+from course_lib.course.experiments import look_ahead
+from course_lib.course.experiments.runner import Experiment
 from course_lib.models import StepLabeller
 from course_lib.training import fit
 from course_lib.training.rng import isolated
@@ -39,14 +37,11 @@ def echo(count: int, length: int, generator: torch.Generator | None = None) -> t
     return F.one_hot(symbols, SYMBOLS).float(), answers
 
 
-load_speakers = functools.cache(look_ahead.load_speakers)  # read once, not once a batch
-
-
 def sequences(task: str, count: int, length: int, generator: torch.Generator, split: str = "train"):
     """(x, answers) of the task "echo" or "speakers": (count, length, C) and (count, length)."""
     if task == "echo":
         return echo(count, length, generator)
-    talk = look_ahead.conversations(*load_speakers(split), count, length, 1.0, generator)
+    talk = look_ahead.conversations(*look_ahead.load_speakers(split), count, length, 1.0, generator)
     return talk[0], talk[1]
 
 
@@ -77,8 +72,7 @@ def stretched(model: StepLabeller, train_length: int, length: int) -> StepLabell
     model = copy.deepcopy(model)
     rows = model.positions.weight[:train_length].detach().T[None]  # (1, StepLabeller.WIDTH, L)
     drawn_out = F.interpolate(rows, size=length, mode="linear", align_corners=True)  # (1, StepLabeller.WIDTH, length)
-    model.positions = sl.LearnedPositions(length, StepLabeller.WIDTH)
-    model.positions.weight.data = drawn_out[0].T.contiguous()
+    model.positions.weight = nn.Parameter(drawn_out[0].T.contiguous())
     return model
 
 
@@ -94,37 +88,29 @@ def _loss(logits: Tensor, answers: Tensor) -> Tensor:
     return F.cross_entropy(logits.flatten(0, 1), answers.flatten())  # passes over -100
 
 
-def add_arguments(parser) -> None:
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="one training run each")
-    parser.add_argument("--tasks", nargs="+", choices=list(LENGTHS), default=list(LENGTHS))
-    parser.add_argument("--encodings", nargs="+", choices=ENCODINGS, default=list(ENCODINGS))
-    parser.add_argument("--steps", type=int, help=f"training batches (default: {STEPS})")
+def measure(seed: int, task: str, encoding: str, steps: int) -> dict[str, float]:
+    """Accuracy of a trained model at L, 2L and 4L, and after what can be changed in the test.  steps: 0 for `STEPS`."""
+    scores, length = {}, LENGTHS[task]
+    model = train(task, encoding, seed, steps or STEPS[task])
+    for times in (1, 2, 4):
+        variants = {encoding: model}
+        if encoding == "learned":
+            variants["learned, stretched in the test"] = stretched(model, length, times * length)
+        if encoding == "rotary":
+            variants["rotary, horizon L − 1 in the test"] = with_horizon(model, length - 1)
+        for name, variant in variants.items():
+            scores[f"{task}: {name}: {times} L"] = right_steps(variant, task, times).nanmean().item()
+    return scores
 
 
-def run(arguments) -> None:
-    for task in arguments.tasks:
-        for encoding in arguments.encodings:
-            _measure(task, encoding, arguments)
-
-
-def _measure(task: str, encoding: str, arguments) -> None:
-    """Train a model a seed; record its accuracy at L, 2L and 4L, and that of what can be changed after training."""
-    started, length = time.perf_counter(), LENGTHS[task]
-    scores = {}  # (variant, times) -> one accuracy a seed
-    for seed in arguments.seeds:
-        model = train(task, encoding, seed, arguments.steps or STEPS[task])
-        for times in (1, 2, 4):
-            variants = {encoding: model}
-            if encoding == "learned":
-                variants["learned, stretched in the test"] = stretched(model, length, times * length)
-            if encoding == "rotary":
-                variants["rotary, horizon L − 1 in the test"] = with_horizon(model, length - 1)
-            for name, variant in variants.items():
-                scores.setdefault((name, times), []).append(right_steps(variant, task, times).nanmean().item())
-    seconds = round(time.perf_counter() - started, 1)
-    rows = [
-        results.over_seeds(f"{task}: {name}: {times} L", values, seconds) for (name, times), values in scores.items()
-    ]
-    results.record("longer_than_trained", rows, arguments.command)
-    for row in rows:
-        print(f"{row['measure']:48} {row['value']:.3f} ± {row['std']:.3f}", flush=True)
+EXPERIMENT = Experiment(
+    measure,
+    settings={
+        f"{task}: {encoding}": {"task": task, "encoding": encoding} for task in LENGTHS for encoding in ENCODINGS
+    },
+    cheapest="speakers: none",
+    options={"steps": (0, f"training batches, 0: {STEPS}")},
+    label="{what}",
+    source="JapaneseVowels and generated",
+    load=lambda: [look_ahead.load_speakers(split) for split in ("train", "test")],
+)

@@ -10,7 +10,7 @@ Writes figures/results/look_ahead.csv: share of wrong steps on test conversation
 seeds.
 """
 
-import time
+import functools
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import course_lib.layers as sl
-from course_lib.course.experiments import results
+from course_lib.course.experiments.runner import Experiment
 from course_lib.training import fit
 from course_lib.training.rng import isolated
 
@@ -35,6 +35,7 @@ SETTINGS = {  # name: (past horizon, future horizon, steps that the answer comes
 }
 
 
+@functools.cache  # read once, not once a batch
 def load_speakers(split: str) -> tuple[list[Tensor], Tensor]:
     """The utterances of a split, "train" or "test": a list of (T, 12), and their speakers (N,), integers from 0 to 8.
 
@@ -119,20 +120,25 @@ def wrong_steps(model: sl.Sequential, x: Tensor, speaker: Tensor) -> Tensor:
     return named[:, 64:240] != speaker[:, 64:240]
 
 
-def add_arguments(parser) -> None:
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="one training run each")
-    parser.add_argument("--steps", type=int, default=300, help="batches of 16 conversations (default: %(default)s)")
+def measure(seed: int, horizons: tuple[int, int, int], noise: float, steps: int) -> dict[str, float]:
+    """Share of wrong steps on the test conversations after one training."""
+    past, future, late = horizons
+    model = train_labeller(past, future, seed, noise=noise, steps=steps, late=late)
+    x, speaker, _ = test_conversations(noise)
+    return {"wrong steps": wrong_steps(model, x, speaker).float().mean().item()}
 
 
-def run(arguments) -> None:
-    for noise in (0.0, 1.0):
-        x, speaker, _ = test_conversations(noise)
-        for name, (past, future, late) in SETTINGS.items():
-            started = time.perf_counter()
-            wrong = []
-            for seed in arguments.seeds:
-                model = train_labeller(past, future, seed, noise=noise, steps=arguments.steps, late=late)
-                wrong.append(wrong_steps(model, x, speaker).float().mean().item())
-            row = results.over_seeds(f"{name}, {'noise' if noise else 'clean'}", wrong, time.perf_counter() - started)
-            results.record("look_ahead", [row], arguments.command)
-            print(f"{row['measure']:36} {row['value']:.3f} ± {row['std']:.3f}", flush=True)
+EXPERIMENT = Experiment(
+    measure,
+    settings={
+        f"{name}, {kind}": {"horizons": horizons, "noise": noise}
+        for kind, noise in (("clean", 0.0), ("noise", 1.0))
+        for name, horizons in SETTINGS.items()
+    },
+    cheapest="P = 2, F = 0, clean",
+    seeds=(0, 1, 2, 3, 4),
+    options={"steps": (300, "batches of 16 conversations")},
+    label="{setting}",
+    source="JapaneseVowels",
+    load=lambda: [load_speakers(split) for split in ("train", "test")],
+)

@@ -3,7 +3,7 @@
 A window of 192 noisy samples holds two equal clicks, 30 or 38 samples apart; the model says which. No part of the
 window that is shorter than the distance tells. Models have two stages of 8 and 16 channels, then the maximum over time
 and a linear layer; 200 fresh batches of 32, AdamW 1e-2 with warm-up and cosine, gradients clipped at 1. About 3 CPU
-seconds a model. Rows are written as soon as a variant's seeds are done.
+seconds a model.
 
 A training either finds the task or does not, so the table also tells how many of them came above 0.95.
 
@@ -11,7 +11,6 @@ Writes figures/results/multi_scale.csv: accuracy on 1,000 new windows (std over 
 above 0.95), and parameters, of each variant.
 """
 
-import time
 from functools import partial
 
 import numpy as np
@@ -19,7 +18,7 @@ import torch
 from torch import Tensor
 
 import course_lib.layers as sl
-from course_lib.course.experiments import results
+from course_lib.course.experiments.runner import Experiment, Found, column, mean_rows
 from course_lib.models import PooledClassifier
 from course_lib.training import cosine_with_warmup, fit, predict
 from course_lib.training.rng import isolated
@@ -79,18 +78,28 @@ def train_gap_classifier(options: dict, seed: int, steps: int) -> tuple[PooledCl
     return model, float((predict(model, x, device="cpu").argmax(1) == wide.numpy()).mean())
 
 
-def add_arguments(parser) -> None:
-    parser.add_argument("--seeds", type=int, nargs="+", default=list(range(10)), help="one training run each")
-    parser.add_argument("--steps", type=int, default=200, help="batches of 32 windows (default: %(default)s)")
+def measure(seed: int, steps: int, **options) -> dict[str, float]:
+    """Accuracy of one training, and the model's size."""
+    model, accuracy = train_gap_classifier(options, seed, steps)
+    return {"accuracy": accuracy, "parameters": sum(p.numel() for p in model.parameters())}
 
 
-def run(arguments) -> None:
-    for name, options in VARIANTS.items():
-        started = time.process_time()
-        scores = [train_gap_classifier(options, seed, arguments.steps)[1] for seed in arguments.seeds]
-        measured = results.over_seeds(f"{name}: accuracy", scores, time.process_time() - started)
-        count = sum(p.numel() for p in gap_classifier(**options).parameters())
-        solved = {"measure": f"{name}: solved", "value": int(np.sum(np.array(scores) > 0.95)), "seeds": len(scores)}
-        sizes = {"measure": f"{name}: parameters", "value": count}
-        results.record("multi_scale", [measured, solved, sizes], arguments.command)
-        print(f"{name:36} {measured['value']:.3f} ± {measured['std']:.3f}", [round(s, 3) for s in scores], flush=True)
+def rows(found: Found) -> list[dict]:
+    """The means, and how many seeds found the task."""
+    solved = {name: column(cells, "accuracy") > 0.95 for name, cells in found.items()}
+    counted = [
+        {"measure": f"{name}: solved", "value": float(np.sum(seeds)), "seeds": len(seeds)}
+        for name, seeds in solved.items()
+    ]
+    return mean_rows(found) + counted
+
+
+EXPERIMENT = Experiment(
+    measure,
+    VARIANTS,
+    cheapest="no dilation",
+    seeds=range(10),
+    options={"steps": (200, "batches of 32 windows")},
+    rows=rows,
+    unchecked="solved",
+)

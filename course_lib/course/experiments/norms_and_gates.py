@@ -9,14 +9,13 @@ Writes figures/results/norms_and_gates.csv: accuracy over test steps, mean and s
 "gate" SwiGLU minus GELU, paired by seed.
 """
 
-import time
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 import course_lib.layers as sl
 from course_lib.course.experiments import look_ahead, results
+from course_lib.course.experiments.runner import Experiment, Found, column, mean_rows, total_seconds
 from course_lib.training import fit
 from course_lib.training.rng import isolated
 
@@ -79,34 +78,39 @@ def gradient_by_block(model: nn.Module) -> list[float]:
     return [sum(next(gradients).square().sum().item() for _ in block) ** 0.5 for block in parameters]
 
 
-def add_arguments(parser) -> None:
-    parser.add_argument("--parts", nargs="+", choices=("depth", "gate"), default=["depth", "gate"])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="one training run each")
-    parser.add_argument("--depths", type=int, nargs="+", default=list(DEPTHS))
+def measure(seed: int, norm: str, depth: int, steps: int, rate: float, warm_up: int, **block) -> dict[str, float]:
+    """Test accuracy of one stack after one training."""
+    return {"accuracy": accuracy(train(stack(depth, norm, seed, **block), seed, steps, rate, warm_up))}
 
 
-def run(arguments) -> None:
-    if "depth" in arguments.parts:
-        for depth in arguments.depths:
-            for way, (norm, warm_up) in WAYS.items():
-                started = time.perf_counter()
-                scores = [
-                    accuracy(train(stack(depth, norm, seed), seed, 60, warm_up=warm_up)) for seed in arguments.seeds
-                ]
-                _record(f"{way}: {depth} blocks", scores, started, arguments)
-    if "gate" in arguments.parts:
-        for rate in RATES:
-            started, scores = time.perf_counter(), {}
-            for kind, hidden_size in HIDDEN_SIZES.items():
-                models = [stack(2, "pre", s, feed_forward=kind, hidden_size=hidden_size) for s in arguments.seeds]
-                trained = [train(m, s, 100, rate, 10) for m, s in zip(models, arguments.seeds, strict=True)]
-                scores[kind] = [accuracy(model) for model in trained]
-                _record(f"{kind}: rate {rate:g}", scores[kind], started, arguments)
-            gain = [gated - plain for gated, plain in zip(scores["swiglu"], scores["gelu"], strict=True)]
-            _record(f"swiglu − gelu: rate {rate:g}", gain, started, arguments)
+def rows(found: Found) -> list[dict]:
+    """The means, and for each rate the gain of SwiGLU over GELU, paired by seed."""
+    made = mean_rows(found, "{setting}")
+    for rate in RATES:
+        pair = [found.get(f"{kind}: rate {rate:g}") for kind in ("swiglu", "gelu")]
+        if all(pair):
+            gain = column(pair[0], "accuracy") - column(pair[1], "accuracy")
+            seconds = total_seconds(pair[0] + pair[1])
+            made.append(results.over_seeds(f"swiglu − gelu: rate {rate:g}", gain, seconds))
+    return made
 
 
-def _record(measure: str, scores: list[float], started: float, arguments) -> None:
-    row = results.over_seeds(measure, scores, time.perf_counter() - started)
-    results.record("norms_and_gates", [row], arguments.command)
-    print(f"{measure:32} {row['value']:.3f} ± {row['std']:.3f}", flush=True)
+SETTINGS: dict[str, dict] = {
+    f"{way}: {depth} blocks": {"norm": norm, "depth": depth, "steps": 60, "rate": 2e-3, "warm_up": warm_up}
+    for depth in DEPTHS
+    for way, (norm, warm_up) in WAYS.items()
+} | {
+    f"{kind}: rate {rate:g}": {"norm": "pre", "depth": 2, "steps": 100, "rate": rate, "warm_up": 10}
+    | {"feed_forward": kind, "hidden_size": hidden_size}
+    for rate in RATES
+    for kind, hidden_size in HIDDEN_SIZES.items()
+}
+EXPERIMENT = Experiment(
+    measure,
+    SETTINGS,
+    cheapest="pre: 2 blocks",
+    seeds=(0, 1, 2, 3, 4),
+    rows=rows,
+    source="JapaneseVowels",
+    load=lambda: [look_ahead.load_speakers(split) for split in ("train", "test")],
+)

@@ -9,14 +9,13 @@ Writes figures/results/positions.csv: accuracy on test clips, mean and standard 
 """
 
 import math
-import time
 
 import torch
 from torch import Tensor, nn
 
 import course_lib.layers as sl
-from course_lib.course.experiments import results
 from course_lib.course.experiments.look_ahead import load_speakers
+from course_lib.course.experiments.runner import Experiment
 from course_lib.models import OrderClassifier
 from course_lib.training import cosine_with_warmup, fit
 from course_lib.training.rng import isolated
@@ -112,27 +111,7 @@ def vowel_batches(utterances: list[Tensor], labels: Tensor, steps: int, seed: in
     return [(padded([utterances[i] for i in rows]), labels[rows]) for rows in draws]
 
 
-def add_arguments(parser) -> None:
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="one training run each")
-    parser.add_argument("--steps", type=int, default=250, help="batches of 32 clips (default: %(default)s)")
-    parser.add_argument("--encodings", nargs="+", default=list(ENCODINGS), choices=ENCODINGS)
-
-
-def run(arguments) -> None:
-    for encoding in arguments.encodings:
-        scores: dict[str, list[float]] = {}
-        started = time.perf_counter()
-        for seed in arguments.seeds:
-            for task, score in measured(encoding, arguments.steps, seed).items():
-                scores.setdefault(task, []).append(score)
-        seconds = round((time.perf_counter() - started) / len(scores), 1)
-        for task, values in scores.items():
-            row = results.over_seeds(f"{task}: {encoding}", values, seconds)
-            results.record("positions", [row], arguments.command)
-            print(f"{row['measure']:40} {row['value']:.3f} ± {row['std']:.3f}", flush=True)
-
-
-def measured(encoding: str, steps: int, seed: int) -> dict[str, float]:
+def measure(seed: int, encoding: str, steps: int) -> dict[str, float]:
     """Test accuracy of one encoding on every task."""
     held_out = torch.Generator().manual_seed(TEST_SEED)
     model = train(encoding, chirp_batches(steps, seed, (0.0, 0.5)), seed)
@@ -146,3 +125,14 @@ def measured(encoding: str, steps: int, seed: int) -> dict[str, float]:
         utterances, labels = vowels("test", task)
         scores[task] = accuracy(model, padded(utterances), labels)
     return scores
+
+
+EXPERIMENT = Experiment(
+    measure,
+    settings={encoding: {"encoding": encoding} for encoding in ENCODINGS},
+    cheapest="none",
+    options={"steps": (250, "batches of 32 clips")},
+    label="{what}: {setting}",
+    source="JapaneseVowels and generated",
+    load=lambda: [load_speakers(split) for split in ("train", "test")],
+)

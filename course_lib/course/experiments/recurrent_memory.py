@@ -2,19 +2,18 @@
 
 A sequence of noise shows one of four symbols at one of its first five steps; after the last step the model names it.
 Models have about 1,550 parameters each and are trained on fresh sequences, 32 a batch, with Adam at 0.01. About
-2 CPU minutes a seed. A row is written as soon as its seeds are done.
+2 CPU minutes a seed.
 
 Writes figures/results/recurrent_memory.csv: accuracy on 500 fresh sequences, mean and standard deviation over seeds.
 """
 
 import math
-import time
 
 import torch
 from torch import Tensor, nn
 
 import course_lib.layers as sl
-from course_lib.course.experiments import results
+from course_lib.course.experiments.runner import Experiment
 from course_lib.models import LastStepClassifier
 from course_lib.training import fit, predict
 from course_lib.training.rng import isolated
@@ -79,16 +78,18 @@ def train_recaller(name: str, distance: int, seed: int, steps: int) -> tuple[Las
     return model, float(right.mean())
 
 
-def add_arguments(parser) -> None:
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="one training run each")
-    parser.add_argument("--steps", type=int, default=1000, help="batches of 32 sequences (default: %(default)s)")
+def measure(seed: int, name: str, distance: int, steps: int) -> dict[str, float]:
+    """Accuracy of one model after one training."""
+    return {"accuracy": train_recaller(name, distance, seed, steps)[1]}
 
 
-def run(arguments) -> None:
-    for distance in DISTANCES:
-        for name in STARTS:
-            started = time.perf_counter()
-            scores = [train_recaller(name, distance, seed, arguments.steps)[1] for seed in arguments.seeds]
-            row = results.over_seeds(f"{name}, {distance} steps", scores, time.perf_counter() - started)
-            results.record("recurrent_memory", [row], arguments.command)
-            print(f"{row['measure']:28} {row['value']:.3f} ± {row['std']:.3f}", flush=True)
+EXPERIMENT = Experiment(
+    measure,
+    settings={
+        f"{name}, {distance} steps": {"name": name, "distance": distance} for distance in DISTANCES for name in STARTS
+    },
+    cheapest="GRU, half-life, 10 steps",
+    seeds=(0, 1, 2, 3, 4),
+    options={"steps": (1000, "batches of 32 sequences")},
+    label="{setting}",
+)

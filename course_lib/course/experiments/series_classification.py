@@ -4,19 +4,17 @@ Seven sets: GunPoint, ItalyPowerDemand, JapaneseVowels, BasicMotions, ArrowHead,
 in `RECIPES`; what they share: a small model (three convolution stages, two encoder blocks), AdamW with warm-up and
 cosine, label smoothing, gradients clipped at 1, the last step's weights, and at most 60 CPU seconds a training.
 BatchNorm's running statistics do not settle in a few hundred steps on a few dozen series. After the training they are
-replaced by the moments of the whole training set ("exact statistics"); a row also tells the accuracy without that, and
-with `--group` one that of group normalisation, which needs no statistics. The last three sets have it from the start,
-and differences beside the values.
+replaced by the moments of the whole training set ("exact statistics"); a row also tells the accuracy without that.
+The last three sets have group normalisation, which needs no statistics, and differences beside the values.
 The recipes were put together with an eye on the test sets, so scores are a little too good.
 MiniRocket: aeon's classifier as it comes, seed 0.
 
-Writes figures/results/series_classification.csv, each set as soon as it is done. A run that was stopped goes on after
-the last training that it finished. About 4 CPU minutes a seed.
+Writes figures/results/series_classification.csv; seconds are CPU seconds of one training. About 4 CPU minutes a seed.
 """
 
 import time
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -26,13 +24,13 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from course_lib.course.experiments import results
-from course_lib.course.experiments._resume import once
+from course_lib.course.experiments.runner import Experiment, Found, column
 from course_lib.data import time_warp
 from course_lib.layers import BatchNorm
 from course_lib.models import SignalSequenceTransformer, SignalTransformerConfig
-from course_lib.paths import cache_dir
 from course_lib.sequence import Sequence
 from course_lib.training import cosine_with_warmup, fit
+from course_lib.training.rng import isolated
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,6 @@ RECIPES = {
     "OSULeaf": Recipe((2, 2, 2), 75, learning_rate=3e-3, warp=0.35, norm="group", amp=True, differences=True),
     "ACSF1": Recipe((4, 2, 2), 40, 10, kernel_size=7, warp=0.0, norm="group", amp=True, differences=True),
 }
-GROUP = "group normalisation"
 
 
 @dataclass(frozen=True)
@@ -72,41 +69,6 @@ class SeriesSet:
     train: tuple[Tensor, Tensor, Tensor]
     test: tuple[Tensor, Tensor, Tensor]
     classes: tuple[str, ...]
-
-
-def add_arguments(parser) -> None:
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="(default: 0 1 2)")
-    parser.add_argument("--sets", nargs="+", default=list(RECIPES), choices=RECIPES, help="(default: all)")
-    parser.add_argument("--only-ours", action="store_true", help="leave MiniRocket out")
-    parser.add_argument("--group", action="store_true", help="train with group normalisation too")
-
-
-def run(arguments) -> None:
-    for name in arguments.sets:
-        data = load_series(name, RECIPES[name].differences)
-        rows = []
-        if not arguments.only_ours:
-            accuracy, seconds = minirocket(name)
-            rows.append({"measure": f"{name}: MiniRocket", "value": round(accuracy, 4), "seconds": round(seconds, 1)})
-        # The models are small: a second thread would only wait, and its waiting be counted. MiniRocket's numba sets it.
-        torch.set_num_threads(1)
-        found, files = [], []
-        for seed in arguments.seeds:
-            files.append(cache_dir() / "series-classification" / f"{name}-{seed}.json")
-            found.append(once(files[-1], lambda data=data, name=name, seed=seed: measured(data, RECIPES[name], seed)))
-        took = round(sum(one["seconds"] for one in found) / len(found), 1)  # a training
-        exact, running = ([one[kind] for one in found] for kind in ("exact", "running"))
-        rows.append(results.over_seeds(f"{name}: signal transformer", exact, took))
-        if RECIPES[name].norm == "batch":
-            rows.append(results.over_seeds(f"{name}: running statistics", running, took))
-        if arguments.group and RECIPES[name].norm == "batch":
-            found = [measured(data, replace(RECIPES[name], norm="group"), seed) for seed in arguments.seeds]
-            took = round(sum(one["seconds"] for one in found) / len(found), 1)
-            rows.append(results.over_seeds(f"{name}: {GROUP}", [one["exact"] for one in found], took))
-        results.record("series_classification", rows, arguments.command)
-        for file in files:
-            file.unlink()
-        print("; ".join(f"{row['measure']} {row['value']:.3f} ({row['seconds']} s)" for row in rows), flush=True)
 
 
 def load_series(name: str, differences: bool = False) -> SeriesSet:
@@ -151,10 +113,10 @@ def make_model(data: SeriesSet, recipe: Recipe) -> SignalSequenceTransformer:
     )
 
 
-def measured(data: SeriesSet, recipe: Recipe, seed: int) -> dict[str, float]:
-    """Test accuracy with the "exact" statistics, with the "running" ones, and the CPU "seconds" of the training."""
-    torch.manual_seed(seed)
-    model = make_model(data, recipe)
+def train(data: SeriesSet, recipe: Recipe, seed: int) -> dict[str, float]:
+    """Test accuracy with the exact statistics, and with the running ones; CPU seconds of the training."""
+    with isolated(seed, torch.device("cpu")):
+        model = make_model(data, recipe)
     chance = torch.Generator().manual_seed(seed)
     started = time.process_time()
     x, mask, y = data.train
@@ -189,7 +151,7 @@ def measured(data: SeriesSet, recipe: Recipe, seed: int) -> dict[str, float]:
     )
     seconds, running = time.process_time() - started, score(model, data)
     exact_statistics(model, Sequence(x, mask, all_valid=whole))
-    return {"exact": score(model, data), "running": running, "seconds": seconds}
+    return {"signal transformer": score(model, data), "running statistics": running, "training seconds": seconds}
 
 
 def exact_statistics(model: SignalSequenceTransformer, x: Sequence) -> None:
@@ -199,7 +161,7 @@ def exact_statistics(model: SignalSequenceTransformer, x: Sequence) -> None:
     for layer in norms:
         layer.momentum = 1.0
     with torch.no_grad():
-        model.features.layer(x, training=True)
+        model.features.layer(x.to(next(model.parameters()).device), training=True)
     for layer, momentum in zip(norms, before, strict=True):
         layer.momentum = momentum
 
@@ -207,10 +169,11 @@ def exact_statistics(model: SignalSequenceTransformer, x: Sequence) -> None:
 def score(model: SignalSequenceTransformer, data: SeriesSet) -> float:
     """Share of the test series that the model classifies rightly."""
     x, mask, y = data.test
+    device = next(model.parameters()).device
     model.eval()
     with torch.no_grad():
         parts = zip(x.split(128), mask.split(128), strict=True)
-        logits = torch.cat([model(Sequence(x, mask, all_valid=bool(mask.all()))) for x, mask in parts])
+        logits = torch.cat([model(Sequence(x, mask, all_valid=bool(mask.all())).to(device)).cpu() for x, mask in parts])
     return (logits.argmax(dim=1) == y).float().mean().item()
 
 
@@ -233,3 +196,44 @@ def minirocket(name: str) -> tuple[float, float]:
         model = MiniRocketClassifier(random_state=0).fit(x, y)
         accuracy = model.score(test_x, test_y)
     return float(accuracy), time.process_time() - started
+
+
+def measure(seed: int, name: str, way: str) -> dict[str, float]:
+    """Test accuracies and CPU seconds of one training, or of MiniRocket."""
+    if way == ROCKET:
+        score, seconds = minirocket(name)
+        return {way: score, "training seconds": seconds}
+    # The models are small: a second thread would only wait, and its waiting be counted. MiniRocket's numba sets it.
+    torch.set_num_threads(1)
+    return train(load_series(name, RECIPES[name].differences), RECIPES[name], seed)
+
+
+def rows(found: Found) -> list[dict]:
+    """Accuracies; running statistics only where there are some."""
+    made = []
+    for setting, cells in found.items():
+        name, way = EXPERIMENT.settings[setting].values()
+        seconds = round(float(column(cells, "training seconds").mean()), 1)
+        if way == ROCKET:
+            made.append({"measure": setting, "value": round(cells[0][way], 4), "seconds": seconds})
+            continue
+        for what in (way, "running statistics") if RECIPES[name].norm == "batch" else (way,):
+            made.append(results.over_seeds(f"{name}: {what}", column(cells, what), seconds))
+    return made
+
+
+def load_all() -> dict[str, SeriesSet]:
+    """All sets, for their fingerprint."""
+    return {name: load_series(name) for name in RECIPES}
+
+
+ROCKET, OURS = "MiniRocket", "signal transformer"
+EXPERIMENT = Experiment(
+    measure,
+    settings={f"{name}: {way}": {"name": name, "way": way} for name in RECIPES for way in (ROCKET, OURS)},
+    once=[f"{name}: {ROCKET}" for name in RECIPES],
+    rows=rows,
+    source="aeon",
+    load=load_all,
+    cheapest=f"BasicMotions: {OURS}",
+)

@@ -26,33 +26,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from course_lib.course.experiments import results
+from course_lib.course.experiments.runner import Experiment, Found
 from course_lib.models import SignalSequenceTransformer, SignalTransformerConfig
 
 LENGTH = 1_024
 BATCHES = (32, 128, 256)
 DTYPES = ("float32", "bfloat16")
-
-
-def add_arguments(parser) -> None:
-    parser.add_argument("--threads", type=int, default=2, help="of the table's runs (default: 2)")
-    parser.add_argument("--batches", type=int, nargs="+", default=BATCHES, help="(default: 32 128 256)")
-    parser.add_argument("--note", default="", help="added to every measure's name, such as ', machine shared'")
-
-
-def run(arguments) -> None:
-    rows = [row | {"measure": row["measure"] + arguments.note} for row in compare_steps()]
-    results.record("signal_transformer_speed", rows, arguments.command)
-    for batch in arguments.batches:
-        for dtype in DTYPES:
-            for mode in ("training", "inference"):
-                seconds, mebibytes = _in_process(batch, dtype, mode, arguments.threads)
-                name = f"{mode}, batch {batch}, {dtype}"
-                rows = [
-                    {"measure": f"sequences a second: {name}{arguments.note}", "value": round(batch / seconds, 1)},
-                    {"measure": f"peak memory, MiB: {name}{arguments.note}", "value": round(mebibytes)},
-                ]
-                results.record("signal_transformer_speed", rows, arguments.command)
-                print(f"{name}: {batch / seconds:.1f} sequences/s, {mebibytes:.0f} MiB", flush=True)
 
 
 def with_torch_blocks(config: SignalTransformerConfig) -> SignalSequenceTransformer:
@@ -88,8 +67,8 @@ def training_step(model: nn.Module, batch: int, dtype: str = "float32"):
     return step
 
 
-def compare_steps(batch: int = 32, rounds: int = 10) -> list[dict]:
-    """Rows: milliseconds of CPU time a step of either model, and how many times as fast ours is."""
+def compare_steps(batch: int = 32, rounds: int = 10) -> dict:
+    """CPU seconds of the steps of either model, "ours" and "theirs", taken in turn."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     config = SignalTransformerConfig(num_classes=10)
@@ -103,21 +82,10 @@ def compare_steps(batch: int = 32, rounds: int = 10) -> list[dict]:
             if turn:  # the first round warms up
                 times[i].append(time.process_time() - started)
     torch.set_num_threads(threads)
-    sizes = [sum(p.numel() for p in model.parameters()) for model in models]
-    ratios = [theirs / ours for ours, theirs in zip(*times, strict=True)]
-    rows = [
-        {"measure": f"training step, {name}, ms", "value": round(1e3 * statistics.median(taken), 1)}
-        for name, taken in zip(("course's blocks", "PyTorch's blocks"), times, strict=True)
-    ]
-    rows += [
-        {"measure": f"parameters, {name}", "value": size}
-        for name, size in zip(("course's blocks", "PyTorch's blocks"), sizes, strict=True)
-    ]
-    ratio = {"measure": "training step, times as fast as PyTorch's blocks"}
-    return [ratio | {"value": round(statistics.median(ratios), 3), "std": round(statistics.stdev(ratios), 3)}, *rows]
+    return {"ours": times[0], "theirs": times[1]}
 
 
-def measure(batch: int, dtype: str, mode: str, threads: int, budget: float = 6.0) -> tuple[float, float]:
+def work_of(batch: int, dtype: str, mode: str, threads: int, budget: float) -> tuple[float, float]:
     """Best wall-clock seconds of a step or of one batch's inference, and MiB taken, in this process."""
     torch.set_num_threads(threads)
     model = SignalSequenceTransformer(SignalTransformerConfig(num_classes=10))
@@ -142,10 +110,11 @@ def measure(batch: int, dtype: str, mode: str, threads: int, budget: float = 6.0
     return best, _memory("VmHWM") - before
 
 
-def _in_process(batch: int, dtype: str, mode: str, threads: int) -> tuple[float, float]:
+def in_process(*arguments) -> tuple[float, float]:
+    """`work_of` in a process of its own, whose memory is nobody else's."""
     code = (
-        "import json; from course_lib.course.experiments.signal_transformer_speed import measure; "
-        f"print(json.dumps(measure({batch}, {dtype!r}, {mode!r}, {threads})))"
+        "import json; from course_lib.course.experiments.signal_transformer_speed import work_of; "
+        f"print(json.dumps(work_of(*{arguments!r})))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return tuple(json.loads(found.stdout.splitlines()[-1]))
@@ -159,3 +128,54 @@ def _memory(entry: str) -> float:
         return int(lines[entry].split()[0]) / 1024
     except (OSError, KeyError):
         return float("nan")
+
+
+def measure(seed: int, threads: int, budget: float, what: str, **run) -> dict:
+    """The parameters of both models; steps of both, taken in turn; or one kind of work in a process of its own."""
+    config = SignalTransformerConfig(num_classes=10)
+    if what == "parameters":
+        models = {"course's": SignalSequenceTransformer(config), "PyTorch's": with_torch_blocks(config)}
+        return {f"{name} blocks": sum(p.numel() for p in model.parameters()) for name, model in models.items()}
+    if what == "steps":
+        return compare_steps()
+    seconds, mebibytes = in_process(run["batch"], run["dtype"], run["mode"], threads, budget)
+    return {"sequences a second": round(run["batch"] / seconds, 1), "peak memory, MiB": float(round(mebibytes))}
+
+
+def rows(found: Found) -> list[dict]:
+    """Medians of the comparison, then what each kind of work took."""
+    made = []
+    for setting, (cell, *_) in found.items():
+        what = EXPERIMENT.settings[setting]["what"]
+        values = {name: value for name, value in cell.items() if name not in ("seed", "seconds")}
+        if what == "steps":
+            ratios = [theirs / ours for ours, theirs in zip(values["ours"], values["theirs"], strict=True)]
+            name = "training step, times as fast as PyTorch's blocks"
+            made.append({"measure": name, "value": round(statistics.median(ratios), 3), "std": results.spread(ratios)})
+            for owner, taken in (("course's", values["ours"]), ("PyTorch's", values["theirs"])):
+                milliseconds = round(1e3 * statistics.median(taken), 1)
+                made.append({"measure": f"training step, {owner} blocks, ms", "value": milliseconds})
+        else:
+            label = "{what}, {name}" if what == "parameters" else "{name}: {setting}"
+            made += [
+                {"measure": label.format(what=what, name=name, setting=setting), "value": value}
+                for name, value in values.items()
+            ]
+    return made
+
+
+WORK = {
+    f"{mode}, batch {batch}, {dtype}": {"what": "work", "batch": batch, "dtype": dtype, "mode": mode}
+    for batch in BATCHES
+    for dtype in DTYPES
+    for mode in ("training", "inference")
+}
+EXPERIMENT = Experiment(
+    measure,
+    settings={"steps": {"what": "steps"}, "parameters": {"what": "parameters"}} | WORK,
+    seeds=(0,),
+    options={"threads": (2, "of the table's runs"), "budget": (6.0, "seconds that each is repeated for")},
+    rows=rows,
+    cheapest="parameters",
+    unchecked="a second|MiB|step",
+)

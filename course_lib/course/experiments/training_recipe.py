@@ -6,16 +6,13 @@ notebook 02 with every second clip mixed, a moving average of the weights (0.95)
 Rate, mixing and average were chosen in a few trials on the fifth fold.
 
 Every fold of every seed is a training of its own; each variant has the same ones, from the same first weights, so its
-change is a mean of paired differences. Two kinds of noise are told: the standard deviation over these trainings, and
-the standard error over recordings (other sounds), with all clips of one recording counted together.
-About 40 CPU seconds for a variant with two seeds, 8 CPU minutes in all. What was measured is kept in the cache until
-all of it is, so a run that was stopped goes on.
+change is a mean of paired differences. Two kinds of noise are told: `std`, the standard deviation over these
+trainings, and `standard_error` over recordings (other sounds), with the clips of one recording averaged first.
+About 40 CPU seconds for a variant with two seeds, 8 CPU minutes in all.
 
 Writes figures/results/training_recipe.csv and, under detail/, training_recipe_trainings.csv (one row a training).
 """
 
-import shutil
-import time
 from functools import partial
 from itertools import combinations
 
@@ -27,15 +24,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from course_lib.course.experiments import results
-from course_lib.course.experiments._resume import once
+from course_lib.course.experiments._esc10_runs import MEL_RATE, five_folds
+from course_lib.course.experiments.runner import Experiment, Found, column, total_seconds
 from course_lib.data import AudioData, LogMelAugmentation, load_esc10, log_mel
-from course_lib.files import replacing
 from course_lib.models import LogMelCNN
-from course_lib.paths import RESULTS, cache_dir
-from course_lib.training import adamw, cosine_with_warmup, fit, predict
+from course_lib.training import adamw, compare, cosine_with_warmup, fit
 from course_lib.training.rng import isolated
 
-SAMPLE_RATE = 22_050
 EPOCHS = 30
 RATE = 4e-3
 WHOLE, NOTHING = "whole recipe", "none of it"
@@ -72,7 +67,7 @@ CHANGES = {
 
 def small_pictures(data: AudioData) -> Tensor:
     """Log-mel pictures (N, 32, frames) of log10 power, each value the mean power of 2 bands by 4 frames of 40 ms."""
-    pictures = np.asarray(log_mel(data.resample(SAMPLE_RATE).signals, SAMPLE_RATE, cache=True))  # (N, 64, frames)
+    pictures = np.asarray(log_mel(data.resample(MEL_RATE).signals, MEL_RATE, cache=True))  # (N, 64, frames)
     frames = pictures.shape[2] // 4
     power = 10 ** pictures[:, :, : 4 * frames].reshape(len(pictures), 32, 2, frames, 4)
     return torch.from_numpy(np.log10(power.mean(axis=(2, 4))).astype(np.float32))
@@ -101,86 +96,72 @@ def ensemble(logits: np.ndarray) -> np.ndarray:
     return np.log(softmax(logits, axis=-1).mean(axis=0))
 
 
-def clustered_error(values: np.ndarray, groups: np.ndarray) -> float:
-    """Standard error of the mean of values (N,), where those of one group (N,) may go up and down together.
-
-    Source: Liang and Zeger 1986, for a mean.
-    """
-    sums = pd.Series(values - values.mean()).groupby(np.asarray(groups)).sum().to_numpy()
-    return float(np.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum()) / len(values))
-
-
-def add_arguments(parser) -> None:
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="(default: 0 1)")
+def measure(seed: int, data: AudioData, variant: str) -> dict:
+    """Out-of-fold logits of one variant; for every variant the same first weights and order of clips."""
+    options = {"epochs": EPOCHS, "curves": False} | RECIPE | CHANGES[variant]
+    found = five_folds(partial(LogMelCNN, 10), small_pictures(data), data, seed, **options)
+    right = float((found.predictions == data.labels).mean())
+    return {"accuracy": right, "logits": found.logits.astype(float).round(4).tolist()}
 
 
-def run(arguments) -> None:
-    data = load_esc10(sample_rate=SAMPLE_RATE)
-    x, unfinished, found = small_pictures(data), cache_dir() / "training-recipe", {}
-    for seed in arguments.seeds:
-        for variant in CHANGES:
-            file = unfinished / f"{variant.replace(' ', '-')}-{seed}.json"
-            found[variant, seed] = once(file, partial(_measure, x, data, variant, seed))
-            right = np.array(found[variant, seed]["logits"]).argmax(1) == data.labels
-            print(f"seed {seed}, {variant}: {right.mean():.4f}, {found[variant, seed]['seconds']} s", flush=True)
-    _record(found, data, arguments)
-    shutil.rmtree(unfinished)
+def of_clips(cells: list[dict], labels: np.ndarray) -> dict[str, np.ndarray]:
+    """score → (seeds, N), of every clip."""
+    logits = column(cells, "logits")
+    right_class = np.take_along_axis(log_softmax(logits, axis=2), labels[None, :, None], axis=2)[..., 0]
+    return {"accuracy": (logits.argmax(2) == labels).astype(float), "log loss": -right_class}
 
 
-def _measure(x: Tensor, data: AudioData, variant: str, seed: int) -> dict:
-    """Out-of-fold logits of one variant and seed, and CPU seconds."""
-    started, y = time.process_time(), torch.from_numpy(data.labels)
-    logits = np.zeros((len(x), 10))
-    for fold in np.unique(data.folds):
-        held_out = torch.from_numpy(data.folds == fold)
-        model = train(x[~held_out], y[~held_out], 10 * seed + int(fold), **CHANGES[variant])
-        logits[held_out] = predict(model, x[held_out])
-    return {"logits": logits.round(4).tolist(), "seconds": round(time.process_time() - started, 1)}
+def by_training(values: np.ndarray, folds: np.ndarray) -> np.ndarray:
+    """Means over the clips of each fold: (seeds, N) to (seeds, folds)."""
+    return np.stack([values[:, folds == fold].mean(1) for fold in np.unique(folds)], axis=1)
 
 
-def _record(found: dict, data: AudioData, arguments) -> None:
-    seeds, labels, folds = arguments.seeds, data.labels, np.unique(data.folds)
-    logits = {variant: np.array([found[variant, seed]["logits"] for seed in seeds]) for variant in CHANGES}
-    clips = {  # variant -> score -> (seeds, N), of every clip
-        variant: {
-            "accuracy": (z.argmax(2) == labels).astype(float),
-            "log loss": -np.take_along_axis(log_softmax(z, axis=2), labels[None, :, None], axis=2)[..., 0],
-        }
-        for variant, z in logits.items()
-    }
-    rows, trainings = [], []
-
-    def row(measure: str, value: float, spread: float, **more) -> None:
-        rows.append({"measure": measure, "value": round(float(value), 4), "seeds": len(seeds)} | more)
-        if np.isfinite(spread):
-            rows[-1]["std"] = round(float(spread), 4)
-
-    def by_training(values: np.ndarray) -> np.ndarray:
-        """(seeds, N) of clips to (seeds, folds)."""
-        return np.stack([values[:, data.folds == fold].mean(1) for fold in folds], axis=1)
-
+def rows(found: Found, data: AudioData) -> list[dict]:
+    """Every variant's scores, its changes from the whole recipe under two kinds of noise, and ensembles of two."""
+    made = []
+    clips = {variant: of_clips(cells, data.labels) for variant, cells in found.items()}
     for variant, scores in clips.items():
-        seconds = sum(found[variant, seed]["seconds"] for seed in seeds)
-        for name, values in scores.items():
-            row(f"{variant}: {name}", values.mean(), results.spread(values.mean(1)), seconds=round(seconds))
-        for place, (i, j) in enumerate(np.ndindex(len(seeds), len(folds))):
-            of_training = {
-                name.replace(" ", "_"): by_training(values).flat[place].round(4) for name, values in scores.items()
-            }
-            trainings.append({"variant": variant, "seed": seeds[i], "fold": folds[j]} | of_training)
-    for variant in list(CHANGES)[1:]:
-        for name, values in clips[variant].items():
-            change = values - clips[WHOLE][name]  # (seeds, N), paired
-            row(f"{variant}: change in {name}, over trainings", change.mean(), results.spread(by_training(change)))
-            error = clustered_error(change.mean(0), data.groups)
-            row(f"{variant}: change in {name}, over recordings", change.mean(), error)
+        seconds = total_seconds(found[variant])
+        made += [results.over_seeds(f"{variant}: {name}", v.mean(1), seconds) for name, v in scores.items()]
+    for variant in clips.keys() - {WHOLE} if WHOLE in clips else ():
+        for name, whole in clips[WHOLE].items():
+            values, seeds = clips[variant][name], {"seeds": len(whole)}
+            change = by_training(values - whole, data.folds).ravel()  # paired
+            made.append(results.over_seeds(f"{variant}: change in {name}, over trainings", change) | seeds)
+            found_change = compare(values.mean(0), whole.mean(0), groups=data.groups)
+            made.append(results.difference(f"{variant}: change in {name}, over recordings", found_change) | seeds)
     for variant in (WHOLE, NOTHING):
-        for size in range(2, len(seeds) + 1):
-            teams = [ensemble(logits[variant][list(team)]) for team in combinations(range(len(seeds)), size)]
-            right = np.array([(team.argmax(1) == labels).mean() for team in teams])
-            row(f"{variant}, ensemble of {size}: accuracy", right.mean(), results.spread(right))
-            losses = np.array([log_loss(team, labels) for team in teams])
-            row(f"{variant}, ensemble of {size}: log loss", losses.mean(), results.spread(losses))
-    results.record("training_recipe", rows, arguments.command)
-    with replacing(RESULTS / "detail" / "training_recipe_trainings.csv") as temporary:
-        pd.DataFrame(trainings).to_csv(temporary, index=False, lineterminator="\n")
+        logits = column(found.get(variant, []), "logits")
+        for size in range(2, len(logits) + 1):
+            teams = [ensemble(logits[list(team)]) for team in combinations(range(len(logits)), size)]
+            right = [(team.argmax(1) == data.labels).mean() for team in teams]
+            losses = [log_loss(team, data.labels) for team in teams]
+            for name, values in (("accuracy", right), ("log loss", losses)):
+                row = results.over_seeds(f"{variant}, ensemble of {size}: {name}", values)
+                made.append(row | {"seeds": len(logits)})
+    return made
+
+
+def details(found: Found, data: AudioData) -> dict[str, pd.DataFrame]:
+    """A row a training."""
+    tables = []
+    for variant, cells in found.items():
+        scores = {name: by_training(v, data.folds) for name, v in of_clips(cells, data.labels).items()}
+        for i, cell in enumerate(cells):
+            values = {name.replace(" ", "_"): v[i] for name, v in scores.items()}
+            folds = np.unique(data.folds)
+            tables.append(pd.DataFrame({"variant": variant, "seed": cell["seed"], "fold": folds} | values))
+    return {"trainings": pd.concat(tables)}
+
+
+EXPERIMENT = Experiment(
+    measure,
+    settings={variant: {"variant": variant} for variant in CHANGES},
+    seeds=(0, 1),
+    rows=rows,
+    details=details,
+    details_by="variant",
+    source="ESC-10",
+    load=partial(load_esc10, sample_rate=MEL_RATE),
+    cheapest=WHOLE,
+)

@@ -257,24 +257,26 @@ class TestData:
 class TestMeasure:
     @pytest.fixture
     def experiment(self, tmp_path, monkeypatch):
-        """A recorded run called `guess` that writes down what it was given."""
+        """A recorded run called `guess`; the folder that its table goes to."""
         from course_lib.course import experiments
+        from course_lib.course.experiments import results
 
-        source = f'''"""A guess.
+        source = '''"""A guess.
 
 More."""
+from course_lib.course.experiments.runner import Experiment
 
-def add_arguments(parser):
-    parser.add_argument("--seeds", type=int, nargs="+")
+def measure(seed):
+    return {"score": seed}
 
-def run(arguments):
-    with open({str(tmp_path / "out")!r}, "w") as file:
-        print(arguments.seeds, arguments.command, file=file, end="")
+EXPERIMENT = Experiment(measure, {"luck": {}}, cheapest="luck", seeds=(1, 2))
 '''
         (tmp_path / "guess.py").write_text(source)
+        monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(results, "RESULTS", tmp_path)
         monkeypatch.setattr(experiments, "__file__", str(tmp_path / "__init__.py"))
-        monkeypatch.setattr(experiments, "__path__", [str(tmp_path)])
-        yield tmp_path / "out"
+        monkeypatch.setattr(experiments, "__path__", [*experiments.__path__, str(tmp_path)])
+        yield tmp_path
         sys.modules.pop("course_lib.course.experiments.guess", None)
 
     def test_lists_runs_without_importing_them(self, experiment, capsys):
@@ -283,13 +285,28 @@ def run(arguments):
         assert "course_lib.course.experiments.guess" not in sys.modules
 
     def test_hands_over_its_options_and_the_command_line(self, experiment):
-        assert run("measure", "guess", "--seeds", "0", "1") == 0
-        assert experiment.read_text() == "[0, 1] python -m course_lib measure guess --seeds 0 1"
+        assert run("measure", "guess", "--seeds", "4") == 0
+        (row,) = csv.DictReader((experiment / "guess.csv").read_text().splitlines())
+        assert row["value"] == "4" and row["command"] == "python -m course_lib measure guess --seeds 4"
 
     def test_own_help(self, experiment, capsys):
         with pytest.raises(SystemExit) as stop:
             run("measure", "guess", "--help")
         assert stop.value.code == 0 and "--seeds" in capsys.readouterr().out
+
+    def test_check_and_stale(self, experiment, capsys):
+        assert run("measure", "guess") == 0 and run("measure", "--check") == 0
+        assert "guess: holds" in capsys.readouterr().out
+        table = experiment / "guess.csv"
+        table.write_text(table.read_text().replace("luck: score,1,", "luck: score,3,"))
+        assert run("measure", "--check", "guess") == 1
+        assert "guess: luck: score: recorded 3, now 1; expected within 0" in capsys.readouterr().out
+        assert run("measure", "--stale", "guess") == 0
+        assert "guess: 0 rows recorded by other code" in capsys.readouterr().out
+        table.write_text("")
+        table.unlink()
+        assert run("measure", "--check", "guess") == 0
+        assert "left out: no recorded table 'guess'" in capsys.readouterr().out
 
     def test_unknown_run(self, experiment, capsys):
         assert run("measure", "luck") == 1

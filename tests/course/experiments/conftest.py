@@ -1,8 +1,11 @@
-"""Made-up clips that stand in for ESC-10 in recorded runs."""
+"""Recorded runs on small data: clips that stand in for ESC-10, and a run that writes into a folder of its own."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from course_lib.course.experiments import results, runner
 from course_lib.data import AudioData
 
 RATE = 3200
@@ -23,3 +26,16 @@ def clips():
         files=tuple(f"clip {i}" for i in range(50)),
         report=(),
     )
+
+
+@pytest.fixture
+def record(tmp_path, monkeypatch):
+    """record(module, *argv, **changes): run its experiment with these changes; the table that it wrote, by measure."""
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "results")
+
+    def run(module, *argv, **changes):
+        runner.run(replace(module.EXPERIMENT, **changes), argv)
+        return results.read(module.EXPERIMENT.table).set_index("measure")
+
+    return run

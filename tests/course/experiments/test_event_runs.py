@@ -1,12 +1,10 @@
-"""What the recorded runs on events share, and the gait run on a small generated walk."""
+"""What the recorded runs on events share."""
 
 import numpy as np
 import pytest
 import torch
 
-from course_lib.course.experiments import gait_events
-from course_lib.course.experiments._event_runs import close_recall, find, measures, rows_of, train, windows
-from course_lib.data import GaitRecording
+from course_lib.course.experiments._event_runs import close_recall, find, measures, train, windows
 from course_lib.events import Detections
 from course_lib.losses import EventTimingLoss, HeatmapLoss
 from course_lib.models import EventDetector, LSTMEventClassifier
@@ -25,11 +23,6 @@ def test_measures_at_one_threshold():
     assert values["F1 at 2 ms"] == values["F1 at 5 ms"] == 1.0 and values["median error, ms"] == 1.5
 
 
-def test_rows_hold_mean_and_spread_over_seeds():
-    (row,) = rows_of("detector", [{"F1": 0.8}, {"F1": 1.0}], 12.3)
-    assert row == {"measure": "detector: F1", "value": 0.9, "std": 0.1414, "seeds": 2, "seconds": 12.3}
-
-
 @pytest.mark.parametrize(
     ("make", "loss"),
     [
@@ -46,15 +39,3 @@ def test_training_repeats_from_its_seed_and_leaves_the_global_state(make, loss):
     for one, other in zip(find(first, x), find(second, x), strict=True):
         assert list(one) == list(other)
     assert len(truths) == 3
-
-
-def test_the_gait_run_on_a_generated_walk():
-    """Steps that are easy to see: a bump at each initial contact on one axis, at each terminal contact on another."""
-    rng = np.random.default_rng(0)
-    data = rng.normal(scale=0.1, size=(6000, 6)).astype(np.float32)
-    events = sorted((k, t) for k, first in ((0, 100), (1, 200)) for t in range(first, 5900, 220))
-    for kind, time in events:
-        data[time : time + 12, kind] += 5
-    walk = GaitRecording(data, sorted(events, key=lambda event: event[1]), "left")
-    values, _ = gait_events.measure([walk], seed=0, steps=40)
-    assert values["initial contact, F1 at 20 ms"] > 0.9 and values["terminal contact, F1 at 20 ms"] > 0.9

@@ -1,7 +1,5 @@
 """The recorded runs on templates and on the event-specific classifier: their data, and short trainings."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -61,26 +59,3 @@ def test_each_model_of_the_comparison_trains_and_finds(name, monkeypatch):
     if name.endswith("averaged snippets"):
         torch.manual_seed(0)
         assert (model.templates.delays() - EventTemplateBank().delays()).abs().max() > 1
-
-
-def test_the_comparison_records_means_and_goes_on_after_a_stop(monkeypatch, tmp_path):
-    recorded, runs = [], []
-
-    def measure(name, seed):
-        runs.append((name, seed))
-        return {"F1": 0.5 + 0.1 * seed, "training (CPU s)": 2.0, "parameters": 10}
-
-    monkeypatch.setattr(event_specific, "cache_dir", lambda: tmp_path)
-    monkeypatch.setattr(event_specific, "measure", measure)
-    monkeypatch.setattr(event_specific.results, "record", lambda table, rows, command: recorded.extend(rows))
-    (tmp_path / "event-specific").mkdir()
-    (tmp_path / "event-specific" / "base, repaired-0.json").write_text(json.dumps(measure("", 0)), encoding="utf-8")
-    runs.clear()
-
-    class Arguments:
-        models, seeds, command = ["base, repaired"], [0, 1], "…"
-
-    event_specific.run(Arguments)
-    assert runs == [("base, repaired", 1)]
-    assert recorded[0] == {"measure": "F1: base, repaired", "value": 0.55, "std": 0.0707, "seeds": 2, "seconds": 4}
-    assert not (tmp_path / "event-specific").exists()

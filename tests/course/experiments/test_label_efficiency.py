@@ -1,12 +1,10 @@
-"""The run on label efficiency on a tiny task: what it measures on, that every method finds events, how it resumes."""
-
-import argparse
+"""The run on label efficiency on a tiny task: what it measures on, and that every method finds events."""
 
 import numpy as np
 import pytest
 import torch
 
-from course_lib.course.experiments import _label_tasks, label_efficiency, results
+from course_lib.course.experiments import _label_tasks, label_efficiency
 from course_lib.course.experiments._label_templates import matched_filter, snippets_and_em
 from course_lib.data import GaitRecording, TemporalAugmentation
 
@@ -73,28 +71,11 @@ def test_gait_windows_come_from_their_part_of_the_walk(monkeypatch):
     data = np.repeat(np.arange(6000.0, dtype=np.float32)[:, None], 6, axis=1)
     events = sorted(((k, float(t)) for k in (0, 1) for t in range(100 + 90 * k, 5900, 220)), key=lambda event: event[1])
     walk = GaitRecording(data, events, "left")
-    monkeypatch.setattr(_label_tasks, "load_gait_events", lambda folder: {"left": walk})
+    monkeypatch.setattr(_label_tasks, "load_feet", lambda: {"left": walk})
     monkeypatch.setattr(_label_tasks, "_normalised", lambda *parts, **options: parts)
-    train, validation, test = _label_tasks.gait(0, None, count=80)
+    train, validation, test = _label_tasks.gait(0, count=80)
     borders = [(part.data.min(), part.data.max()) for part in (train, validation, test)]
     assert borders[0][1] < borders[1][0] and borders[1][1] < borders[2][0]
     assert train.data.shape == (40, 128, 6)
     row, kind = np.argwhere(test.labels > 0)[0]
     assert (kind, test.data[row, 0, 0] + test.timings[row, kind]) in events
-
-
-def test_a_stopped_run_goes_on(tmp_path, monkeypatch, task):
-    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(results, "RESULTS", tmp_path)
-    made = []
-    monkeypatch.setattr(label_efficiency, "generated", lambda seed: made.append(seed) or task._replace(counts=(16,)))
-    parser = argparse.ArgumentParser()
-    label_efficiency.add_arguments(parser)
-    options = ["--data", "generated", "--methods", "matched filter", "--seeds"]
-    for seeds in (["0"], ["0", "1"]):
-        arguments = parser.parse_args(options + seeds)
-        arguments.command = "measure label_efficiency"
-        label_efficiency.run(arguments)
-    assert made == [0, 1]
-    row = results.read("label_efficiency").iloc[0]
-    assert row["measure"] == "generated, matched filter: F1, 16 labelled" and row["seeds"] == 2 and row["value"] > 0.8

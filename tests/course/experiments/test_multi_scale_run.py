@@ -1,11 +1,8 @@
-"""The recorded run of notebook 08: its task, its variants, the table that it writes."""
+"""The recorded run of notebook 08: its task and its variants."""
 
-import argparse
-
-import pytest
 import torch
 
-from course_lib.course.experiments import multi_scale, results
+from course_lib.course.experiments import multi_scale
 
 
 def test_windows_hold_two_clicks_at_the_stated_gap_away_from_the_edges():
@@ -28,20 +25,6 @@ def test_only_the_dilated_network_sees_a_whole_gap():
         spans[name] = last - first + 1
     assert spans["no dilation"] < min(multi_scale.GAPS)
     assert all(span > max(multi_scale.GAPS) for name, span in spans.items() if name != "no dilation")
-
-
-def test_run_writes_a_row_as_soon_as_it_is_done(monkeypatch, tmp_path):
-    monkeypatch.setattr(results, "RESULTS", tmp_path)
-    monkeypatch.setattr(multi_scale, "VARIANTS", {"separable": {"separable": True}})
-    multi_scale.run(argparse.Namespace(seeds=[0, 1], steps=2, command="python -m course_lib measure multi_scale"))
-    table = results.read("multi_scale").set_index("measure")
-    scores = [multi_scale.train_gap_classifier({"separable": True}, seed, steps=2)[1] for seed in (0, 1)]
-    assert table.loc["separable: accuracy", "value"] == pytest.approx(sum(scores) / 2, abs=1e-4)
-    assert table.loc["separable: accuracy", "std"] == pytest.approx(abs(scores[1] - scores[0]) / 2**0.5, abs=1e-4)
-    assert table.loc["separable: accuracy", "seeds"] == 2
-    assert table.loc["separable: solved", "value"] == sum(score > 0.95 for score in scores)
-    count = sum(p.numel() for p in multi_scale.gap_classifier(separable=True).parameters())
-    assert table.loc["separable: parameters", "value"] == count
 
 
 def test_training_repeats_from_its_seed_and_leaves_the_global_generator_alone():

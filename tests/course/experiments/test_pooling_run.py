@@ -1,41 +1,15 @@
-"""The recorded run of notebook 09 on a handful of made-up clips: what it writes, how it resumes, its heads."""
-
-import argparse
+"""The recorded run of notebook 09: its heads, and what it makes of clips that came out right."""
 
 import numpy as np
 import pytest
 import torch
 
-from course_lib.course.experiments import pooling, results
+from course_lib.course.experiments import pooling
 from course_lib.models import CLSPooling, PooledClassifier
+from course_lib.models.pooled_classifier import HEADS
 
 
-def test_run_compares_heads_clip_by_clip_and_keeps_what_it_measured(clips, monkeypatch, tmp_path):
-    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(results, "RESULTS", tmp_path / "results")
-    monkeypatch.setattr(pooling, "load_esc10", lambda **_: clips)
-    monkeypatch.setattr(pooling, "SAMPLE_RATE", clips.sample_rate)
-    right = {"mean": np.arange(50) < 20, "CLS": np.arange(50) < 30}
-    calls = []
-
-    def measure(x, data, head, seed):
-        calls.append(head)
-        return {"right": right[head].tolist(), "seconds": 2.0}
-
-    monkeypatch.setattr(pooling, "_measure", measure)
-    arguments = argparse.Namespace(seeds=[0], heads=["mean", "CLS"], command="")
-    pooling.run(arguments)
-    pooling.run(arguments)
-    assert calls == ["mean", "CLS"]
-    table = results.read("pooling").set_index("measure")
-    assert table.loc["mean: accuracy", "value"] == 0.4 and table.loc["CLS: accuracy", "value"] == 0.6
-    assert table.loc["CLS: gain over the mean", "value"] == pytest.approx(0.2)
-    assert table.loc["CLS: gain over the mean", "std"] == pytest.approx(0.4041 / 50**0.5, abs=1e-3)
-    assert "mean: gain over the mean" not in table.index
-    assert table.loc["CLS: parameters", "value"] > table.loc["mean: parameters", "value"]
-
-
-@pytest.mark.parametrize("head", pooling.HEADS)
+@pytest.mark.parametrize("head", HEADS)
 def test_every_head_makes_logits_that_all_parameters_act_on(head):
     torch.manual_seed(0)
     model = pooling.make_model(head)
@@ -57,3 +31,16 @@ def test_cls_pooling_shows_weights_over_the_steps():
 def test_unknown_head_is_named():
     with pytest.raises(ValueError, match="head: expected one of mean, max, .*, got 'median'"):
         PooledClassifier(torch.nn.Identity(), "median", 8, 3)
+
+
+def test_heads_are_compared_clip_by_clip_and_a_recording_counts_once(clips):
+    def cell(right: np.ndarray) -> dict:
+        return {"seconds": 2.0, "accuracy": float(right.mean()), "right": right.astype(float).tolist()}
+
+    found = {"mean": [cell(np.arange(50) < 20)], "CLS": [cell(np.arange(50) < 30)]}  # two clips of a recording each
+    rows = {row["measure"]: row for row in pooling.rows(found, clips)}
+    assert rows["CLS: accuracy"]["value"] == 0.6 and "mean: gain over the mean" not in rows
+    gain = rows["CLS: gain over the mean"]
+    assert gain["value"] == pytest.approx(0.2)
+    of_recordings = np.repeat([0.0, 1.0, 0.0], [10, 5, 10])
+    assert gain["standard_error"] == pytest.approx(of_recordings.std(ddof=1) / 25**0.5, abs=1e-4)

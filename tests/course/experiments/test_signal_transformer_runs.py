@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from course_lib.course.experiments import (
-    _resume,
     series_classification,
     signal_transformer_speed,
     signal_transformer_synthetic,
@@ -54,19 +53,11 @@ def test_every_variant_can_be_built(name):
     assert model(torch.randn(2, 32)).shape == (2, 10)
 
 
-def test_what_was_measured_is_not_measured_again(tmp_path):
-    measured = []
-
-    def measure():
-        measured.append(1)
-        return {"accuracy": 0.1 + 0.2, "curve": [1, 2]}
-
-    file = tmp_path / "new folder" / "a set-0.json"
-    assert _resume.once(file, measure) == _resume.once(file, measure) == {"accuracy": 0.1 + 0.2, "curve": [1, 2]}
-    assert len(measured) == 1
-
-
-def test_an_interrupted_measurement_leaves_nothing(tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        _resume.once(tmp_path / "a.json", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
-    assert not list(tmp_path.iterdir())
+@pytest.mark.cuda
+def test_series_on_a_gpu_are_scored_and_settled_there():
+    x, mask = torch.randn(20, 40, 1), torch.ones(20, 40, dtype=torch.bool)
+    part = (x, mask, torch.arange(20) % 2)
+    data = series_classification.SeriesSet(part, part, ("a", "b"))
+    recipe = series_classification.Recipe((2, 1, 1), epochs=1)
+    found = series_classification.train(data, recipe, 0)
+    assert 0 <= found["running statistics"] <= 1 and 0 <= found["signal transformer"] <= 1

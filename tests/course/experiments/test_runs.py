@@ -1,0 +1,245 @@
+"""Every recorded run, to its end on small data: it makes the rows that its table in figures/results has."""
+
+import importlib
+import math
+import re
+from dataclasses import replace
+from functools import partial
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from course_lib.course.experiments import _esc10_runs, _event_runs, _label_tasks, experiments, results
+from course_lib.data import GaitRecording
+
+ONE_STEP = ["accumulator_comparison --updates", "longer_than_trained --steps", "look_ahead --steps"]
+ONE_STEP += ["multi_scale --steps", "positions --steps", "recurrent_memory --steps"]
+RECORDED = {name: set(results.read(name)["measure"]) for name in experiments()}
+
+
+def module_of(name: str) -> ModuleType:
+    return importlib.import_module(f"course_lib.course.experiments.{name}")
+
+
+def fewer(monkeypatch, module, *names, most=8):
+    """Functions of the module whose first argument says how many: `most` at most."""
+    for name in names:
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda count, *a, real=real, **k: real(min(count, most), *a, **k))
+
+
+def walk(seed: int) -> GaitRecording:
+    """Steps that are easy to see: a bump at each initial contact on one axis, at each terminal contact on another."""
+    data = np.random.default_rng(seed).normal(scale=0.1, size=(6000, 6)).astype(np.float32)
+    events = [(kind, first) for kind, start in ((0, 100), (1, 200)) for first in range(start, 5900, 220)]
+    for kind, time in events:
+        data[time : time + 12, kind] += 5
+    return GaitRecording(data, sorted(events, key=lambda event: event[1]), "left")
+
+
+@pytest.mark.parametrize("line", ONE_STEP)
+def test_runs_on_generated_data(line, record):
+    name, option = line.split()
+    before = torch.get_rng_state()
+    table = record(module_of(name), "--seeds", "0", option, "1")
+    assert set(table.index) == RECORDED[name]
+    assert torch.equal(before, torch.get_rng_state())
+    assert table.code.notna().all() and table.data.notna().all() and table.command.str.endswith(f"{option} 1").all()
+
+
+def test_accumulator_search(record, monkeypatch):
+    search = module_of("accumulator_search")
+    monkeypatch.setattr(search, "score", lambda settings, seed=0: math.log(settings["width"]) * settings["decay"])
+    table = record(search)
+    assert set(table.index) == RECORDED["accumulator_search"]
+    assert table.loc["grid: best of 30", "value"] == pytest.approx(math.log(64) * 0.99, abs=1e-4)
+    best = [table.loc[f"bayes: best of {n}", "value"] for n in (10, 20, 30)]
+    assert best == sorted(best) and table.loc["bayes: best width", "value"] > 32
+
+
+def test_norms_and_gates(record):
+    run = module_of("norms_and_gates")
+    settings = {name: setting | {"steps": 1} for name, setting in run.SETTINGS.items()}
+    table = record(run, "--seeds", "0", "1", settings=settings)
+    assert set(table.index) == RECORDED["norms_and_gates"]
+    plain, gated, gain = (table.loc[f"{name}: rate 0.001", "value"] for name in ("gelu", "swiglu", "swiglu − gelu"))
+    assert gain == pytest.approx(gated - plain, abs=2e-4)
+
+
+def test_signal_transformer_synthetic(record, monkeypatch):
+    run = module_of("signal_transformer_synthetic")
+    monkeypatch.setattr(run, "PER_CLASS", 4)
+    monkeypatch.setattr(run, "LENGTH", 128)
+    before = torch.get_rng_state()
+    names = ("log*", "all pieces", "cross-entropy*", "no encoder")
+    table = record(run, "--seeds", "0", "--epochs", "1", "--only", *names)
+    assert torch.equal(before, torch.get_rng_state())
+    assert {name for name in table.index if "epoch" not in name} < RECORDED[run.EXPERIMENT.table] and len(table) == 7
+    assert table.loc["accuracy after epoch 1 (2 steps)", "value"] == table.loc["accuracy: all pieces", "value"]
+
+
+def test_signal_transformer_speed(record, monkeypatch):
+    run = module_of("signal_transformer_speed")
+    monkeypatch.setattr(run, "compare_steps", partial(run.compare_steps, batch=1, rounds=2))
+    work = {"training, batch 32, bfloat16": {"what": "work", "batch": 2, "dtype": "bfloat16", "mode": "training"}}
+    settings = {name: run.EXPERIMENT.settings[name] for name in ("steps", "parameters")} | work
+    monkeypatch.setattr(run, "in_process", run.work_of)  # a process of its own costs seconds
+    table = record(run, "--budget", "0.01", "--threads", "1", settings=settings)
+    assert set(table.index) <= RECORDED["signal_transformer_speed"] and len(table) == 7
+    sizes = table.loc[["parameters, course's blocks", "parameters, PyTorch's blocks"], "value"]
+    assert sizes.max() / sizes.min() < 1.001 and (table["value"] > 0).all()
+
+
+def test_series_classification(record, monkeypatch):
+    run = module_of("series_classification")
+    names = ["BasicMotions", "ArrowHead"]
+    recipes = {name: replace(run.RECIPES[name], epochs=1, channels=(4, 4, 8), batch_size=4) for name in names}
+    monkeypatch.setattr(run, "RECIPES", recipes)
+    settings = {key: value for key, value in run.EXPERIMENT.settings.items() if value["name"] in names}
+    whole = run.load_series
+
+    def few(name: str, differences: bool = False):
+        data = whole(name, differences)
+        return replace(data, train=[v[:8] for v in data.train], test=[v[:8] for v in data.test])
+
+    monkeypatch.setattr(run, "load_series", few)
+    before = torch.get_rng_state()
+    table = record(run, "--seeds", "0", settings=settings)
+    assert torch.equal(before, torch.get_rng_state())
+    assert set(table.index) == {row for row in RECORDED["series_classification"] if row.split(":")[0] in names}
+
+
+def test_event_detection(record, monkeypatch):
+    run = module_of("event_detection")
+    for module in (run, _event_runs):
+        fewer(monkeypatch, module, "windows", "make_events")
+    fewer(monkeypatch, run, "make_event_stream", most=3)
+    table = record(run, "--seeds", "0", "--steps", "1", "--classifier-steps", "1")
+    assert set(table.index) == RECORDED["event_detection"]
+
+
+def test_event_specific(record, monkeypatch):
+    run = module_of("event_specific")
+    monkeypatch.setattr(run, "EPOCHS", 1)
+    fewer(monkeypatch, run, "arrays", most=16)
+    assert set(record(run, "--seeds", "0").index) == RECORDED["event_specific"]
+
+
+def test_event_templates(record, monkeypatch):
+    run = module_of("event_templates")
+    for name, count in {"LABELLED": 24, "VALIDATION": 8, "TEST": 16, "UNLABELLED": 8}.items():
+        monkeypatch.setattr(run, name, count)
+    fewer(monkeypatch, run, "make_event_stream", most=3)
+    table = record(run, "--seeds", "0", "--only", "*, 0 dB")
+    assert set(table.index) == {row for row in RECORDED["event_templates"] if ", 0 dB" in row}
+
+
+def test_gait_events(record):
+    table = record(module_of("gait_events"), "--seeds", "0", "--steps", "40", load=lambda: {"left": walk(0)})
+    assert set(table.index) == RECORDED["gait_events"]
+    assert table.loc["detector: initial contact, F1 at 20 ms", "value"] > 0.9
+    assert table.loc["detector: terminal contact, F1 at 20 ms", "value"] > 0.9
+
+
+def test_label_efficiency(record, monkeypatch):
+    run = module_of("label_efficiency")
+    easy = {"num_events": 2, "snr_db": 12.0, "seq_len": 400, "event_rate": 6.0}
+    monkeypatch.setattr(run, "gait", lambda seed: _label_tasks.gait(seed, count=80))
+    monkeypatch.setattr(run, "generated", lambda seed: _label_tasks.generated(seed, 60, 20, **easy))
+    monkeypatch.setattr(_label_tasks, "load_feet", lambda: {"left": walk(0)})
+    table = record(run, "--seeds", "0", "--steps", "1", "--pretraining-steps", "1")
+    assert set(table.index) == RECORDED["label_efficiency"]
+    assert table.loc["generated, matched filter: F1, 320 labelled", "value"] > 0.8
+
+
+class TestOnClips:
+    @pytest.fixture(autouse=True)
+    def one_epoch(self, monkeypatch, clips):
+        monkeypatch.setitem(_esc10_runs.RECIPE, "epochs", 1)
+        for name in ("encoder_repairs", "training_recipe"):
+            monkeypatch.setattr(module_of(name), "MEL_RATE", clips.sample_rate)
+
+    def test_log_mel_cnn(self, record, clips, tmp_path):
+        run = module_of("log_mel_cnn")
+        few = {variant: run.EXPERIMENT.settings[variant] for variant in (run.ALL, run.NONE)}
+        table = record(run, "--seeds", "0", "1", load=lambda: clips, settings=few)
+        left_out = {f"ablation: without {part}" for part in run.PARTS}
+        assert set(table.index) | left_out == RECORDED["log_mel_cnn"]
+        folds = [table.loc[f"accuracy, fold {fold}", "value"] for fold in range(1, 6)]
+        assert table.loc["accuracy", "value"] == pytest.approx(np.mean(folds), abs=1e-4)
+        assert table.loc["accuracy", "seeds"] == 2 and table.loc["ablation: all parts", "seeds"] == 1
+        predictions = pd.read_csv(tmp_path / "results" / "detail" / "log_mel_cnn_predictions.csv")
+        assert len(predictions) == 2 * 50 and not predictions.duplicated(["variant", "file"]).any()
+
+    def test_audio_cnn(self, record, clips, monkeypatch, tmp_path):
+        run = module_of("audio_cnn")
+        monkeypatch.setattr(run, "SAMPLES", 160)
+        table = record(run, "--epochs", "1", load=lambda: clips)
+        assert set(table.index) == RECORDED["audio_cnn"]
+        for reading in run.READINGS:
+            folds = [table.loc[f"{reading}: validation accuracy, fold {fold}", "value"] for fold in (1, 2, 3, 4)]
+            assert table.loc[f"{reading}: validation accuracy", "value"] == pytest.approx(np.mean(folds), abs=1e-4)
+        predictions = pd.read_csv(tmp_path / "results" / "detail" / "audio_cnn_predictions.csv")
+        assert sorted(predictions["fold"].unique()) == [1, 2, 3, 4] and len(predictions) == 2 * 40
+        assert not predictions.duplicated(["reading", "file"]).any()
+        assert len(pd.read_csv(tmp_path / "results" / "detail" / "audio_cnn_curves.csv")) == 2 * 4
+
+    def test_attention_heads(self, record, clips, tmp_path):
+        table = record(module_of("attention_heads"), "--epochs", "1", load=lambda: clips)
+        assert set(table.index) == RECORDED["attention_heads"]
+        assert table.loc["1 heads | parameters", "value"] == table.loc["3 heads | parameters", "value"]
+        predictions = pd.read_csv(tmp_path / "results" / "detail" / "attention_heads_predictions.csv")
+        right = predictions.filter(like="logit_").to_numpy().argmax(1) == predictions["label"]
+        assert table.loc["3 heads | validation accuracy", "value"] == pytest.approx(
+            right[predictions["heads"] == 3].mean(), abs=1e-4
+        )
+
+    def test_encoder_repairs(self, record, clips, monkeypatch, tmp_path):
+        run = module_of("encoder_repairs")
+        names = ("stuck", "long kernels", "augmentation", "put back: softmax twice")
+        short = {name: replace(run.ladder()[name], epochs=1) for name in names}
+        monkeypatch.setattr(run, "ladder", lambda: short)
+        settings = {name: run.EXPERIMENT.settings[name] for name in names}
+        table = record(run, "--seeds", "0", "1", load=lambda: clips, settings=settings)
+        assert set(table.index) == {row for row in RECORDED["encoder_repairs"] if row.split(" | ")[0] in names}
+        assert table.loc["augmentation | accuracy", "seeds"] == 2 and table.loc["stuck | accuracy", "seeds"] == 1
+        assert len(pd.read_csv(tmp_path / "results" / "detail" / "encoder_repairs_curves.csv")) == len(short)
+
+    def test_pooling(self, record, clips):
+        table = record(module_of("pooling"), "--seeds", "0", load=lambda: clips)
+        assert set(table.index) == RECORDED["pooling"]
+        gains = table.index.str.contains("gain")
+        assert table[gains]["standard_error"].notna().all() and table[gains]["std"].isna().all()
+        right = table.loc[["max: accuracy", "mean: accuracy"], "value"]
+        assert table.loc["max: gain over the mean", "value"] == pytest.approx(right.iloc[0] - right.iloc[1], abs=2e-4)
+
+    def test_esc10(self, record, clips, monkeypatch, tmp_path):
+        run = module_of("esc10")
+        one = {name: (make, 1, change) for name, (make, _, change) in run.MODELS.items()}
+        monkeypatch.setattr(run, "MODELS", one)
+        monkeypatch.setattr(run, "load_esc10", lambda sample_rate: clips)
+        table = record(run, "--seeds", "0", load=lambda: clips)
+        assert set(table.index) == RECORDED["esc10"]
+        assert table.loc[f"{run.CNN}: accuracy", "seeds"] == 2 and table.loc[f"{run.PAIR}: accuracy", "seeds"] == 1
+        assert table.loc["SVM on statistics of log-mel bands, random folds: accuracy", "seeds"] == 5
+        assert table[table.device == "published"].code.isna().all()
+        predictions = pd.read_csv(tmp_path / "results" / "detail" / "esc10_predictions.csv")
+        assert predictions.groupby("model").size().to_dict() == dict.fromkeys([*one, run.PAIR], 50)
+
+    def test_training_recipe(self, record, clips, tmp_path, monkeypatch):
+        run = module_of("training_recipe")
+        monkeypatch.setattr(run, "EPOCHS", 1)
+        names = (run.WHOLE, "float32", run.NOTHING)
+        settings = {name: run.EXPERIMENT.settings[name] for name in names}
+        table = record(run, "--seeds", "0", "1", load=lambda: clips, settings=settings)
+        assert set(table.index) == {row for row in RECORDED["training_recipe"] if re.split("[:,]", row)[0] in names}
+        trainings = pd.read_csv(tmp_path / "results" / "detail" / "training_recipe_trainings.csv")
+        means = trainings.groupby("variant")["accuracy"].mean()
+        change = table.loc["float32: change in accuracy, over trainings"]
+        assert change["value"] == pytest.approx(means["float32"] - means[run.WHOLE], abs=2e-4)
+        wide = trainings.pivot(index=["seed", "fold"], columns="variant", values="accuracy")
+        assert change["std"] == pytest.approx((wide["float32"] - wide[run.WHOLE]).std(), abs=2e-4)
+        assert np.isfinite(table.loc["float32: change in accuracy, over recordings", "standard_error"])
