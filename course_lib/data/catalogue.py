@@ -25,14 +25,18 @@ AEON_SETS = (
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """One line of the catalogue.  status: "ready" or "absent".  where: a folder, or how it comes."""
+    """One line of the catalogue.  where: a folder, or how it comes; empty where it is not here."""
 
     name: str
     description: str
     licence: str
     where: str
-    status: str
     how_to_get: str
+
+    @property
+    def status(self) -> str:
+        """Either "ready" or "absent"."""
+        return "ready" if self.where else "absent"
 
 
 def load_audio(sample_rate: int = RATE, duration: float = 5.0, verbose: bool = True) -> AudioData:
@@ -62,7 +66,6 @@ def list_datasets() -> list[DatasetInfo]:
             "400 recordings of 5 s, 10 classes, 5 folds",
             "CC BY 3.0, K. J. Piczak 2015",
             f"{esc10[0]} (layout of {esc10[1]})" if esc10 else "",
-            "ready" if esc10 else "absent",
             HOW_TO_GET,
         ),
         DatasetInfo(
@@ -70,7 +73,6 @@ def list_datasets() -> list[DatasetInfo]:
             "generated sound in ESC-10's shape",
             "MIT, part of this course",
             "generated from a seed",
-            "ready",
             "comes with the course",
         ),
         DatasetInfo(
@@ -78,7 +80,6 @@ def list_datasets() -> list[DatasetInfo]:
             f"real time series: {', '.join(AEON_SETS)}",
             "see data/README.md",
             str(aeon or ""),
-            "ready" if aeon else "absent",
             "pip install aeon (in requirements.txt)",
         ),
         DatasetInfo(
@@ -86,7 +87,6 @@ def list_datasets() -> list[DatasetInfo]:
             "two feet, 6-axis inertial sensors at 204.8 Hz, 57 strides with events",
             "MIT, gaitmap authors",
             str(gait or ""),
-            "ready" if gait else "absent",
             "put the example data of github.com/mad-lab-fau/gaitmap into gait/ under data/ or COURSE_DATA",
         ),
     ]
