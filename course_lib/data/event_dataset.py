@@ -79,7 +79,7 @@ def collate_fn_supervised(items: list[EventItem]) -> EventBatch:
     x, lengths = collate_fn_unsupervised([item.x for item in items])
     labels, timings, frames = (torch.stack(parts) for parts in list(zip(*items, strict=True))[1:])
     narrow = timings.float()
-    below = torch.nextafter(narrow, torch.zeros_like(narrow))  # rounded down, an onset stays in its window and its frame
+    below = torch.nextafter(narrow, torch.zeros_like(narrow))  # rounded down, onsets stay in window and frame
     return EventBatch(x, lengths, labels, torch.where(narrow > timings, below, narrow), frames)
 
 
