@@ -50,7 +50,7 @@ def code(path: Path) -> str:
 
 def imported(paths: list[Path], *, at_once: bool = False) -> dict[str, str]:
     """{distribution: a file that imports it}.  at_once: only what importing the file itself imports."""
-    own = {path.stem for path in TESTS} | {"course_lib"}
+    own = {path.stem for path in TESTS} | {"course_lib", "tests"}
     found = {}
     for path in paths:
         tree = ast.parse(code(path))
