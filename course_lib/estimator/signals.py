@@ -11,10 +11,11 @@ from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset, default_collate
 
 from course_lib.data import SignalDataset
 from course_lib.models import SignalSequenceTransformer, SignalTransformerConfig
+from course_lib.sequence import Sequence
 from course_lib.training import cosine_with_warmup, fit, predict, resolve_device
 from course_lib.training.rng import isolated
 
@@ -28,7 +29,8 @@ class SignalClassifier(ClassifierMixin, BaseEstimator):
     whose lengths may differ.  y: N labels of any kind.  In training, signals of one row are taken for (1, samples);
     after a training on several channels, one row is one step of them.
     Each channel is brought to mean 0 and standard deviation 1 by the training signals' moments; then signals are
-    zero-padded or cut on the right to `max_length` steps (None: the longest signal in training).
+    zero-padded or cut on the right to `max_length` steps (None: the longest signal in training). A
+    SignalSequenceTransformer gets a mask with them, so that padding changes nothing; a model of your own sees zeros.
 
     model: a function (in_channels, max_length, num_classes) -> nn.Module, whose input is (B, L, C) and output logits;
         None: a SignalSequenceTransformer of model_dim, num_heads, num_layers, channels, dropout, with as many stages
@@ -99,10 +101,11 @@ class SignalClassifier(ClassifierMixin, BaseEstimator):
         with isolated(seed, device):
             self.model_ = make_model(self.n_channels_, self.max_length_, len(self.classes_))
         loader = DataLoader(
-            SignalDataset(self._padded(signals), labels),
+            TensorDataset(*self._padded(signals), torch.from_numpy(labels)),
             self.batch_size,
             shuffle=True,
             generator=torch.Generator().manual_seed(seed),
+            collate_fn=self._batch,
         )
         self.history_ = fit(
             self.model_,
@@ -127,7 +130,9 @@ class SignalClassifier(ClassifierMixin, BaseEstimator):
         signals = _time_first(X, self.n_channels_)
         if signals[0].shape[1] != self.n_channels_:
             raise ValueError(f"X: expected signals of {self.n_channels_} channels, got {signals[0].shape[1]}")
-        logits = predict(self.model_, self._padded(signals), device=self.device)
+        own = torch.Generator()  # a loader without one draws from PyTorch's global generator
+        loader = DataLoader(TensorDataset(*self._padded(signals)), 256, collate_fn=self._batch, generator=own)
+        logits = predict(self.model_, loader, device=self.device)
         return torch.softmax(torch.from_numpy(logits).double(), dim=1).numpy()
 
     def predict(self, X) -> np.ndarray:
@@ -155,13 +160,23 @@ class SignalClassifier(ClassifierMixin, BaseEstimator):
         )
         return SignalSequenceTransformer(config)
 
-    def _padded(self, signals: list[np.ndarray]) -> np.ndarray:
-        """(N, max_length_, n_channels_) float32: standardised, then cut or followed by zeros."""
-        padded = np.zeros((len(signals), self.max_length_, self.n_channels_), dtype=np.float32)
-        for row, signal in zip(padded, signals, strict=True):
-            kept = signal[: self.max_length_]
-            row[: len(kept)] = (kept - self.mean_) / self.scale_
-        return padded
+    def _padded(self, signals: list[np.ndarray]) -> tuple[Tensor, Tensor]:
+        """(N, max_length_, n_channels_) float32: standardised, then cut or followed by zeros; and the lengths (N,)."""
+        padded = torch.zeros(len(signals), self.max_length_, self.n_channels_)
+        for i, signal in enumerate(signals):
+            kept = torch.from_numpy((signal[: self.max_length_] - self.mean_) / self.scale_)
+            padded[i, : len(kept)] = kept
+            if not padded[i].isfinite().all():
+                raise ValueError(f"X: signal {i}, standardised by the training signals, is beyond what float32 holds")
+        return padded, torch.tensor([min(len(signal), self.max_length_) for signal in signals])
+
+    def _batch(self, items: list[tuple[Tensor, ...]]) -> tuple[Sequence | Tensor, ...]:
+        """Padded signals, as a `Sequence` where the model knows what a mask is, and, in training, their labels."""
+        signals, lengths, *labels = default_collate(items)
+        if isinstance(self.model_, SignalSequenceTransformer):
+            inside = torch.arange(signals.shape[1]) < lengths[:, None]  # (B, L)
+            signals = Sequence.of(signals) if inside.all() else Sequence(signals, inside)
+        return signals, *labels
 
 
 def _is_table(X) -> bool:

@@ -1,4 +1,8 @@
-"""Whole models: short compositions of layers."""
+"""Whole models: short compositions of layers.
+
+A model takes any real dtype and converts it to that of its weights at the door; inside, the layers' rule for dtypes
+holds (`course_lib.layers`).
+"""
 
 from course_lib.models.accumulative_mlp import SignalAccumulativeMLP
 from course_lib.models.audio_cnns import (

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from course_lib import layers as sl
 from course_lib.files import replacing
-from course_lib.models.event_model import check_sizes
 from course_lib.models.stream_memory import Name, StreamMemory, stream_names
+from course_lib.sequence import check_positive
 
 _KIND = "SignalAccumulativeMLP"
 
@@ -53,8 +53,7 @@ class SignalAccumulativeMLP(nn.Module):
         super().__init__()
         vocab_size, num_streams, *hidden_sizes = map(index, (vocab_size, num_streams, *hidden_sizes))
         num_classes = vocab_size if num_classes is None else index(num_classes)
-        check_sizes(vocab_size=vocab_size, num_classes=num_classes)
-        check_sizes(**{f"hidden_sizes[{i}]": size for i, size in enumerate(hidden_sizes)})
+        check_positive(vocab_size=vocab_size, num_classes=num_classes, hidden_sizes=min([1, *hidden_sizes]))
         if num_streams < 0:
             raise ValueError(f"num_streams: expected at least 0, got {num_streams}")
         if not 0 <= dropout < 1:
@@ -220,11 +219,11 @@ class SignalAccumulativeMLP(nn.Module):
             )
         inputs = inputs.to(weight.device)
         if tokens:
-            low, high = (int(inputs.min()), int(inputs.max())) if inputs.numel() else (0, 0)
+            low, high = (int(inputs.min()), int(inputs.max())) if inputs.numel() and not inputs.is_meta else (0, 0)
             if low < 0 or high >= size:
                 raise ValueError(f"inputs: expected tokens from 0 to {size - 1}, got {low} to {high}")
             inputs = F.one_hot(inputs.long(), size)
-        elif not inputs.isfinite().all():
+        elif not inputs.is_meta and not inputs.isfinite().all():
             rows = (~inputs.isfinite()).flatten(1).any(dim=1).nonzero().flatten().tolist()
             raise ValueError(f"inputs: got NaN or Inf in rows {rows}: a sum would keep it for ever")
         one_step = inputs.dim() == 2

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from course_lib import layers as sl
 from course_lib.layers.mel import hertz_to_mel, mel_to_hertz
+from course_lib.models.inputs import real_input
 
 
 class AudioCNN(nn.Module):
@@ -53,7 +54,7 @@ class AudioCNN(nn.Module):
                 f"x: expected {self.input_length} samples, got {x.shape[2]}: resample or crop the clips, "
                 f"or build AudioCNN(input_length={x.shape[2]})"
             )
-        features = self.features(x)  # (B, 128, input_length // 8)
+        features = self.features(real_input(x, self))  # (B, 128, input_length // 8)
         return self.classifier(features.flatten(1))  # (B, num_classes)
 
 
@@ -85,7 +86,7 @@ class LogMelCNN(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim != 3:
             raise ValueError(f"x: expected (B, num_mels, frames), got {tuple(x.shape)}")
-        picture = self.standardise(x.unsqueeze(1))  # (B, 1, num_mels, frames)
+        picture = self.standardise(real_input(x, self).unsqueeze(1))  # (B, 1, num_mels, frames)
         features = self.features(picture)  # (B, 128, num_mels / 16, frames / 8), rounded up
         pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], dim=1)  # (B, 256)
         return self.classifier(pooled)  # (B, num_classes)
@@ -108,7 +109,9 @@ class LogMelFeatures(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if x.dim() != 3 or x.shape[1] != self.num_mels or not x.shape[2]:
             raise ValueError(f"x: expected (B, {self.num_mels}, frames), got {tuple(x.shape)}")
-        pictures = self.convolutions(self.standardise(x.unsqueeze(1)))  # (B, 128, num_mels / 16, frames / 8)
+        pictures = self.convolutions(
+            self.standardise(real_input(x, self).unsqueeze(1))
+        )  # (B, 128, num_mels / 16, frames / 8)
         return self.project(pictures.flatten(1, 2).transpose(1, 2))  # (B, frames / 8, embed_dim)
 
 
@@ -134,7 +137,7 @@ class AttentiveCNN(nn.Module):
 
     def forward(self, x: Tensor, return_weights: bool = False) -> Tensor | tuple[Tensor, Tensor]:
         """Logits; with `return_weights` a pair (logits, pooling weights (B, 1, N), each row of sum 1)."""
-        tokens = self.features(x).to(next(self.parameters()).dtype)  # (B, N, embed_dim)
+        tokens = real_input(self.features(x), self)  # (B, N, embed_dim)
         pooled, weights = self.pooling(tokens, return_weights=True)  # (B, 2 embed_dim)
         logits = self.classifier(pooled)
         return (logits, weights) if return_weights else logits
@@ -176,7 +179,7 @@ class LearnedFilterbank(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim != 3 or x.shape[1] != 1:
             raise ValueError(f"x: expected (B, 1, samples), got {tuple(x.shape)}")
-        waves = self.filters(x.to(self.filters.weight.dtype)).float()  # (B, 2 F, frames)
+        waves = self.filters(real_input(x, self)).float()  # (B, 2 F, frames)
         energy = waves.unflatten(1, (-1, 2)).square().sum(2)  # (B, F, frames)
         if energy.shape[2] < self.average:
             raise ValueError(f"x: expected at least {self.average} frames, got {energy.shape[2]}")
@@ -192,7 +195,7 @@ class ChannelsLast(nn.Module):
         self.cnn = cnn
 
     def forward(self, x: Tensor) -> Tensor:
-        x = _as_pictures(x)  # (B, 1, 1, T)
+        x = _as_pictures(real_input(x, self))  # (B, 1, 1, T)
         for layer in self.cnn.features:
             if isinstance(layer, nn.Conv1d):
                 x = _convolve(x, layer)
@@ -219,7 +222,7 @@ class SmallKernelFeatures(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        x = _as_pictures(x)  # (B, 1, 1, samples)
+        x = _as_pictures(real_input(x, self))  # (B, 1, 1, samples)
         for convolution, pool in zip(self.convolutions, (4, 4, 8), strict=True):
             x = F.max_pool2d(F.relu(_convolve(x, convolution)), (1, pool))
         return x.squeeze(2).transpose(1, 2)  # (B, samples // 128, embed_dim)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from course_lib.models.event_model import check_sizes, make_lstm, run_lstm, stretch_means
+from course_lib.models.event_model import make_lstm, run_lstm, stretch_means
 from course_lib.models.lstm_encoder import LSTMEncoder
+from course_lib.sequence import check_positive
 
 
 class LSTMAutoencoder(LSTMEncoder):
@@ -31,7 +32,7 @@ class LSTMAutoencoder(LSTMEncoder):
         bidirectional: bool = True,
     ):
         super().__init__(input_size, hidden_size, num_layers, dropout, bidirectional)
-        check_sizes(latent_size=latent_size, latent_samples=latent_samples)
+        check_positive(latent_size=latent_size, latent_samples=latent_samples)
         self.latent_size, self.latent_samples = latent_size, latent_samples
         self._add_latent_layers()
         self.drawer = LatentDecoder(latent_size, hidden_size, input_size, latent_samples, bidirectional)

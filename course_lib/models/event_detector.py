@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib import layers as sl
-from course_lib.models.event_model import EventModel, FrameFeatures, check_sizes, event_input
-from course_lib.sequence import Sequence
+from course_lib.models.event_model import EventModel, FrameFeatures
+from course_lib.models.inputs import event_input
+from course_lib.sequence import Sequence, check_positive
 
 
 class EventMaps(NamedTuple):
@@ -48,7 +49,7 @@ class EventDetector(EventModel):
         extra_features: int = 0,
     ):
         super().__init__(input_size, num_events, timing_resolution_samples, refractory_period_samples)
-        check_sizes(width=width)
+        check_positive(width=width)
         if attention_heads and width % attention_heads:
             raise ValueError(f"attention_heads: expected a divisor of {width}, the width, got {attention_heads}")
         self.front_end = FrameFeatures(input_size, width, timing_resolution_samples)
@@ -66,7 +67,7 @@ class EventDetector(EventModel):
         nn.init.constant_(self.offset_head.bias, 0.5)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, extra: Tensor | None = None) -> EventMaps:
-        x, lengths = event_input(x, lengths, self.input_size)
+        x, lengths = event_input(x, lengths, self, self.input_size)
         valid = self.frames_valid(lengths, x.shape[1])  # (B, F)
         frames = self.front_end(x, valid)  # (B, F, width)
         if self.extra is not None:

@@ -1,10 +1,12 @@
-"""What event models share: their sizes, what they ask of their input, and the ways from samples to frames."""
+"""What event models share: their sizes, an LSTM over mixed lengths, and the ways from samples to frames."""
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from course_lib.sequence import check_positive
 
 
 class EventModel(nn.Module):
@@ -18,10 +20,10 @@ class EventModel(nn.Module):
         self, input_size: int, num_events: int, timing_resolution_samples: int, refractory_period_samples: int
     ):
         super().__init__()
-        check_sizes(input_size=input_size, num_events=num_events, timing_resolution_samples=timing_resolution_samples)
         self.input_size, self.num_events = input_size, num_events
         self.timing_resolution_samples = timing_resolution_samples
         self.refractory_period_samples = refractory_period_samples
+        check_positive(**{name: size for name, size in self.sizes.items() if name != "refractory_period_samples"})
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -42,41 +44,6 @@ class EventModel(nn.Module):
         return starts < lengths[:, None]
 
 
-def check_sizes(**sizes: int) -> None:
-    """Raise ValueError naming the size that is below 1."""
-    for name, value in sizes.items():
-        if value < 1:
-            raise ValueError(f"{name}: expected at least 1, got {value}")
-
-
-def check_event_input(x: Tensor, input_size: int) -> None:
-    """Raise ValueError unless x is (B, T, input_size), floating point, with at least one item and one sample."""
-    if x.dim() != 3 or x.shape[2] != input_size:
-        hint = ": is the time axis last?" if x.dim() == 3 and x.shape[1] == input_size else ""
-        raise ValueError(f"x: expected (B, T, {input_size}), got {tuple(x.shape)}{hint}")
-    if not x.is_floating_point():
-        raise ValueError(f"x: expected floating point, got {x.dtype}")
-    if x.shape[0] == 0 or x.shape[1] == 0:
-        raise ValueError(f"x: expected at least one item and one sample, got {tuple(x.shape)}")
-
-
-def event_input(x: Tensor, lengths: Tensor | None, input_size: int) -> tuple[Tensor, Tensor]:
-    """x (B, T, input_size) with zeros behind each item's length, whatever was there, and the lengths (B,) int64.
-
-    lengths: (B,) valid samples; None: T.  Raises ValueError as `check_event_input`, or for a length not from 1 to T.
-    """
-    check_event_input(x, input_size)
-    if lengths is None:
-        return x, torch.full((x.shape[0],), x.shape[1], device=x.device)
-    lengths = torch.as_tensor(lengths, device=x.device)
-    if lengths.shape != x.shape[:1] or lengths.is_floating_point():
-        raise ValueError(f"lengths: expected {x.shape[0]} integers, got {tuple(lengths.shape)} {lengths.dtype}")
-    if bool(((lengths < 1) | (lengths > x.shape[1])).any()):
-        raise ValueError(f"lengths: expected 1 to {x.shape[1]} samples, got {lengths.tolist()}")
-    inside = torch.arange(x.shape[1], device=x.device) < lengths[:, None]  # (B, T)
-    return x.masked_fill(~inside[..., None], 0), lengths.long()
-
-
 def make_lstm(input_size: int, hidden_size: int, num_layers: int, dropout: float, bidirectional: bool) -> nn.LSTM:
     """An nn.LSTM over (B, T, input_size), with dropout between its layers where it has several."""
     return nn.LSTM(
@@ -91,6 +58,8 @@ def make_lstm(input_size: int, hidden_size: int, num_layers: int, dropout: float
 
 def run_lstm(lstm: nn.LSTM, steps: Tensor, lengths: Tensor) -> Tensor:
     """The LSTM over steps (B, T, C), each item over its own length only: (B, T, H), zeros behind it."""
+    if lengths.is_meta:  # no values to pack by
+        return lstm(steps)[0]
     packed = nn.utils.rnn.pack_padded_sequence(steps, lengths.cpu(), batch_first=True, enforce_sorted=False)
     return nn.utils.rnn.pad_packed_sequence(lstm(packed)[0], batch_first=True, total_length=steps.shape[1])[0]
 

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.layers.attention_functions import dot_product_attention
-from course_lib.models.event_model import EventModel, check_event_input, check_sizes, event_input, make_lstm, run_lstm
+from course_lib.models.event_model import EventModel, make_lstm, run_lstm
+from course_lib.models.inputs import event_input, real_input
 from course_lib.models.template_bank import EventTemplateBank
-from course_lib.sequence import Sequence
+from course_lib.sequence import Sequence, check_positive
 
 KERNELS = (11, 21, 41)  # samples: 5, 10 and 20 ms
 
@@ -39,7 +40,7 @@ class EventSpecificCNN(nn.Module):
         channels_per_event: int = 8,
     ):
         super().__init__()
-        check_sizes(
+        check_positive(
             num_events=num_events,
             input_channels=input_channels,
             output_channels=output_channels,
@@ -54,7 +55,7 @@ class EventSpecificCNN(nn.Module):
         self.joint = nn.Conv1d(num_events * output_channels, output_channels, 1)
 
     def forward(self, x: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        check_event_input(x, self.input_channels)
+        x, _ = event_input(x, None, self, self.input_channels)
         x = (x if valid is None else x.masked_fill(~valid[..., None], 0)).transpose(1, 2)  # (B, C, T)
         shared = None if self.shared is None else self.shared(x)  # (B, output, T)
         own = F.gelu(self.separate(x if shared is None else shared))  # (B, E W, T)
@@ -112,6 +113,7 @@ class EventSpecificTimingHeads(nn.Module):
     def forward(self, features: Tensor, event_mask: Tensor | None = None, valid: Tensor | None = None) -> Tensor:
         if features.dim() != 3 or features.shape[2] != self.hidden_size:
             raise ValueError(f"features: expected (B, F, {self.hidden_size}), got {tuple(features.shape)}")
+        features = real_input(features, self)
         batch, frames, _ = features.shape
         for name, mask, shape in (
             ("event_mask", event_mask, (batch, self.num_events)),
@@ -164,7 +166,7 @@ class EventSpecificClassifier(EventModel):
         refractory_period_samples: int = 4000,
     ):
         super().__init__(input_size, num_events, timing_resolution_samples, refractory_period_samples)
-        check_sizes(hidden_size=hidden_size, num_layers=num_layers)
+        check_positive(hidden_size=hidden_size, num_layers=num_layers)
         self.templates = EventTemplateBank(num_events, input_size, template_length)
         self.cnn = EventSpecificCNN(num_events, input_size, cnn_channels)
         read = timing_resolution_samples * (input_size + num_events + cnn_channels)
@@ -176,7 +178,7 @@ class EventSpecificClassifier(EventModel):
         self.presence_bias = nn.Parameter(torch.zeros(num_events))
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        x, lengths = event_input(x, lengths, self.input_size)
+        x, lengths = event_input(x, lengths, self, self.input_size)
         size = self.timing_resolution_samples
         inside = torch.arange(x.shape[1], device=x.device) < lengths[:, None]  # (B, T)
         valid = self.frames_valid(lengths, x.shape[1])  # (B, F)

@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.losses import NTXentLoss
-from course_lib.models.event_model import check_sizes, event_input, make_lstm, run_lstm
+from course_lib.models.event_model import make_lstm, run_lstm
+from course_lib.models.inputs import event_input
+from course_lib.sequence import check_positive
 
 _SIZES = ("input_size", "hidden_size", "num_layers", "bidirectional", "bias", "proj_size", "batch_first")
 
@@ -22,7 +24,7 @@ class LSTMEncoder(nn.Module):
 
     def __init__(self, input_size: int, hidden_size: int, num_layers: int, dropout: float, bidirectional: bool):
         super().__init__()
-        check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        check_positive(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         self.input_size, self.hidden_size = input_size, hidden_size
         self.lstm = make_lstm(input_size, hidden_size, num_layers, dropout, bidirectional)
         self.width = hidden_size * (2 if bidirectional else 1)
@@ -32,7 +34,7 @@ class LSTMEncoder(nn.Module):
 
         Raises ValueError for x of another shape or with a length outside 1 to T.
         """
-        x, lengths = event_input(x, lengths, self.input_size)
+        x, lengths = event_input(x, lengths, self, self.input_size)
         return run_lstm(self.lstm, x, lengths), lengths
 
     def transfer_encoder_to_classifier(self, classifier: nn.Module) -> Transfer:

@@ -5,15 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from course_lib.models.event_model import (
-    EventModel,
-    FrameFeatures,
-    check_sizes,
-    event_input,
-    make_lstm,
-    run_lstm,
-    stretch_means,
-)
+from course_lib.models.event_model import EventModel, FrameFeatures, make_lstm, run_lstm, stretch_means
+from course_lib.models.inputs import event_input
+from course_lib.sequence import check_positive
 
 
 class LSTMEventClassifier(EventModel):
@@ -51,7 +45,7 @@ class LSTMEventClassifier(EventModel):
         front_end: bool = False,
     ):
         super().__init__(input_size, num_events, timing_resolution_samples, refractory_period_samples)
-        check_sizes(hidden_size=hidden_size, num_layers=num_layers)
+        check_positive(hidden_size=hidden_size, num_layers=num_layers)
         if presence not in ("mean", "logsumexp"):
             raise ValueError(f'presence: expected "mean" or "logsumexp", got {presence!r}')
         width = hidden_size * (2 if bidirectional else 1)
@@ -68,7 +62,7 @@ class LSTMEventClassifier(EventModel):
         self.timing_head = nn.Linear(width, num_events)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        x, lengths = event_input(x, lengths, self.input_size)
+        x, lengths = event_input(x, lengths, self, self.input_size)
         valid = self.frames_valid(lengths, x.shape[1])  # (B, F)
         if self.front_end is None:
             outputs = run_lstm(self.lstm, x, lengths)  # (B, T, H)

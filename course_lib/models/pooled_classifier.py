@@ -5,6 +5,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 import course_lib.layers as sl
+from course_lib.models.inputs import real_input
 
 
 class CLSPooling(nn.Module):
@@ -48,7 +49,7 @@ class PooledClassifier(nn.Module):
         self.classifier = nn.Linear(copies * embed_dim, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        tokens = self.features(x).to(self.classifier.weight.dtype)  # (B, T, embed_dim), full precision under autocast
+        tokens = real_input(self.features(x), self)  # (B, T, embed_dim), full precision under autocast
         return self.classifier(self.pool(tokens))
 
 
@@ -61,4 +62,4 @@ class LastStepClassifier(nn.Module):
         self.readout = nn.Linear(hidden_size, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.readout(self.recurrent(x)[:, -1])
+        return self.readout(self.recurrent(real_input(x, self))[:, -1])

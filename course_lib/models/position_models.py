@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 import course_lib.layers as sl
+from course_lib.models.inputs import real_input
 from course_lib.sequence import Sequence
 
 
@@ -60,7 +61,7 @@ class StepLabeller(nn.Module):
         self.readout = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, num_classes))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.embed(x)  # (B, T, 32)
+        x = self.embed(real_input(x, self))  # (B, T, 32)
         if self.training and self.starts > 1:  # the state of the layer is the position at which it goes on
             start = torch.randint(self.starts, (len(x),), device=x.device)
             x = self.positions.step(Sequence.of(x), start)[0].values
@@ -105,5 +106,6 @@ class OrderClassifier(nn.Module):
 
     def forward(self, x: Tensor | Sequence) -> Tensor:
         x = x if isinstance(x, Sequence) else Sequence.of(x)
+        x = x.with_values(real_input(x.values, self))
         x = self.positions.layer(self.embed.layer(x))
         return self.readout(self.pooling(self.norm.layer(self.block.layer(x))))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from course_lib import layers as sl
+from course_lib.models.inputs import real_input
 from course_lib.sequence import Sequence
 
 
@@ -150,10 +151,8 @@ class SignalSequenceTransformer(nn.Module):
                 f"x: expected 1 to max_signal_length={longest} time steps, got {shape[1]}: cut the signals"
             )
         x = x if isinstance(x, Sequence) else Sequence.of(x)
-        if x.values.is_complex():
-            raise ValueError(f"x: expected real numbers, got {x.values.dtype}")
         values = x.values if len(shape) == 3 else x.values.unsqueeze(2)  # (B, L, C)
-        return x.with_values(values.to(next(self.parameters()).dtype))
+        return x.with_values(real_input(values, self))
 
 
 class FirstStep(nn.Module):

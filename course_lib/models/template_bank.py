@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.layers.windows import WindowedLayer, Windows
-from course_lib.sequence import ChannelSpec, check_channels
+from course_lib.sequence import ChannelSpec, at_least_float32, check_channels
 
 MAX_DELAY = 10.0  # samples, 5 ms at 2000 Hz
 MARGIN = 12  # samples that a kernel has before and after its templates: room for the delays, and for interpolation
@@ -112,8 +112,9 @@ class EventTemplateBank(WindowedLayer):
         tiny = torch.finfo(x.dtype).tiny ** 0.5
         scores = F.conv1d(x, kernels / kernels.flatten(1).norm(dim=1).clamp(min=tiny)[:, None, None])  # (B, E, N)
         if self.normalised:
-            energy = F.conv1d(x.square().sum(dim=1, keepdim=True), x.new_ones(1, 1, kernels.shape[2]))  # (B, 1, N)
-            scores = scores / energy.clamp(min=tiny).sqrt()
+            power = x.to(at_least_float32(x.dtype)).square().sum(dim=1, keepdim=True)  # (B, 1, T')
+            energy = F.avg_pool1d(power, kernels.shape[2], 1) * kernels.shape[2]  # (B, 1, N), in full precision
+            scores = (scores / energy.clamp(min=tiny).sqrt()).to(scores.dtype)
         return scores.transpose(1, 2)  # (B, N, E)
 
     def extra_repr(self):
@@ -126,10 +127,11 @@ def shift(x: Tensor, delays: Tensor) -> Tensor:
     A delay multiplies the component of frequency f by exp(-2πi f delay), so that the band-limited curve through the
     samples is what moves. Delays get gradients.
     """
-    length = x.shape[-1]
-    frequency = torch.fft.rfftfreq(length, dtype=x.dtype, device=x.device)  # cycles a sample
+    length, precision = x.shape[-1], at_least_float32(x.dtype)
+    frequency = torch.fft.rfftfreq(length, dtype=precision, device=x.device)  # cycles a sample
     angle = -2 * torch.pi * frequency * delays[..., None]
-    return torch.fft.irfft(torch.fft.rfft(x) * torch.complex(angle.cos(), angle.sin()), n=length)
+    spectrum = torch.fft.rfft(x.to(precision)) * torch.complex(angle.cos(), angle.sin())
+    return torch.fft.irfft(spectrum, n=length).to(x.dtype)
 
 
 def stretch(templates: Tensor, warp: float) -> Tensor:
@@ -164,11 +166,11 @@ def delays_of(kernels: Tensor) -> Tensor:
     envelope allows, plus a little noise, the likeliest of many starts, decays, strengths and noise levels is taken.
     The answer is good to about half a sample for clean kernels and to one for noisy ones.
     """
-    kernels = kernels.double()
+    given, kernels = kernels, kernels.detach().cpu().double()  # not every device has float64
     kernels = kernels / kernels.square().mean(dim=(1, 2), keepdim=True).sqrt().clamp(min=1e-9)
     length = kernels.shape[-1]
-    starts = torch.arange(0.0, 2 * MARGIN + 0.25, 0.5, dtype=kernels.dtype, device=kernels.device)  # (S,)
-    since = torch.arange(length, dtype=kernels.dtype, device=kernels.device) - starts[:, None]  # (S, L)
+    starts = torch.arange(0.0, 2 * MARGIN + 0.25, 0.5, dtype=kernels.dtype)  # (S,)
+    since = torch.arange(length, dtype=kernels.dtype) - starts[:, None]  # (S, L)
     late, power = since.clamp(min=0), kernels[:, :, None, :].square()  # (E, C, 1, L)
     each_decay = []  # the log-likelihood of each start, (E, C, S)
     for decay in torch.linspace(0.15, 0.45, 7).tolist():
@@ -178,9 +180,9 @@ def delays_of(kernels: Tensor) -> Tensor:
             for noise in (0.03, 0.1, 0.3):
                 variance = noise**2 + strength * envelope.square()
                 likelihood = -0.5 * (variance.log().sum(-1) + (power / variance).sum(-1))  # (E, C, S)
-                likeliest = torch.maximum(likeliest, likelihood.to(likeliest))
+                likeliest = torch.maximum(likeliest, likelihood)
         each_decay.append(likeliest)
     by_decay = torch.stack(each_decay)  # (D, E, C, S)
     decays = by_decay.amax(-1).sum(-1).argmax(0)  # (E,), one decay for all channels of a type
     chosen = by_decay[decays, torch.arange(len(kernels))]  # (E, C, S)
-    return centred_and_clamped(starts[chosen.argmax(-1).to(starts.device)], MAX_DELAY).to(kernels.device)
+    return centred_and_clamped(starts[chosen.argmax(-1)], MAX_DELAY).to(given.dtype).to(given.device)

@@ -8,7 +8,9 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from course_lib.events import Detections, Explanation
-from course_lib.models.event_model import EventModel, event_input
+from course_lib.events.detections import within
+from course_lib.models.event_model import EventModel
+from course_lib.models.inputs import event_input
 from course_lib.models.template_bank import EventTemplateBank
 from course_lib.models.template_learning import make_pursuit
 
@@ -54,7 +56,7 @@ class TemplateDetector(EventModel):
     ):
         super().__init__(bank.num_features, bank.num_events, timing_resolution_samples, refractory_period_samples)
         self.bank = bank.requires_grad_(False)
-        self.register_buffer("taps", torch.as_tensor(taps))
+        self.register_buffer("taps", torch.as_tensor(taps, dtype=torch.float32))
         self.verifier = nn.Linear(len(FEATURES), 1)
         self.prepare()
         self.register_load_state_dict_post_hook(_prepare_again)
@@ -115,8 +117,9 @@ class TemplateDetector(EventModel):
         mean, std = x.mean(axis=0), x.std(axis=0) + 1e-6
         weights = LogisticRegression(C=strength, max_iter=1000).fit((x - mean) / std, y)
         with torch.no_grad():
-            self.verifier.weight.copy_(torch.tensor(weights.coef_ / std))
-            self.verifier.bias.copy_(torch.tensor(weights.intercept_ - (weights.coef_ * mean / std).sum()))
+            bias = weights.intercept_ - (weights.coef_ * mean / std).sum()
+            self.verifier.weight.copy_(torch.tensor(weights.coef_ / std, dtype=torch.float32))
+            self.verifier.bias.copy_(torch.tensor(bias, dtype=torch.float32))
         return self
 
     @torch.no_grad()
@@ -127,8 +130,8 @@ class TemplateDetector(EventModel):
     @torch.no_grad()
     def verified(self, found: Explanation) -> Detections:
         """Candidates as events; their scores are the verifier's probabilities."""
-        scores = torch.sigmoid(self.verifier(self.features(found))[:, 0]) if len(found) else np.zeros(0)
-        return Detections(found.types, found.times, np.asarray(scores))
+        scores = torch.sigmoid(self.verifier(self.features(found).to(self.verifier.weight))[:, 0])
+        return Detections(found.types, found.times, scores.float().cpu().numpy())
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """`frame_scores`."""
@@ -137,12 +140,12 @@ class TemplateDetector(EventModel):
     @torch.no_grad()
     def frame_scores(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """As `EventModel.frame_scores`: 0 where there is no candidate."""
-        x, lengths = event_input(x, lengths, self.input_size)
+        x, lengths = event_input(x, lengths, self, self.input_size)
         size = self.timing_resolution_samples
         scores = x.new_zeros(x.shape[0], -(-x.shape[1] // size), self.num_events)
         offsets = torch.full_like(scores, size / 2)
         for item, (row, length) in enumerate(zip(x, lengths.tolist(), strict=True)):
-            for kind, time, score in self.detect([row[:length].cpu().numpy()])[0]:
+            for kind, time, score in self.detect([row[:length].float().cpu().numpy()])[0]:
                 time = min(max(time, 0.0), length - 1)
                 frame = int(time // size)
                 if score > scores[item, frame, kind]:
@@ -162,7 +165,7 @@ def candidate_targets(found: Explanation, events: list[tuple[int, float]], toler
     """
     free, targets = list(events), np.zeros(len(found), bool)
     for i in np.argsort(-found.gains):
-        near = [e for e in free if e[0] == found.types[i] and abs(e[1] - found.times[i]) <= tolerance]
+        near = [e for e in free if e[0] == found.types[i] and within(e[1], found.times[i], tolerance)]
         if near:
             free.remove(min(near, key=lambda e: abs(e[1] - found.times[i])))
             targets[i] = True

@@ -50,7 +50,7 @@ def fill_from_snippets(
     windows, types = np.nonzero(labels)
     found = snippets(data, windows, timings[windows, types], bank.template_length)
     counts = np.bincount(types, minlength=bank.num_events)
-    kernels = bank.kernels().detach().numpy().astype(float)
+    kernels = _numbers(bank.kernels())
     for kind in np.flatnonzero(counts):
         kernels[kind] = found[types == kind].mean(axis=0)
     bank.load_kernels(torch.tensor(kernels), types=torch.tensor(counts > 0))
@@ -59,8 +59,7 @@ def fill_from_snippets(
 
 def make_pursuit(bank: EventTemplateBank, taps: np.ndarray | None, warps=WARPS, **options) -> MatchingPursuit:
     """Matching pursuit with the bank's templates at each of `warps`."""
-    with torch.no_grad():
-        kernels = torch.stack([bank.kernels(warp) for warp in warps], dim=1).numpy()  # (E, W, C, L)
+    kernels = np.stack([_numbers(bank.kernels(warp)) for warp in warps], axis=1)  # (E, W, C, L)
     return MatchingPursuit(kernels, warps, MARGIN, taps, **options)
 
 
@@ -74,7 +73,7 @@ def noise_filter(bank: EventTemplateBank, data: np.ndarray, threshold: float = 1
 def remainder(bank: EventTemplateBank, data: np.ndarray, explanations: list) -> np.ndarray:
     """Data (N, T, C) less the explained events, not whitened: (N, T, C) float32."""
     warps = {warp for found in explanations for warp in found.warps.tolist()}
-    kernels = {warp: bank.kernels(warp) for warp in warps}  # (E, C, L) each
+    kernels = {warp: bank.kernels(warp).cpu() for warp in warps}  # (E, C, L) each
     length = bank.template_length + 2 * MARGIN
     rest = np.pad(data.astype(np.float32), ((0, 0), (MARGIN, length), (0, 0)))
     for row, found in zip(rest, explanations, strict=True):
@@ -84,6 +83,11 @@ def remainder(bank: EventTemplateBank, data: np.ndarray, explanations: list) -> 
             late = torch.full(kernel.shape[:1], found.times[i] - start, dtype=kernel.dtype)
             row[start : start + length] -= shift(kernel, late).T.numpy()
     return rest[:, MARGIN : MARGIN + data.shape[1]]
+
+
+def _numbers(values: torch.Tensor) -> np.ndarray:
+    """What the bank holds, on whatever device, as float64 for NumPy."""
+    return values.detach().cpu().numpy().astype(float)
 
 
 def expectation_maximisation(
@@ -112,9 +116,9 @@ def expectation_maximisation(
         types, times, amplitudes, warps = (
             np.concatenate([getattr(f, name) for f in found]) for name in ("types", "times", "amplitudes", "warps")
         )
-        delays = bank.delays().detach().numpy().astype(float)
+        delays = _numbers(bank.delays())
         left = snippets(rest, windows, times, bank.template_length, delays[types], warps)  # (M, C, L)
-        before = bank.kernels().detach().numpy().astype(float)
+        before = _numbers(bank.kernels())
         after, enough = before.copy(), np.bincount(types, minlength=bank.num_events) >= 3
         for kind in np.flatnonzero(enough):
             mine, a = types == kind, amplitudes[types == kind]
@@ -136,6 +140,6 @@ def _anchor(bank: EventTemplateBank, taps, data, labels, timings, reach: float =
         for kind, time, _ in found.detections():
             if row[kind] and abs(time - times[kind]) <= reach:
                 distances[kind].append(time - times[kind])
-    move = torch.tensor([np.median(d) if d else 0.0 for d in distances], dtype=bank.templates.dtype)
+    move = torch.tensor([np.median(d) if d else 0.0 for d in distances]).to(bank.templates)
     kernels = bank.kernels().detach()
     bank.load_kernels(shift(kernels, move[:, None].expand(kernels.shape[:2])), types=move != 0)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from course_lib import layers as sl
+from course_lib.models.inputs import real_input
 from course_lib.sequence import Sequence
 
 
@@ -28,6 +29,7 @@ class WaveformFeatures(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        x = real_input(x, self)
         x = x - x.mean(dim=2, keepdim=True)
         x = x / (x.square().mean(dim=2, keepdim=True).sqrt() + 1e-5)
         return self.convolutions(x.transpose(1, 2))  # (B, N, embed_dim)
@@ -74,16 +76,15 @@ class TransformerClassifier(nn.Module):
 
         Row 0 of the weights is the CLS token's look at itself and at the N tokens after it.
         """
-        if x.is_complex():
-            raise ValueError(f"x: expected real numbers, got {x.dtype}")
+        x = real_input(x, self)
         if self.takes_waveforms and (x.dim() != 3 or x.shape[1] != 1 or not x.shape[2]):
             raise ValueError(f"x: expected (B, 1, samples), got {tuple(x.shape)}: one channel, time last")
-        features = self.features(x.to(next(self.parameters()).dtype))  # (B, N, embed_dim)
+        features = self.features(x)  # (B, N, embed_dim)
         return self.classify_features(features, return_weights)
 
     def classify_features(self, features: Tensor, return_weights: bool = False) -> Tensor | tuple[Tensor, list[Tensor]]:
         """What `forward` returns, from what `features` made of its input: (B, N, embed_dim)."""
-        features = features.to(next(self.parameters()).dtype)  # in full precision under autocast too
+        features = real_input(features, self)  # in full precision under autocast too
         tokens = self.tokens.layer(Sequence.of(features))  # (B, N + 1, embed_dim)
         weights = []
         for block in self.encoder:

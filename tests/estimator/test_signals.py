@@ -19,6 +19,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import nn
 
 from course_lib.estimator import SignalClassifier
+from course_lib.models import SignalSequenceTransformer, SignalTransformerConfig
 
 SMALL = {"model_dim": 8, "num_heads": 2, "num_layers": 1, "channels": (8,), "dropout": 0.0, "device": "cpu"}
 ROUNDING = "float32 sums round differently in batches of another size: probabilities agree to 1e-6, not to 1e-7"
@@ -103,10 +104,10 @@ def test_one_row_is_audio_or_one_step_as_the_training_was():
     steps = [generator.standard_normal((length, 3)) for length in (4, 9, 5, 7)]
     several = SignalClassifier(epochs=1, device="cpu", random_state=0).fit(steps, [0, 1, 0, 1])
     assert several.n_channels_ == 3
-    one_step, padded = generator.standard_normal((1, 3)), np.zeros((9, 3))
-    padded[:1] = one_step
-    padded[1:] = several.mean_  # which is what zeros are after standardising
-    np.testing.assert_allclose(several.predict_proba([one_step]), several.predict_proba([padded]), atol=1e-6)
+    one_step = generator.standard_normal((1, 3))
+    standardised = torch.tensor((one_step - several.mean_) / several.scale_)[None]  # (1, 1, 3), one step of 3 channels
+    alone = torch.softmax(several.model_(standardised), dim=1).detach()
+    np.testing.assert_allclose(several.predict_proba([one_step]), alone, atol=1e-6)
     audio = SignalClassifier(epochs=1, device="cpu", random_state=0).fit([s[:, :1].T for s in steps], [0, 1, 0, 1])
     assert (audio.n_channels_, audio.max_length_) == (1, 9)
     np.testing.assert_array_equal(audio.predict_proba([one_step]), audio.predict_proba([one_step.T]))
@@ -123,6 +124,56 @@ def test_display_classes_of_scikit_learn_take_it():
     assert curve.roc_auc == pytest.approx(roc_auc_score(labels == "b", classifier.predict_proba(signals)[:, 1]))
     PrecisionRecallDisplay.from_estimator(classifier, signals, labels)
     plt.close("all")
+
+
+def test_a_signal_is_classified_as_if_it_were_alone():
+    """Neither longer companions nor the padding that they bring move a probability, at any length and place."""
+    rng = np.random.default_rng(2)
+    train = [rng.standard_normal(length) for length in rng.integers(30, 200, 20)] + [rng.standard_normal(200)]
+    model = small(epochs=3).fit(train, np.arange(21) % 2)
+    signals = [rng.standard_normal(length) for length in (1, 2, 7, 40, 40, 133, 200)]
+    together = model.predict_proba(signals)
+    for i, signal in enumerate(signals):
+        values = torch.from_numpy((signal - model.mean_) / model.scale_)[None]  # (1, L), no padding at all
+        alone = torch.softmax(model.model_(values), dim=1).detach()
+        np.testing.assert_allclose(together[i : i + 1], alone, atol=1e-6)
+        np.testing.assert_allclose(model.predict_proba([signal]), alone, atol=1e-6)
+    np.testing.assert_allclose(model.predict_proba(signals[::-1])[::-1], together, atol=1e-6)
+
+
+def test_padding_does_not_reach_the_training():
+    """Signals that max_length cuts nothing off: a larger max_length means more padding and nothing else."""
+    rng = np.random.default_rng(3)
+    train = [rng.standard_normal(length) for length in rng.integers(20, 60, 12)]
+    labels = np.arange(12) % 2
+    first, second = (
+        small(epochs=2, max_length=length, model=lambda *a: short_model()).fit(train, labels) for length in (60, 90)
+    )
+    np.testing.assert_allclose(first.predict_proba(train), second.predict_proba(train), atol=1e-4)
+
+
+def short_model():
+    config = SignalTransformerConfig(
+        2, 100, model_dim=8, num_layers=1, num_heads=2, channels=(8,), strides=(2,), dropout=0.0
+    )
+    return SignalSequenceTransformer(config)
+
+
+@pytest.mark.parametrize("layout", [np.asarray, list, lambda x: x[:, :, None]])
+def test_values_beyond_float32_are_named(layout):
+    x = X.copy()
+    x[2, 3] = 1e39
+    with pytest.raises(ValueError, match="beyond float32|too large for dtype"):
+        small().fit(layout(x), Y)
+    model = small(epochs=1).fit(layout(X), Y)
+    with pytest.raises(ValueError, match="beyond float32|too large for dtype"):
+        model.predict(layout(x))
+
+
+def test_values_too_far_from_the_training_signals_are_named():
+    model = small(epochs=1).fit(list(1e-6 * X), Y)
+    with pytest.raises(ValueError, match="X: signal 1, standardised by the training signals"):
+        model.predict([X[0], np.full(20, 1e38)])
 
 
 def test_level_and_unit_do_not_matter():

@@ -1,0 +1,41 @@
+"""What models ask of their input: real numbers, converted to the dtype of their weights, and lengths that fit."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def real_input(x: Tensor, model: nn.Module) -> Tensor:
+    """`x` in the dtype of the model's first parameter, so that any real dtype will do.
+
+    Raises ValueError for complex numbers.
+    """
+    if x.is_complex():
+        raise ValueError(f"x: expected real numbers, got {x.dtype}")
+    return x.to(next(model.parameters()).dtype)
+
+
+def event_input(x: Tensor, lengths: Tensor | None, model: nn.Module, size: int) -> tuple[Tensor, Tensor]:
+    """x (B, T, size) in the model's dtype with zeros behind each item's length, and the lengths (B,) int64.
+
+    lengths: (B,) valid samples, what lies behind them may be anything; None: T.
+    Raises ValueError for another shape, integers, no item, no sample, or a length that is not from 1 to T.
+    """
+    if x.dim() != 3 or x.shape[2] != size:
+        hint = ": is the time axis last?" if x.dim() == 3 and x.shape[1] == size else ""
+        raise ValueError(f"x: expected (B, T, {size}), got {tuple(x.shape)}{hint}")
+    if not x.is_floating_point():
+        raise ValueError(f"x: expected floating point, got {x.dtype}")
+    if x.shape[0] == 0 or x.shape[1] == 0:
+        raise ValueError(f"x: expected at least one item and one sample, got {tuple(x.shape)}")
+    x = real_input(x, model)
+    if lengths is None:
+        return x, torch.full((x.shape[0],), x.shape[1], device=x.device)
+    lengths = torch.as_tensor(lengths, device=x.device)
+    if lengths.shape != x.shape[:1] or lengths.is_floating_point():
+        raise ValueError(f"lengths: expected {x.shape[0]} integers, got {tuple(lengths.shape)} {lengths.dtype}")
+    if not lengths.is_meta and bool(((lengths < 1) | (lengths > x.shape[1])).any()):
+        raise ValueError(f"lengths: expected 1 to {x.shape[1]} samples, got {lengths.tolist()}")
+    inside = torch.arange(x.shape[1], device=x.device) < lengths[:, None]  # (B, T)
+    return x.masked_fill(~inside[..., None], 0), lengths.long()
