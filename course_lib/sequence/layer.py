@@ -224,10 +224,10 @@ class FormOnly(dict[str, Sequence]):
 
 def _form(state: State) -> Any:
     """A state with a `TensorForm` in place of each tensor."""
+    if type(state) in (tuple, list):
+        return tuple([_form(part) for part in state])
     if isinstance(state, Tensor):
         return TensorForm(state.shape, state.dtype, state.device)
-    if isinstance(state, tuple | list) and not isinstance(state, TensorForm):
-        return tuple(map(_form, state))
     return state if isinstance(state, TensorForm) else type(state)
 
 
@@ -306,7 +306,7 @@ def check_floating(layer: nn.Module, spec: ChannelSpec, or_complex: bool = False
 
 def autocast_enabled() -> bool:
     """Whether PyTorch chooses the dtypes at the moment."""
-    return torch.is_autocast_enabled("cpu") or (torch.cuda.is_available() and torch.is_autocast_enabled("cuda"))
+    return any(torch.is_autocast_enabled(device) for device in ("cpu", "cuda", "mps"))
 
 
 def at_least_float32(dtype: torch.dtype) -> torch.dtype:
