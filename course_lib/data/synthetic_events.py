@@ -192,6 +192,7 @@ class FreshEvents:
     batch_size: windows a batch.  seed: of all windows, pass by pass; the same seed gives the same passes.
     A checkpoint does not hold how many passes were made: a resumed run begins with the first one again.
     statistics: (mean, std) per channel; None: of 256 windows drawn first.  events: further arguments of `make_events`.
+    `state_dict` and `load_state_dict` keep how far the seeds have come, so that a run that was stopped goes on.
     """
 
     def __init__(
@@ -207,6 +208,14 @@ class FreshEvents:
 
     def __len__(self) -> int:
         return self.batches
+
+    def state_dict(self) -> dict[str, Any]:
+        """The seed, and how many draws have been made from it."""
+        return {"entropy": self.seeds.entropy, "draws": self.seeds.n_children_spawned}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was read."""
+        self.seeds = np.random.SeedSequence(state["entropy"], n_children_spawned=state["draws"])
 
     def __iter__(self) -> Iterator[EventBatch]:
         for start in range(0, self.batches, 8):  # eight batches at a time: one large draw is faster, many cost memory

@@ -1,14 +1,15 @@
 """Checkpoints: nested state in one safetensors file, written atomically, read without running any code.
 
 Tensors lie in the file as safetensors keeps them; everything else (numbers, strings, the shape of the nesting) is JSON
-in its header, so that one rename replaces the whole and nothing is ever unpickled. A checksum over both finds damage
-that leaves the layout intact.
+in its header, so that one rename replaces the whole and nothing is ever unpickled. A checksum over both, the tensors'
+names, types and shapes included, finds damage that leaves the layout intact.
 """
 
 import json
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ def save(path: Path | str, tree: Mapping) -> None:
     """
     tensors: dict[str, Tensor] = {}
     text = json.dumps(_pack(tree, "", tensors))
-    metadata = {"format": "course_lib.training.checkpoint", "tree": text, "crc32": str(_checksum(text, tensors))}
+    metadata = {"format": "course_lib.training.checkpoint.2", "tree": text, "crc32": str(_checksum(text, tensors))}
     with replacing(Path(path)) as temporary:
         save_file(tensors, temporary, metadata=metadata)
 
@@ -55,34 +56,57 @@ def load(path: Path | str) -> dict:
         ) from error
     if _checksum(text, tensors) != expected:
         raise CheckpointError(f"{path} is damaged: its checksum does not match; delete it to start the run anew")
-    return _unpack(json.loads(text), tensors)
+    try:
+        return _unpack(json.loads(text), tensors)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is no checkpoint of this library ({error!r})") from error
 
 
 def load_weights(model: nn.Module, path: Path | str) -> dict:
     """Put the weights of a checkpoint (`best.safetensors` or `last.safetensors`) into `model`; returns the whole tree.
 
-    Raises CheckpointError where names or shapes do not fit.
+    A model from `torch.compile` and the plain one read each other's.
+    Raises CheckpointError where names or shapes do not fit; the model is then as it was.
     """
     tree = load(path)
     try:
-        model.load_state_dict(tree["weights"])
-    except (KeyError, RuntimeError) as error:
+        put_weights(model, tree["weights"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} does not fit this {type(model).__name__}: {error}") from error
     return tree
 
 
 def weights_of(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of the model's parameters and buffers on the CPU.  Raises TypeError for extra state that is no tensor."""
+    """A copy of the model's parameters and buffers on the CPU.  Raises TypeError for extra state that is no tensor.
+
+    `torch.compile` puts a module into another, as `_orig_mod`; the names leave that out.
+    """
     weights = {}
     for name, value in model.state_dict().items():
         if not isinstance(value, Tensor):
             raise TypeError(f"model: expected tensors in its state_dict, got {type(value).__name__} at {name!r}")
-        weights[name] = value.detach().to("cpu", copy=True).contiguous()
+        weights[name.replace("_orig_mod.", "")] = value.detach().to("cpu", copy=True).contiguous()
     return weights
 
 
-def _pack(value, place: str, tensors: dict[str, Tensor]):
+def put_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Put what `weights_of` read into `model`, compiled or not.
+
+    Raises ValueError saying what is missing, left over or of another shape; the model is then as it was.
+    """
+    mine = {name.replace("_orig_mod.", ""): (name, value) for name, value in model.state_dict().items()}
+    given = {name.replace("_orig_mod.", ""): value for name, value in weights.items()}
+    shapes = {name for name in mine.keys() & given.keys() if mine[name][1].shape != given[name].shape}
+    wrong = {"missing": mine.keys() - given.keys(), "left over": given.keys() - mine.keys(), "of another shape": shapes}
+    if any(wrong.values()):
+        raise ValueError("; ".join(f"{what}: {', '.join(sorted(names))}" for what, names in wrong.items() if names))
+    model.load_state_dict({mine[name][0]: value for name, value in given.items()})
+
+
+def _pack(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:
     """`value` as JSON can hold it; each tensor goes into `tensors` and leaves {"$tensor": its place} behind."""
+    while place in tensors:
+        place += "'"  # {1: a, "1": b} and {"a/b": c, "a": {"b": d}} name two things by one place
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, np.generic):
@@ -104,7 +128,7 @@ def _pack(value, place: str, tensors: dict[str, Tensor]):
     raise TypeError(f"a checkpoint cannot hold {type(value).__name__} at {place or 'the top'}")
 
 
-def _unpack(value, tensors: dict[str, Tensor]):
+def _unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, list):
         return [_unpack(item, tensors) for item in value]
     if not isinstance(value, dict):
@@ -124,5 +148,7 @@ def _unpack(value, tensors: dict[str, Tensor]):
 def _checksum(text: str, tensors: dict[str, Tensor]) -> int:
     total = zlib.crc32(text.encode())
     for name in sorted(tensors):
-        total = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy(), total)
+        value = tensors[name]
+        total = zlib.crc32(f"{name} {value.dtype} {tuple(value.shape)}".encode(), total)
+        total = zlib.crc32(value.reshape(-1).view(torch.uint8).numpy().data, total)
     return total

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
 import pandas as pd
 import torch
+from scipy.special import softmax
 from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -46,7 +48,7 @@ class CrossValidation:
     @property
     def probabilities(self) -> np.ndarray:
         """(N, C): softmax of the logits."""
-        return _softmax(self.logits)
+        return softmax(self.logits.astype(np.float64), axis=1)
 
     @property
     def predictions(self) -> np.ndarray:
@@ -73,7 +75,7 @@ def cross_validate(
     y: np.ndarray | torch.Tensor,
     *,
     folds: np.ndarray | None = None,
-    splitter=None,
+    splitter: Any = None,
     groups: np.ndarray | None = None,
     epochs: int,
     batch_size: int = 32,
@@ -85,7 +87,7 @@ def cross_validate(
     checkpoint_dir: Path | str | None = None,
     generator: torch.Generator | None = None,
     progress: bool = True,
-    **fit_options,
+    **fit_options: Any,
 ) -> CrossValidation:
     """Train `make_model()` once a fold with `fit`, and predict the fold left out.
 
@@ -101,6 +103,8 @@ def cross_validate(
       name=f"fold {fold}")`; it gets curves, confusion matrix and ROC, and is closed.
     n_jobs: folds trained at a time, each in a process of its own with one thread. Functions and classes written in a
       notebook travel along.
+    batch_size: samples a batch. Where one would be left for the last batch, it sits out the epoch (another one each
+      time), since batch statistics need two.
     checkpoint_dir: keeps each fold's checkpoints in a folder of its own; the same call, with a generator in the same
       state, goes on where it was stopped.
     generator: every fold's initial weights, order of batches and chance during training come from a seed drawn from it
@@ -130,13 +134,13 @@ def cross_validate(
         )
         for (fold, train, test), folder in zip(splits, folders, strict=True)
     ]  # fmt: skip
-    logits, tested = None, np.full(len(y), -1)
+    logits, tested = np.zeros((0, 0), np.float32), np.full(len(y), -1)
     rows, histories = [], {}
     done = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(jobs)
     for (fold, _, test), (outputs, history, row) in zip(
         splits, tqdm(done, total=len(jobs), unit="fold", disable=not progress), strict=True
     ):
-        if logits is None:
+        if not logits.size:
             logits = np.full((len(y), outputs.shape[1]), np.nan, np.float32)
         logits[test], tested[test] = outputs, fold
         histories[fold] = history
@@ -163,8 +167,9 @@ def _splits(x, y, folds, splitter, groups) -> list[tuple[int, np.ndarray, np.nda
     counts = np.zeros(len(y), int)
     for fold, train, test in splits:
         counts[test] += 1
-        shared = [] if groups is None else np.intersect1d(np.asarray(groups)[train], np.asarray(groups)[test])
-        if len(shared):
+        named = np.arange(len(y)) if groups is None else np.asarray(groups)
+        shared = np.intersect1d(named[train], named[test])
+        if groups is not None and len(shared):
             raise ValueError(f"groups: {len(shared)} are on both sides of fold {fold}, such as {shared[0]}")
     if counts.max() > 1:
         raise ValueError("splitter: expected each sample in at most one test fold, so that it has one prediction")
@@ -182,10 +187,13 @@ def _run_fold(
     try:
         train_x = np.asarray(x[train])
         ready = (lambda part: part) if prepare is None else prepare(train_x)
-        train_x, test_x = _as_inputs(ready(train_x)), _as_inputs(ready(np.asarray(x[test])))
+        inputs, test_x = _as_inputs(ready(train_x)), _as_inputs(ready(np.asarray(x[test])))
         targets = torch.from_numpy(y)
         generator = torch.Generator().manual_seed(seed)
-        loader = DataLoader(TensorDataset(train_x, targets[train]), batch_size, shuffle=True, generator=generator)
+        alone = len(train) > batch_size and len(train) % batch_size == 1  # BatchNorm needs two; another one each epoch
+        loader = DataLoader(
+            TensorDataset(inputs, targets[train]), batch_size, shuffle=True, generator=generator, drop_last=alone
+        )
         own = torch.Generator()  # so that looking at the test fold leaves the training's draws alone
         test_loader = DataLoader(TensorDataset(test_x, targets[test]), 4 * batch_size, generator=own)
         with isolated(seed, device):
@@ -208,7 +216,7 @@ def _run_fold(
         if watch is not None:
             final = {f"test_{name}": row[name] for name in ("accuracy", "macro_f1", "roc_auc", "loss")}
             watch.log(final, step=history.rows[-1]["epoch"])
-            log_fold_figures(watch, _softmax(logits), y[test], classes)
+            log_fold_figures(watch, softmax(logits.astype(np.float64), axis=1), y[test], classes)
     except Exception as error:
         error.add_note(f"while training fold {fold}")
         raise
@@ -231,7 +239,7 @@ def _scores(logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         )
     if not np.isfinite(logits).all():
         raise FloatingPointError("model: its outputs for the test fold hold NaN or infinity")
-    probabilities = _softmax(logits)
+    probabilities = softmax(logits.astype(np.float64), axis=1)
     predictions = logits.argmax(1)
     present = [c for c in np.unique(targets) if (targets != c).any()]
     areas = [roc_auc_score(targets == c, probabilities[:, c]) for c in present]
@@ -241,8 +249,3 @@ def _scores(logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         "roc_auc": float(np.mean(areas)) if areas else float("nan"),
         "loss": log_loss(targets, probabilities, labels=np.arange(logits.shape[1])),
     }
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
-    return shifted / shifted.sum(1, keepdims=True)

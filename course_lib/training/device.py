@@ -187,7 +187,7 @@ def gathered(value, world: World) -> list:
 def _order(loader: DataLoader) -> tuple[int, list[list[int]]]:
     """The seed for the workers and an epoch's batches of indices, drawn as a DataLoader in one process draws them."""
     seed = torch.empty((), dtype=torch.int64).random_(generator=loader.generator)
-    return int(seed) // 2, [list(batch) for batch in loader.batch_sampler]
+    return int(seed) // 2, [list(batch) for batch in loader.batch_sampler or ()]
 
 
 def _leave() -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,11 +16,12 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
+from course_lib.training.checkpoint import put_weights
 from course_lib.training.device import amp_dtype, broadcast, deal, join, mode, resolve_device, to_device, wrap
 from course_lib.training.history import History, Means, Run
 from course_lib.training.optimization import moving_average
 from course_lib.training.rng import derived_seed, generators_of, isolated
-from course_lib.training.steps import Step, checked, describe, supervised_step
+from course_lib.training.steps import Step, as_the_model, checked, describe, supervised_step
 from course_lib.training.tracking import Tracker
 
 
@@ -68,7 +70,7 @@ def fit(
     How the weights move
       optimizer: an optimiser, or a function of the list of trainable parameters; None: AdamW with rate 1e-3.
       schedule: `schedule(optimizer, total_steps)`, such as `cosine_with_warmup`, or a scheduler; moves with every step.
-      clip_norm: largest norm of all gradients together.
+      clip_norm: largest norm of all gradients together, above 0.
       average_decay: keep a moving average of the weights with this decay (see `averaging.moving_average`). It is what
         validation, `callback` and the best weights see, and what `model` holds in the end. None: no average.
       amp: False, True, "bf16" or "fp16": autocast; gradients are scaled for fp16 on CUDA.
@@ -84,19 +86,25 @@ def fit(
       checkpoint_dir: `last.safetensors` (after every epoch and every `checkpoint_every` steps) and `best.safetensors`
         go there; with `resume`, a run that was stopped goes on from the last, as if it had never been stopped, provided
         that all randomness comes from PyTorch's, NumPy's or Python's global generators, from `generator`, or from
-        generators of the loaders, their samplers and data sets.
+        generators of the loaders, their samplers and data sets. The loss, a trainer's loss and these keep their state
+        where they have `state_dict` and `load_state_dict`. Not kept: what a loader's persistent workers hold in their
+        own processes, and what a `training_step` remembers by itself. A run with another model, optimiser, setting of
+        it, or schedule is refused; it may have more epochs, where the schedule's past does not depend on their number.
     Chance
       generator: seeds PyTorch's default generators during the run and leaves them as they were; None: they are used as
         they are. Loaders shuffle with their own generator or, lacking one, with the default.
 
-    Afterwards every submodule is in the mode, training or evaluation, in which it came. Under torch.distributed.run the
-    batches are dealt out among the processes, and only rank 0 writes; gradients equal those of one process where the
-    loss is a mean over samples and the model has no batch statistics.
+    A batch of one sample, as the last of a loader may be, is too small for BatchNorm in training: drop_last=True in the
+    loader leaves it out. Afterwards every submodule is in the mode, training or evaluation, in which it came.
+    Under torch.distributed.run the batches are dealt out among the processes, and only rank 0 writes; gradients equal
+    those of one process where the loss is a mean over samples and the model has no batch statistics.
     Raises ValueError (a bad argument, an empty loader, an unknown monitor), FloatingPointError naming epoch and step
     (loss not finite), CheckpointError (a checkpoint that is damaged or of another run).
     """
     _check_counts(epochs=epochs, early_stopping=early_stopping)
     _check_counts(every_n_epochs=every_n_epochs, checkpoint_every=checkpoint_every)
+    if clip_norm is not None and not clip_norm > 0:
+        raise ValueError(f"clip_norm: expected a number above 0, or None for no clipping, got {clip_norm}")
     world = join(resolve_device(device))
     device = world.device
     if monitor is None and validation is not None:
@@ -113,7 +121,7 @@ def fit(
     dtype = amp_dtype(amp, device)
     scaler = torch.amp.GradScaler(enabled=device.type == "cuda" and dtype is torch.float16)
 
-    def autocast():
+    def autocast() -> torch.autocast:
         return torch.autocast(device.type, dtype=dtype, enabled=dtype is not None)
 
     def validated() -> dict[str, float]:
@@ -129,7 +137,8 @@ def fit(
         seed = None if generator is None else derived_seed(generator)
         stack.enter_context(isolated(None if seed is None else seed + world.rank, device))
         stack.enter_context(mode(model, True))
-        generators = generators_of(generator, train_loader, validation)
+        trainer = getattr(training_step, "__self__", None)
+        generators = generators_of(generator, train_loader, validation, loss, trainer)
         folder = None if checkpoint_dir is None else Path(checkpoint_dir)
         average = None if average_decay is None else moving_average(model, average_decay)
         run = Run(model, optimizer, scheduler, scaler, history, world, generators, folder, average)
@@ -148,7 +157,7 @@ def fit(
                     parts = batch if isinstance(batch, list | tuple) else (batch,)
                     batch = train_transform(*parts, generator=generator)
                 with autocast():
-                    values = checked(step(network, to_device(batch, device)))
+                    values = _with_note(step, network, to_device(batch, device), samples)
                 if not math.isfinite(value := values["loss"].item()):
                     raise FloatingPointError(
                         f"the loss is {value} at epoch {run.epoch}, step {run.batch + 1}: look for NaN in the batch, "
@@ -163,19 +172,19 @@ def fit(
                 scaler.update()
                 if average is not None:
                     average.update_parameters(model)
-                run.count(values, samples, optimizer.param_groups[0]["lr"])
+                run.count(values, samples)
                 if scheduler is not None:
                     scheduler.step()
                 bar.update()
                 if checkpoint_every and run.step % checkpoint_every == 0:
                     run.save(time.perf_counter() - started)
 
-            row = {"epoch": run.epoch} | run.means.over(world, "train")
+            row: dict[str, Any] = {"epoch": run.epoch} | run.means.over(world, "train")
             if validation is not None:
                 row |= validated()
             row |= {"learning_rate": run.learning_rate, "seconds": time.perf_counter() - started}
             called = callback is not None and run.epoch % every_n_epochs == 0
-            if called and world.is_main:
+            if callback is not None and called and world.is_main:
                 with mode(run.evaluated, False):
                     row |= callback(run.epoch, run.evaluated, history) or {}
             row = broadcast(row)
@@ -189,13 +198,23 @@ def fit(
             run.save()
 
     if restore_best and history.best_weights is not None:
-        model.load_state_dict(history.best_weights)
+        put_weights(model, history.best_weights)
     elif average is not None:
         model.load_state_dict(average.module.state_dict())
     return history
 
 
-def _optimizer(optimizer, model: nn.Module) -> Optimizer:
+def _with_note(step: Step, network: nn.Module, batch: Any, samples: int) -> dict[str, Tensor]:
+    """The step's values; where a batch of one sample is too small for batch statistics, the error says what helps."""
+    try:
+        return checked(step(network, batch))
+    except ValueError as error:
+        if samples == 1 and "more than 1 value per channel" in str(error):
+            error.add_note("This batch has one sample: drop_last=True in the loader leaves such a last batch out.")
+        raise
+
+
+def _optimizer(optimizer: Optimizer | Callable[[list], Optimizer] | None, model: nn.Module) -> Optimizer:
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not parameters:
         raise ValueError(f"model: expected trainable parameters, got none in {type(model).__name__}")
@@ -204,7 +223,7 @@ def _optimizer(optimizer, model: nn.Module) -> Optimizer:
     return optimizer if isinstance(optimizer, Optimizer) else optimizer(parameters)
 
 
-def _total_steps(train_loader, epochs: int) -> int | None:
+def _total_steps(train_loader: Any, epochs: int) -> int | None:
     """Steps of the whole run; None where the loader does not know its length."""
     try:
         return epochs * len(train_loader)
@@ -212,7 +231,7 @@ def _total_steps(train_loader, epochs: int) -> int | None:
         return None
 
 
-def _scheduler(schedule, optimizer: Optimizer, total_steps: int | None) -> LRScheduler | None:
+def _scheduler(schedule: Any, optimizer: Optimizer, total_steps: int | None) -> LRScheduler | None:
     if schedule is None or isinstance(schedule, LRScheduler):
         return schedule
     if total_steps is None:
@@ -237,8 +256,9 @@ def predict(
     """Outputs of `model` in evaluation mode, without gradients: (N, ...), in the order of `data`.
 
     data: a tensor or array of inputs (N, ...), read `batch_size` at a time, or a loader of batches, of which the first
-    entry is the input. The model moves to the device and keeps its training or evaluation mode.
-    Raises ValueError where there is nothing to predict, TypeError where the model returns no tensor.
+    entry is the input. Inputs that are numbers of another type than the model's (float64, bfloat16) are turned into its
+    own, and outputs of half precision into float32. The model moves to the device and keeps its training or evaluation
+    mode.  Raises ValueError where there is nothing to predict, TypeError where the model returns no tensor.
     """
     device = resolve_device(device)
     dtype = amp_dtype(amp, device)
@@ -250,16 +270,17 @@ def predict(
         torch.autocast(device.type, dtype=dtype, enabled=dtype is not None),
     ):
         for inputs in _inputs(data, batch_size):
-            output = model(to_device(inputs, device))
+            output = model(to_device(as_the_model(inputs, model), device))
             if not isinstance(output, Tensor):
                 raise TypeError(f"model: expected a tensor as its output, got {type(output).__name__}")
-            outputs.append(output.float().cpu() if output.is_floating_point() else output.cpu())
+            half = output.dtype in (torch.float16, torch.bfloat16)
+            outputs.append(output.float().cpu() if half else output.cpu())
     if not outputs:
         raise ValueError("data: expected at least one input, got none")
     return torch.cat(outputs).numpy()
 
 
-def _inputs(data, batch_size: int) -> Iterator:
+def _inputs(data: Any, batch_size: int) -> Iterator:
     if isinstance(data, np.ndarray | Tensor):
         for start in range(0, len(data), batch_size):
             part = data[start : start + batch_size]
@@ -281,14 +302,14 @@ class SupervisedTrainer:
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self._pair_step = supervised_step(loss)
 
-    def training_step(self, model: nn.Module, batch) -> Tensor | Mapping[str, Tensor]:
+    def training_step(self, model: nn.Module, batch: Any) -> Tensor | Mapping[str, Tensor]:
         """The loss of one batch, or a dict with "loss"."""
         if not hasattr(batch, "timings"):
             return self._pair_step(model, batch)
         outputs = _entries(model(batch.x, batch.lengths))
         return self.loss(*outputs, batch.labels, batch.timings, batch.lengths)
 
-    def fit(self, loader: Iterable, num_epochs: int = 1, **options) -> History:
+    def fit(self, loader: Iterable, num_epochs: int = 1, **options: Any) -> History:
         """Train for `num_epochs`; `options` go to `course_lib.training.fit` (validation, schedule, clip_norm, ...)."""
         return _fit(self, loader, num_epochs, options)
 
@@ -302,12 +323,12 @@ class UnsupervisedTrainer:
     def __init__(self, model: nn.Module, loss: Callable, optimizer: Optimizer):
         self.model, self.loss, self.optimizer = model, loss, optimizer
 
-    def training_step(self, model: nn.Module, batch) -> Tensor | Mapping[str, Tensor]:
+    def training_step(self, model: nn.Module, batch: Any) -> Tensor | Mapping[str, Tensor]:
         """The loss of one batch, or a dict with "loss"."""
         x, lengths = (batch, None) if isinstance(batch, Tensor) else batch
         return self.loss(*_entries(model(x, lengths)), x, lengths)
 
-    def fit(self, loader: Iterable, num_epochs: int = 1, **options) -> History:
+    def fit(self, loader: Iterable, num_epochs: int = 1, **options: Any) -> History:
         """Train for `num_epochs`; `options` go to `course_lib.training.fit`."""
         return _fit(self, loader, num_epochs, options)
 
@@ -321,27 +342,28 @@ class ContrastiveTrainer:
 
     def __init__(self, model: nn.Module, optimizer: Optimizer, loss: Callable | None = None):
         self.model, self.optimizer = model, optimizer
-        self.loss = getattr(model, "loss", None) if loss is None else loss
-        if not callable(self.loss):
+        own: Any = getattr(model, "loss", None) if loss is None else loss
+        if not callable(own):
             raise TypeError(f"loss: expected one, since {type(model).__name__} has no loss of its own")
+        self.loss: Callable = own
 
-    def training_step(self, model: nn.Module, batch) -> Tensor | Mapping[str, Tensor]:
+    def training_step(self, model: nn.Module, batch: Any) -> Tensor | Mapping[str, Tensor]:
         """The loss of one batch, or a dict with "loss"."""
         if not isinstance(batch, list | tuple) or len(batch) != 3:
             raise ValueError(f"expected batches (first, second, lengths), got {describe(batch)}")
         first, second, lengths = batch
         return self.loss(model(first, lengths), model(second, lengths))
 
-    def fit(self, loader: Iterable, num_epochs: int = 1, **options) -> History:
+    def fit(self, loader: Iterable, num_epochs: int = 1, **options: Any) -> History:
         """Train for `num_epochs`; `options` go to `course_lib.training.fit`."""
         return _fit(self, loader, num_epochs, options)
 
 
-def _entries(outputs) -> tuple:
+def _entries(outputs: Any) -> tuple:
     """A plain tuple as it is; anything else, a named tuple too, as one entry."""
     return outputs if type(outputs) is tuple else (outputs,)
 
 
-def _fit(trainer, loader: Iterable, num_epochs: int, options: dict) -> History:
+def _fit(trainer: Any, loader: Iterable, num_epochs: int, options: dict) -> History:
     options = {"epochs": num_epochs, "optimizer": trainer.optimizer, "training_step": trainer.training_step} | options
     return fit(trainer.model, loader, **options)

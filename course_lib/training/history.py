@@ -1,8 +1,12 @@
 """What a run leaves behind: a row an epoch, the best epoch, how far it has come, and all of it in a checkpoint."""
 
+import copy
 import math
+import warnings
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -81,19 +85,22 @@ class History:
         return self.patience is not None and len(self.rows) - (self.best_epoch or 0) >= self.patience
 
 
-_POSITION = ("epoch", "batch", "step", "learning_rate")
+_POSITION = ("epoch", "batch", "step", "learning_rate", "rates")
 _HISTORY = ("monitor", "mode", "rows", "best_epoch", "best_value")
 
 
 class Means:
-    """Means over samples of the scalars that steps return."""
+    """Means over samples of the scalars that steps return; a step's "samples" is their number, where it is no batch."""
 
-    def __init__(self, sums: Mapping[str, float] = (), samples: int = 0):
-        self.sums = dict(sums)
+    def __init__(self, sums: Mapping[str, float] | None = None, samples: int = 0):
+        self.sums = dict(sums or {})
         self.samples = samples
 
     def add(self, values: Mapping[str, Tensor | float], samples: int) -> None:
+        samples = round(_number(values["samples"])) if "samples" in values else samples
         for name, value in values.items():
+            if name == "samples":
+                continue
             self.sums[name] = self.sums.get(name, 0.0) + (_number(value) * samples if samples else 0.0)
         self.samples += samples
 
@@ -118,7 +125,7 @@ class Run:
         scaler: torch.amp.GradScaler,
         history: History,
         world: World,
-        generators: Sequence[torch.Generator],
+        generators: Sequence[rng.Source],
         folder: Path | None = None,
         average: AveragedModel | None = None,
     ):
@@ -127,10 +134,13 @@ class Run:
         self.average = average
         self.epoch, self.batch, self.step = 1, 0, 0
         self.learning_rate: float | None = None  # of the last step
+        self.rates = 0  # a checksum of the learning rates of all steps
+        self.settings = _settings(optimizer)
         self.seconds = 0.0  # spent on the epoch in progress before a resume
         self.means = Means()
         self._epoch_states: dict | None = None  # of the random generators, at the epoch's start
         self._resumed_states: dict | None = None
+        self._before: dict | None = None  # what a resume replaced, until it is certain
 
     @property
     def evaluated(self) -> nn.Module:
@@ -145,7 +155,7 @@ class Run:
         they had when the checkpoint was written.
         """
         resumed = self._resumed_states
-        if resumed is not None:
+        if resumed is not None and self._epoch_states is not None:
             rng.restore(self._epoch_states, self.world.device, self.generators)
         elif self.folder is not None:
             self._epoch_states = rng.capture(self.world.device, self.generators)
@@ -153,14 +163,17 @@ class Run:
         if resumed is not None:
             for done in range(self.batch):
                 if next(stream, None) is None:
+                    self._put_back()
                     raise CheckpointError(f"{self.folder}: {self.batch} batches were done, the loader has only {done}")
             rng.restore(resumed, self.world.device, self.generators)
             self._resumed_states = None
+        self._before = None
         yield from stream
 
-    def count(self, values: Mapping[str, Tensor | float], samples: int, learning_rate: float) -> None:
-        """One more step is done."""
-        self.learning_rate = learning_rate
+    def count(self, values: Mapping[str, Tensor | float], samples: int) -> None:
+        """One more step is done; called before the schedule moves on."""
+        self.rates = _with_rates(self.rates, self.optimizer)
+        self.learning_rate = float(self.optimizer.param_groups[0]["lr"])
         self.means.add(values, samples)
         self.batch += 1
         self.step += 1
@@ -181,12 +194,10 @@ class Run:
         means = gathered({"sums": self.means.sums, "samples": self.means.samples}, self.world)
         if not self.world.is_main:
             return
-        tree = {
-            "weights": self.model.state_dict(),
-            "average": None if self.average is None else self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
-            "scaler": self.scaler.state_dict(),
+        tree = self._state() | {
+            "optimizer_type": type(self.optimizer).__name__,
+            "settings": self.settings,
+            "schedule": None if self.scheduler is None else type(self.scheduler).__name__,
             "history": {name: getattr(self.history, name) for name in _HISTORY},
             "position": {name: getattr(self, name) for name in _POSITION} | {"seconds": seconds},
             "means": means,
@@ -194,67 +205,141 @@ class Run:
         }
         checkpoint.save(self.folder / "last.safetensors", tree)
         if self.batch == 0 and self.history.best_epoch == self.epoch - 1:
-            self._save_best()
+            self._save_best(self.folder)
 
     def resume(self) -> None:
         """Go on from `last.safetensors`, where there is one.
 
-        Raises CheckpointError where it is damaged or does not fit this run.
+        Raises CheckpointError where it is damaged or does not fit this run, which is then as it was before.
         """
         if self.folder is None or not (self.folder / "last.safetensors").exists():
             return
         path = self.folder / "last.safetensors"
-        tree = checkpoint.load_weights(self.model, path)
-        if len(tree["random"]) != self.world.size:
-            raise CheckpointError(f"{path}: written by {len(tree['random'])} processes, resumed by {self.world.size}")
-        if (tree["history"]["monitor"], tree["history"]["mode"]) != (self.history.monitor, self.history.mode):
-            raise CheckpointError(
-                f"{path}: monitored {tree['history']['monitor']!r}, this run {self.history.monitor!r}"
-            )
-        if (tree["scheduler"] is None) != (self.scheduler is None):
-            raise CheckpointError(f"{path}: one of the two runs has a schedule and the other has none")
-        if (tree.get("average") is None) != (self.average is None):
-            raise CheckpointError(f"{path}: one of the two runs has a moving average and the other has none")
-        mine = tree["random"][self.world.rank]
+        tree = checkpoint.load(path)
+        now = rng.capture(self.world.device, self.generators)
+        self._before = copy.deepcopy(self._state()) | {"now": now}
         try:
-            self.optimizer.load_state_dict(tree["optimizer"])
-            if self.average is not None:
-                self.average.load_state_dict(tree["average"])
-            if self.scheduler is not None:
-                self.scheduler.load_state_dict(tree["scheduler"])
-            self.scaler.load_state_dict(tree["scaler"])
+            if problem := self._misfit(tree):
+                raise CheckpointError(f"{path} does not fit this run: {problem}")
+            self._set_state(tree)
+            mine = tree["random"][self.world.rank]
             rng.restore(mine["now"], self.world.device, self.generators)
-        except (ValueError, KeyError, RuntimeError) as error:
-            raise CheckpointError(f"{path} does not fit this run: {error}") from error
-        for name in _HISTORY:
-            setattr(self.history, name, tree["history"][name])
-        for name in (*_POSITION, "seconds"):
-            setattr(self, name, tree["position"][name])
-        self.means = Means(**tree["means"][self.world.rank])
-        if self.batch:
-            self._epoch_states, self._resumed_states = mine["epoch"], mine["now"]
-        self._resume_best(checkpoint.weights_of(self.evaluated))
+            for name in _HISTORY:
+                setattr(self.history, name, tree["history"][name])
+            for name in (*_POSITION, "seconds"):
+                setattr(self, name, tree["position"][name])
+            self.means = Means(**tree["means"][self.world.rank])
+            if self.batch:
+                self._epoch_states, self._resumed_states = mine["epoch"], mine["now"]
+            self._resume_best(self.folder, checkpoint.weights_of(self.evaluated))
+        except (ValueError, LookupError, RuntimeError, TypeError, AttributeError, OSError) as error:
+            self._put_back()
+            if isinstance(error, CheckpointError):
+                raise
+            raise CheckpointError(f"{path} does not fit this run: {error!r}") from error
 
-    def _save_best(self) -> None:
+    def _state(self) -> dict[str, Any]:
+        """Weights and what moves them, as it stands."""
+        return {
+            "weights": self.model.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+
+    def _set_state(self, tree: dict[str, Any]) -> None:
+        try:
+            checkpoint.put_weights(self.model, tree["weights"])
+        except ValueError as error:
+            raise CheckpointError(f"{self.folder} does not fit this {type(self.model).__name__}: {error}") from error
+        self.optimizer.load_state_dict(tree["optimizer"])
+        if self.average is not None:
+            checkpoint.put_weights(self.average, tree["average"])
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(tree["scheduler"])
+        self.scaler.load_state_dict(tree["scaler"])
+
+    def _put_back(self) -> None:
+        """Undo what a resume has changed."""
+        if self._before is not None:
+            self._set_state(self._before)
+            rng.restore(self._before["now"], self.world.device, self.generators)
+
+    def _misfit(self, tree: dict[str, Any]) -> str | None:
+        """What of a checkpoint belongs to another run, or None."""
+        if len(tree["random"]) != self.world.size:
+            return f"written by {len(tree['random'])} processes, resumed by {self.world.size}"
+        if (tree["history"]["monitor"], tree["history"]["mode"]) != (self.history.monitor, self.history.mode):
+            return f"it monitored {tree['history']['monitor']!r}, this run {self.history.monitor!r}"
+        if (tree["scheduler"] is None) != (self.scheduler is None):
+            return "one of the two runs has a schedule and the other has none"
+        if (tree["average"] is None) != (self.average is None):
+            return "one of the two runs has a moving average and the other has none"
+        for what, theirs, mine in (
+            ("optimizer", tree["optimizer_type"], type(self.optimizer).__name__),
+            ("schedule", tree["schedule"], None if self.scheduler is None else type(self.scheduler).__name__),
+            ("optimizer: groups of parameters", len(tree["settings"]), len(self.settings)),
+        ):
+            if theirs != mine:
+                return f"{what}: it has {theirs}, this run {mine}"
+        for its, own in zip(tree["settings"], self.settings, strict=True):
+            for name in its.keys() & own.keys():
+                if its[name] != own[name]:
+                    return f"optimizer: its {name} is {its[name]}, this run's {own[name]}"
+        past = tree["position"]
+        if self.scheduler is not None and _rates_after(past["step"], self.scheduler) != past["rates"]:
+            return "schedule: the learning rates so far are not those of this run's schedule"
+        return None
+
+    def _save_best(self, folder: Path) -> None:
         history = self.history
         best = {"weights": history.best_weights, "epoch": history.best_epoch, history.monitor: history.best_value}
-        checkpoint.save(self.folder / "best.safetensors", best)
+        checkpoint.save(folder / "best.safetensors", best)
 
-    def _resume_best(self, last_weights: dict[str, Tensor]) -> None:
+    def _resume_best(self, folder: Path, last_weights: dict[str, Tensor]) -> None:
         """The best weights from their own file or, where the run died between the two writes, from the last ones."""
         if self.history.best_epoch is None:
             return
         if self.batch == 0 and self.history.best_epoch == self.epoch - 1:
             self.history.best_weights = last_weights
             if self.world.is_main:
-                self._save_best()
+                self._save_best(folder)
             return
-        tree = checkpoint.load(self.folder / "best.safetensors")
+        tree = checkpoint.load(folder / "best.safetensors")
         if tree["epoch"] != self.history.best_epoch:
             raise CheckpointError(
-                f"{self.folder}: best.safetensors is of epoch {tree['epoch']}, expected {self.history.best_epoch}"
+                f"{folder}: best.safetensors is of epoch {tree['epoch']}, expected {self.history.best_epoch}"
             )
         self.history.best_weights = tree["weights"]
+
+
+def _settings(optimizer: Optimizer) -> list[dict[str, Any]]:
+    """What each group of parameters is moved by, as it was set: with a schedule, the rate that it starts from."""
+    how = {"params", "foreach", "fused", "capturable", "differentiable"}  # the weights, and how, not what, is computed
+    found = []
+    for group in optimizer.param_groups:
+        left_out = how | {"lr"} if "initial_lr" in group else how
+        kept = {name: value for name, value in group.items() if name not in left_out}
+        found.append({name: v.tolist() if isinstance(v, Tensor) else v for name, v in kept.items()})
+    return found
+
+
+def _with_rates(total: int, optimizer: Optimizer) -> int:
+    """A checksum over learning rates, to nine digits, with one step's added."""
+    rates = " ".join(f"{float(group['lr']):.9g}" for group in optimizer.param_groups)
+    return zlib.crc32(rates.encode(), total)
+
+
+def _rates_after(steps: int, scheduler: LRScheduler) -> int:
+    """The checksum of the learning rates that a schedule gives to its first `steps` steps."""
+    probe, total = copy.deepcopy(scheduler), 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a schedule that moves although no optimiser steps
+        for _ in range(steps):
+            total = _with_rates(total, probe.optimizer)
+            probe.step()
+    return total
 
 
 def _number(value: Tensor | float) -> float:

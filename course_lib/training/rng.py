@@ -5,9 +5,11 @@ and puts their states back at its end, whatever happens inside. Only resuming a 
 those that the interrupted run had.
 """
 
+import copy
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -57,9 +59,22 @@ def isolated(seed: int | None, device: torch.device) -> Iterator[None]:
         set_torch_states(before, device)
 
 
-def generators_of(*sources) -> list[torch.Generator]:
-    """Each torch.Generator, once, among `sources`: generators, loaders, and the samplers and data sets inside these."""
-    found: dict[int, torch.Generator] = {}
+class Stateful(Protocol):
+    """What keeps a state of its own between batches: a loss that counts steps, a loader that counts its passes."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: dict[str, Any]) -> Any: ...
+
+
+Source = torch.Generator | Stateful
+
+
+def generators_of(*sources: Any) -> list[Source]:
+    """What a step's outcome depends on beside the weights: each generator and each stateful object, once.
+
+    Looked for among `sources` (generators, loaders, losses, trainers), and the samplers, data sets and losses in these.
+    """
+    found: dict[int, Source] = {}
     queue, seen = list(sources), set()
     while queue:
         item = queue.pop(0)
@@ -68,28 +83,38 @@ def generators_of(*sources) -> list[torch.Generator]:
         seen.add(id(item))
         if isinstance(item, torch.Generator):
             found[id(item)] = item
-        else:
-            queue += [getattr(item, name, None) for name in ("generator", "sampler", "batch_sampler", "dataset")]
+            continue
+        if hasattr(item, "state_dict") and hasattr(item, "load_state_dict") and item.state_dict():
+            found[id(item)] = item
+        queue += [getattr(item, name, None) for name in ("generator", "sampler", "batch_sampler", "dataset", "loss")]
     return list(found.values())
 
 
-def capture(device: torch.device, generators: Sequence[torch.Generator]) -> dict:
+def capture(device: torch.device, generators: Sequence[Source]) -> dict[str, Any]:
     """All that a later step may draw from: torch's, NumPy's and Python's global states and those of `generators`."""
     return {
         "torch": torch_states(device),
         "numpy": np.random.get_state(legacy=False),  # noqa: NPY002  transforms written by readers may draw from it
         "python": random.getstate(),
-        "generators": [generator.get_state() for generator in generators],
+        "generators": [
+            source.get_state() if isinstance(source, torch.Generator) else copy.deepcopy(dict(source.state_dict()))
+            for source in generators
+        ],
     }
 
 
-def restore(states: dict, device: torch.device, generators: Sequence[torch.Generator]) -> None:
+def restore(states: dict[str, Any], device: torch.device, generators: Sequence[Source]) -> None:
     """Put back what `capture` read.  Raises ValueError where the number of generators differs."""
     if len(states["generators"]) != len(generators):
         count = len(states["generators"])
-        raise ValueError(f"the checkpoint holds {count} generator states, this run uses {len(generators)} generators")
+        raise ValueError(
+            f"the checkpoint holds the states of {count} generators or stateful losses, this run has {len(generators)}"
+        )
     set_torch_states(states["torch"], device)
     np.random.set_state(states["numpy"])  # noqa: NPY002
     random.setstate(states["python"])
-    for generator, state in zip(generators, states["generators"], strict=True):
-        generator.set_state(state)
+    for source, state in zip(generators, states["generators"], strict=True):
+        if isinstance(source, torch.Generator):
+            source.set_state(state)
+        else:
+            source.load_state_dict(state)

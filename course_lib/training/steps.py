@@ -1,11 +1,12 @@
 """What one batch does: the supervised step and its metrics, a window of a long stream, and what a step may return."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-Step = Callable[[nn.Module, object], Tensor | Mapping[str, Tensor]]
+Step = Callable[[nn.Module, Any], Tensor | Mapping[str, Tensor]]
 
 
 def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -17,6 +18,7 @@ def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
 def supervised_step(loss: Callable | None = None, metrics: Mapping[str, Callable] | None = None) -> Step:
     """A step for batches (inputs, targets): the loss of `model(inputs)` against the targets, and the metrics beside it.
 
+    Inputs that are numbers of another type than the model's, such as float64, are turned into its own.
     loss: `loss(outputs, targets)` -> scalar, or a dict of scalars with a "loss"; None: cross-entropy.
     metrics: name -> `metric(outputs, targets)` -> scalar, a mean over the batch; None: accuracy, for targets that are
     classes.
@@ -24,13 +26,13 @@ def supervised_step(loss: Callable | None = None, metrics: Mapping[str, Callable
     criterion = nn.functional.cross_entropy if loss is None else loss
     classifies = loss is None or isinstance(loss, nn.CrossEntropyLoss)
 
-    def step(model: nn.Module, batch) -> dict[str, Tensor]:
+    def step(model: nn.Module, batch: Any) -> dict[str, Tensor]:
         if not isinstance(batch, list | tuple) or len(batch) != 2:
             raise ValueError(
                 f"expected batches (inputs, targets), got {describe(batch)}: give a training_step for other batches"
             )
         inputs, targets = batch
-        outputs = model(inputs)
+        outputs = model(as_the_model(inputs, model))
         value = criterion(outputs, targets)
         values = dict(value) if isinstance(value, Mapping) else {"loss": value}
         chosen = metrics
@@ -55,7 +57,21 @@ def checked(values: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
     return dict(values)
 
 
-def batch_size(batch) -> int:
+def as_the_model(inputs: Any, model: nn.Module) -> Any:
+    """`inputs` in the number type of the model's parameters, where both are real numbers; anything else as it is.
+
+    Raises ValueError where a finite number becomes infinite (1e39 in float64 is beyond float32).
+    """
+    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), None)
+    if not isinstance(inputs, Tensor) or dtype is None or not inputs.is_floating_point() or inputs.dtype == dtype:
+        return inputs
+    turned = inputs.to(dtype)
+    if turned.isinf().any() and not inputs.isinf().any():
+        raise ValueError(f"inputs: expected numbers within {dtype}, the model's type, got {inputs.abs().max():.3g}")
+    return turned
+
+
+def batch_size(batch: Any) -> int:
     """The number of samples: the length of the first tensor in `batch`.  Raises TypeError where there is none."""
     first = _first_tensor(batch)
     if first is None:
@@ -63,7 +79,7 @@ def batch_size(batch) -> int:
     return 1 if first.ndim == 0 else len(first)
 
 
-def describe(value) -> str:
+def describe(value: Any) -> str:
     """What `value` is, in a few words, for an error message."""
     if isinstance(value, Tensor):
         return f"a tensor of shape {tuple(value.shape)}"
@@ -74,14 +90,14 @@ def describe(value) -> str:
     return type(value).__name__
 
 
-def _first_tensor(batch) -> Tensor | None:
+def _first_tensor(batch: Any) -> Tensor | None:
     if isinstance(batch, Tensor):
         return batch
     parts = batch.values() if isinstance(batch, Mapping) else batch if isinstance(batch, list | tuple) else ()
     return next((tensor for tensor in map(_first_tensor, parts) if tensor is not None), None)
 
 
-def _are_classes(outputs, targets, classifies: bool) -> bool:
+def _are_classes(outputs: Any, targets: Any, classifies: bool) -> bool:
     if not isinstance(outputs, Tensor) or not isinstance(targets, Tensor) or outputs.ndim < 2 or outputs.size(1) < 2:
         return False
     if targets.is_floating_point():
@@ -99,12 +115,13 @@ def truncated_step(loss: Callable[[Tensor, Tensor], Tensor] | None = None) -> St
     begin here. It calls `model(inputs, first=first)`, which returns (B, k, C) and keeps, cut from its graph, what the
     next batch needs. So the memory reaches back to the start of a stream, and the gradient to that of the window.
     loss: `loss(outputs (N, C), targets (N,))` -> scalar, a mean; None: cross-entropy. Steps whose target is -100 are
-    left out. Returns the loss and the accuracy over the steps that count.
+    left out. Returns the loss and the accuracy over the steps that count, and their number as "samples", by which `fit`
+    weighs the window in its means.
     Raises ValueError for other batches or outputs, and for a window in which no step counts.
     """
     criterion = nn.functional.cross_entropy if loss is None else loss
 
-    def step(model: nn.Module, batch) -> dict[str, Tensor]:
+    def step(model: nn.Module, batch: Any) -> dict[str, Tensor]:
         if not isinstance(batch, list | tuple) or len(batch) != 3:
             raise ValueError(f"expected batches (inputs, targets, first), got {describe(batch)}")
         inputs, targets, first = batch
@@ -118,7 +135,7 @@ def truncated_step(loss: Callable[[Tensor, Tensor], Tensor] | None = None) -> St
         if len(targets) == 0:
             raise ValueError("targets: expected at least one step that counts, got only -100")
         with torch.no_grad():
-            accuracy = (outputs.argmax(dim=-1) == targets).float().mean()
-        return {"loss": criterion(outputs, targets), "accuracy": accuracy}
+            right = (outputs.argmax(dim=-1) == targets).float().mean()
+        return {"loss": criterion(outputs, targets), "accuracy": right, "samples": counts.sum()}
 
     return step

@@ -27,6 +27,7 @@ class Tracker(Protocol):
 class WandbTracker:
     """Weights & Biases, offline unless the environment variable WANDB_MODE says otherwise: no account, no network.
 
+    Offline, error reports stay at home too: WANDB_ERROR_REPORTING is set to "false" for this process where it is unset.
     project, group, name, config: as in `wandb.init`; runs of one group are shown together.  directory: where the run's
     files go, by default `runs/` in the checkout. The run is opened with the first entry, so that processes which never
     log open none.  Raises ModuleNotFoundError where wandb is not installed.
@@ -41,10 +42,13 @@ class WandbTracker:
         config: dict | None = None,
         directory: Path | str | None = None,
     ):
+        self._mode: Any = os.environ.get("WANDB_MODE", "offline")
+        if self._mode != "online":
+            os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # its service reads this as it starts
         import wandb  # not at the top: whoever does not use it need not have it
 
         self._wandb = wandb
-        self._options = {"project": project, "group": group, "name": name, "config": config}
+        self._options: dict[str, Any] = {"project": project, "group": group, "name": name, "config": config}
         self._directory = Path(directory or runs_dir())
         self._run: Any = None
 
@@ -68,7 +72,7 @@ class WandbTracker:
             self._run = self._wandb.init(
                 **self._options,
                 dir=self._directory,
-                mode=os.environ.get("WANDB_MODE", "offline"),
+                mode=self._mode,
                 reinit="create_new",
                 settings=settings,
             )

@@ -188,5 +188,7 @@ def test_a_shorter_loader_in_mid_epoch_is_refused(task, tmp_path):
     with pytest.raises(CheckpointError, match="4 batches were done, the loader has only 2"):
         quiet(
             t.model, DataLoader(Noisy(t.x, t.y), 8, generator=torch.Generator()), epochs=3, validation=t.validation,
-            checkpoint_dir=tmp_path, schedule=cosine_with_warmup,
+            checkpoint_dir=tmp_path, schedule=lambda optimizer, _: cosine_with_warmup(optimizer, 15),
+            optimizer=partial(torch.optim.AdamW, lr=0.05),
         )  # fmt: skip
+    assert torch.equal(t.model[0].weight, task().model[0].weight)  # a refused resume leaves the model as it was

@@ -1,8 +1,11 @@
 """Runs can be watched, offline and without an account; nothing is needed and nothing is sent."""
 
 import os
+import socket
 import subprocess
 import sys
+import textwrap
+import time
 
 import pytest
 from matplotlib.figure import Figure
@@ -67,3 +70,44 @@ def test_tensorboard_files_hold_curves_and_figures(task, tmp_path):
 def test_neither_tool_is_imported_before_it_is_asked_for():
     code = "import sys, course_lib.training; print({'wandb', 'tensorboard', 'matplotlib'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
+
+
+TRACKERS = {
+    "wandb": "WandbTracker(directory=folder)",
+    "wandb that was imported before": "__import__('wandb') and WandbTracker(directory=folder)",
+    "tensorboard": "TensorBoardTracker('run', directory=folder)",
+}
+
+
+@pytest.mark.parametrize("ending", ["tracker.close()", "pass", "raise SystemExit(1)"])
+@pytest.mark.parametrize("kind", TRACKERS)
+def test_offline_no_tracker_opens_a_connection(kind, ending, tmp_path):
+    """A proxy on this machine sees every attempt, error reports at the process's end included."""
+    server = socket.create_server(("127.0.0.1", 0))
+    server.settimeout(0.1)
+    proxy = f"http://127.0.0.1:{server.getsockname()[1]}"
+    unset = ("no_proxy", "wandb_mode", "wandb_api_key", "wandb_error_reporting")
+    environment = {name: value for name, value in os.environ.items() if name.lower() not in unset}
+    environment |= {name: proxy for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy")}
+    code = f"""
+        from matplotlib.figure import Figure
+        from course_lib.training import TensorBoardTracker, WandbTracker
+        folder = {str(tmp_path)!r}
+        tracker = {TRACKERS[kind]}
+        tracker.log({{"a": 1.0}}, 1)
+        tracker.figure("empty", Figure())
+        {ending}
+    """
+    child = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], env=environment)
+    seen, end = [], None
+    while end is None or time.monotonic() < end:
+        try:
+            connection, _ = server.accept()
+            seen.append(connection.recv(200))
+            connection.close()
+        except TimeoutError:
+            pass
+        if end is None and child.poll() is not None:
+            end = time.monotonic() + 3
+    server.close()
+    assert not seen, seen
