@@ -1,138 +1,212 @@
-"""Checks for notebook 20: explained variance, the best linear bottleneck, and latents that are distributions."""
-
-from __future__ import annotations
+"""Exercises of notebook 20: explained variance, the best linear bottleneck, and latents that are distributions."""
 
 import torch
 
-from course_lib.course.exercises import Hint, exercise, expect
-from course_lib.losses import explained_variance, kl_to_standard_normal
+from course_lib.course.exercises import Draw, Hint, exercise
 
 
-@exercise(notebook="20", title="The share explained", minutes=6)
-def share_explained(fn):
+def _drawings(draw: Draw):
+    x = torch.tensor([[[0.0], [1.0]], [[3.0], [2.0]]])
+    yield x + torch.tensor([0.5]), x
+    for B, T, C in [(1, 3, 2), (4, 5, 3), draw.sizes(3, 2, 6), draw.sizes(3, 2, 6)]:
+        x = draw.tensor(B, T, C) * (0.5 + draw.tensor(C).abs()) + 3 * draw.tensor(C)
+        yield x + 0.4 * draw.tensor(B, T, C), x
+
+
+def _share(middle=lambda x: x.mean((0, 1)), of=lambda drawn, x: x):
+    """The share with the spread measured from another middle, or of something else than x."""
+    return lambda drawn, x: 1 - (drawn - x).square().sum() / (of(drawn, x) - middle(of(drawn, x))).square().sum()
+
+
+def _by_channel(drawn, x):
+    return 1 - (drawn - x).square().sum((0, 1)) / (x - x.mean((0, 1))).square().sum((0, 1))
+
+
+@exercise(
+    notebook="20",
+    title="The share explained",
+    minutes=6,
+    inputs=_drawings,
+    mistakes=[
+        (
+            _share(torch.mean),
+            "One mean for all channels: channels far apart then look easy. Each has its own mean.",
+        ),
+        (
+            _share(lambda x: x.mean(1, keepdim=True)),
+            "A mean for each window: take it over windows and time together.",
+        ),
+        (
+            _share(lambda x: 0.0),
+            "The spread is measured from 0; measure it from each channel's mean.",
+        ),
+        (
+            lambda *a: _by_channel(*a).mean(),
+            "That is the mean of the channels' R². Add up over everything, then divide once.",
+        ),
+        (_by_channel, "One number a channel. Add up over everything, then divide once."),
+        (
+            lambda *a: 1 - _share()(*a),
+            "That is the share left unexplained: subtract it from 1.",
+        ),
+        (
+            _share(of=lambda drawn, x: drawn),
+            "The spread is that of the drawing; compare with the spread of x.",
+        ),
+    ],
+)
+def share_explained(drawn, x):
     """share_explained(drawn, x): both (B, T, C) -> R², a scalar; each channel's mean over windows and time"""
-    generator = torch.Generator().manual_seed(20)
-    x = torch.randn(4, 5, 3, generator=generator) * torch.tensor([1.0, 2.0, 0.5]) + torch.tensor([0.0, 3.0, -2.0])
-    drawn = x + 0.4 * torch.randn(4, 5, 3, generator=generator)
-    error = (drawn - x).square()
-
-    def against(middle):
-        return 1 - error.sum() / (x - middle).square().sum()
-
-    by_channel = 1 - error.sum((0, 1)) / (x - x.mean((0, 1))).square().sum((0, 1))
-    expect(
-        fn(drawn, x),
-        explained_variance(drawn, x),
-        mistakes=[
-            (against(x.mean()), "One mean for all channels: channels far apart then look easy. Each has its own mean."),
-            (against(x.mean(1, keepdim=True)), "A mean for each window: take it over windows and time together."),
-            (against(0.0), "The spread is measured from 0; measure it from each channel's mean."),
-            (by_channel.mean(), "That is the mean of the channels' R². Add up over everything, then divide once."),
-            (by_channel, "One number a channel. Add up over everything, then divide once."),
-            (1 - against(x.mean((0, 1))), "That is the share left unexplained: subtract it from 1."),
-            (
-                1 - error.sum() / (drawn - drawn.mean((0, 1))).square().sum(),
-                "The spread is that of the drawing; compare with the spread of x.",
-            ),
-        ],
-        what="R²",
-    )
+    return _share()(drawn, x)
 
 
-@exercise(notebook="20", title="Squeeze and draw again", minutes=10)
-def squeeze(fn):
-    """squeeze(steps, k): (N, D) -> (N, D), drawn again from their products with the k best directions"""
-    generator = torch.Generator().manual_seed(21)
-    mixing = torch.randn(5, 5, generator=generator, dtype=torch.float64)
-    steps = torch.randn(12, 5, generator=generator, dtype=torch.float64) @ mixing + torch.arange(5) - 1.0
-    middle = steps.mean(0)
-    directions = torch.linalg.svd(steps - middle, full_matrices=False)[2]
-    k = 2
+def _steps(draw: Draw):
+    for N, D, k in [(4, 3, 1), (12, 5, 2), (9, 4, 3), (20, 6, 1), (15, 5, 4)]:
+        stretch = torch.tensor([3.0 * 0.6**i for i in range(D)])  # directions that differ, so that none is a tie
+        turned = torch.linalg.qr(draw.tensor(D, D)).Q
+        yield draw.tensor(N, D) * stretch @ turned + 2 * draw.tensor(D), k
 
-    def drawn(rows, middle=middle, back=middle):
-        return (steps - middle) @ rows.T @ rows + back
 
-    through_origin = torch.linalg.svd(steps, full_matrices=False)[2][:k]
+def _best(rows, k):
+    return torch.linalg.svd(rows, full_matrices=False)[2][:k]
+
+
+def _redrawn(
+    directions=lambda steps, centred, k: _best(centred, k),
+    off=lambda steps: steps.mean(0),
+    back=lambda steps: steps.mean(0),
+):
+    """Steps drawn from other directions, with other means taken off and added again."""
+
+    def answer(steps, k):
+        rows = directions(steps, steps - steps.mean(0), k)
+        return (steps - off(steps)) @ rows.T @ rows + back(steps)
+
+    return answer
+
+
+def _none(steps):
+    return 0.0
+
+
+def _not_latents(fn, steps, k):
     answer = fn(steps, k)
-    if answer is not None and torch.as_tensor(answer).shape == (12, k):
+    if hasattr(answer, "shape") and tuple(answer.shape) == (len(steps), k):
         raise Hint("These are the latents. Draw the steps again: multiply by the directions once more.")
-    expect(
-        answer,
-        drawn(directions[:k]),
-        mistakes=[
-            (drawn(through_origin, 0.0, 0.0), "The mean step was not taken away, so it uses up the best direction."),
-            (drawn(directions[:k], back=0.0), "The mean step has to be added again in the end."),
-            (drawn(directions[:k], middle=0.0, back=0.0), "Take the mean step away before multiplying, too."),
-            (drawn(directions[-k:]), "These are the k worst directions: svd names the best first."),
-            (drawn(directions[:, :k].T), "Directions are rows of Vh, not columns."),
-        ],
-        rtol=1e-6,
-        atol=1e-8,
-        what="the steps drawn again",
-    )
+    return answer
 
 
-@exercise(notebook="20", title="The price of a latent", minutes=5)
-def latent_price(fn):
+@exercise(
+    notebook="20",
+    title="Squeeze and draw again",
+    minutes=10,
+    inputs=_steps,
+    call=_not_latents,
+    rtol=1e-3,
+    mistakes=[
+        (
+            _redrawn(lambda steps, centred, k: _best(steps, k), _none, _none),
+            "The mean step was not taken away, so it uses up the best direction.",
+        ),
+        (_redrawn(back=_none), "The mean step has to be added again in the end."),
+        (_redrawn(off=_none, back=_none), "Take the mean step away before multiplying, too."),
+        (_redrawn(off=_none), "Take the mean step away before multiplying, too."),
+        (
+            _redrawn(lambda steps, centred, k: _best(centred, None)[-k:]),
+            "These are the k worst directions: svd names the best first.",
+        ),
+        (
+            _redrawn(lambda steps, centred, k: _best(centred, None)[:, :k].T),
+            "Directions are rows of Vh, not columns.",
+        ),
+    ],
+)
+def squeeze(steps, k):
+    """squeeze(steps, k): (N, D) -> (N, D), drawn again from their products with the k best directions"""
+    return _redrawn()(steps, k)
+
+
+def _latents(draw: Draw):
+    yield torch.tensor([0.0, 1.0]), torch.tensor([0.0, -0.7])
+    yield torch.tensor([[0.0, 1.0, -2.0], [0.5, 3.0, 0.0]]), torch.tensor([[0.0, -0.7, 1.0], [-3.0, 0.2, 2.0]])
+    for shape in ((3,), (2, 4), (2, 3, 5)):
+        yield draw.tensor(*shape), draw.tensor(*shape)
+
+
+def _price(mean=torch.square, variance=torch.exp, log=torch.neg, rest=-1.0):
+    """Half the sum of its four terms, one of them another."""
+    return lambda m, log_variance: (mean(m) + variance(log_variance) + log(log_variance) + rest) / 2
+
+
+@exercise(
+    notebook="20",
+    title="The price of a latent",
+    minutes=5,
+    inputs=_latents,
+    mistakes=[
+        (lambda *a: 2 * latent_price(*a), "Twice as much as it should be: the sum is divided by 2."),
+        (lambda *a: latent_price(*a).sum(), "Added up over all latents; keep one number for each."),
+        (lambda *a: latent_price(*a).mean(), "Averaged over all latents; keep one number for each."),
+        (lambda *a: -latent_price(*a), "The sign is turned: a divergence is never below 0."),
+        (_price(log=lambda v: v), "The logarithm of the variance is subtracted, not added."),
+        (_price(rest=0.0), "The 1 is missing: a standard normal has to cost 0."),
+        (_price(mean=lambda m: m), "The mean counts squared: −2 is as far from 0 as 2."),
+        (
+            _price(variance=lambda v: v, log=lambda v: -v.log()),
+            "The second argument is the logarithm of the variance already; take its exponential for the variance.",
+        ),
+        (
+            _price(variance=lambda v: (v / 2).exp()),
+            "exp(log_variance / 2) is the standard deviation; the formula has the variance.",
+        ),
+    ],
+)
+def latent_price(mean, log_variance):
     """latent_price(mean, log_variance): one shape -> that shape, the KL divergence from a standard normal in nats"""
-    mean, log_variance = (
-        torch.tensor([[0.0, 1.0, -2.0], [0.5, 3.0, 0.0]]),
-        torch.tensor([[0.0, -0.7, 1.0], [-3.0, 0.2, 2.0]]),
-    )
-    right, variance = kl_to_standard_normal(mean, log_variance), log_variance.exp()
-    square = mean.square()
-    expect(
-        fn(mean, log_variance),
-        right,
-        mistakes=[
-            (2 * right, "Twice as much as it should be: the sum is divided by 2."),
-            (right.sum(), "Added up over all latents; keep one number for each."),
-            (right.mean(), "Averaged over all latents; keep one number for each."),
-            (-right, "The sign is turned: a divergence is never below 0."),
-            ((square + variance + log_variance - 1) / 2, "The logarithm of the variance is subtracted, not added."),
-            ((square + variance - log_variance) / 2, "The 1 is missing: a standard normal has to cost 0."),
-            ((mean + variance - log_variance - 1) / 2, "The mean counts squared: −2 is as far from 0 as 2."),
-            (
-                (square + log_variance - log_variance.abs().clamp(min=1e-9).log() - 1) / 2,
-                "The second argument is the logarithm of the variance already; take its exponential for the variance.",
-            ),
-            (
-                (square + (log_variance / 2).exp() - log_variance - 1) / 2,
-                "exp(log_variance / 2) is the standard deviation; the formula has the variance.",
-            ),
-        ],
-        what="the KL divergence",
-    )
+    return _price()(mean, log_variance)
 
 
-@exercise(notebook="20", title="A draw that gradients pass", minutes=5)
-def draw_latents(fn):
+def _noisy(draw: Draw):
+    for shape in ((1,), (2,), (4, 2), (3, 5), (2, 3, 4)):
+        yield draw.tensor(*shape), draw.tensor(*shape), draw.tensor(*shape)
+
+
+@exercise(
+    notebook="20",
+    title="A draw that gradients pass",
+    minutes=5,
+    inputs=_noisy,
+    gradients={
+        "mean": "Right values, but no gradient passes to the mean: leave out `detach`, `no_grad` and `.data`.",
+        "log_variance": "Right values, but the gradient reaches only one of mean and log_variance.",
+    },
+    mistakes=[
+        (
+            lambda m, v, noise: m + v.exp() * noise,
+            "exp(log_variance) is the variance; noise is stretched by its root.",
+        ),
+        (
+            lambda m, v, noise: m + v * noise,
+            "The logarithm of the variance is no size: take exp(log_variance / 2).",
+        ),
+        (
+            lambda m, v, noise: m + noise,
+            "The noise keeps variance 1; stretch it by the standard deviation.",
+        ),
+        (
+            lambda m, v, noise: (v / 2).exp() * (m + noise),
+            "The mean is stretched too; stretch the noise, then move it.",
+        ),
+        (
+            lambda m, v, noise: m + (v / 2).exp(),
+            "The noise is missing: every draw would be the same.",
+        ),
+        (
+            lambda m, v, noise: m + (2 * v).exp() * noise,
+            "Half the logarithm is the root: divide by 2, not multiply.",
+        ),
+    ],
+)
+def draw_latents(mean, log_variance, noise):
     """draw_latents(mean, log_variance, noise): all of one shape -> that shape; noise from a standard normal"""
-    generator = torch.Generator().manual_seed(22)
-    mean, log_variance, noise = torch.randn(3, 4, 2, generator=generator)
-    mean, log_variance = mean.requires_grad_(), log_variance.requires_grad_()
-    answer = fn(mean, log_variance, noise)
-    expect(
-        answer,
-        mean + torch.exp(log_variance / 2) * noise,
-        mistakes=[
-            (
-                mean + torch.exp(log_variance) * noise,
-                "exp(log_variance) is the variance; noise is stretched by its root.",
-            ),
-            (mean + log_variance * noise, "The logarithm of the variance is no size: take exp(log_variance / 2)."),
-            (mean + noise, "The noise keeps variance 1; stretch it by the standard deviation."),
-            (
-                torch.exp(log_variance / 2) * (mean + noise),
-                "The mean is stretched too; stretch the noise, then move it.",
-            ),
-            (mean + torch.exp(log_variance / 2), "The noise is missing: every draw would be the same."),
-            (mean + torch.exp(2 * log_variance) * noise, "Half the logarithm is the root: divide by 2, not multiply."),
-        ],
-        what="the draw",
-    )
-    if not answer.requires_grad:
-        raise Hint("Right values, but no gradient passes: leave out `detach`, `no_grad` and `.data`.")
-    slopes = torch.autograd.grad(answer.sum(), (mean, log_variance), allow_unused=True)
-    if any(slope is None for slope in slopes):
-        raise Hint("Right values, but the gradient reaches only one of mean and log_variance.")
+    return mean + torch.exp(log_variance / 2) * noise

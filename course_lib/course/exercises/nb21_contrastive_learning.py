@@ -1,118 +1,193 @@
-"""Checks for notebook 21: where onsets go, how large snippets are, and NT-Xent."""
-
-from __future__ import annotations
+"""Exercises of notebook 21: where onsets go, how large snippets are, and NT-Xent."""
 
 import torch
 import torch.nn.functional as F
 
-from course_lib.course.exercises import Hint, exercise, expect
-from course_lib.losses import NTXentLoss
+from course_lib.course.exercises import Draw, Edge, exercise
 
 
-@exercise(notebook="21", title="Where onsets go", minutes=8)
-def move_onsets(fn):
+def _timings(draw: Draw):
+    yield torch.tensor([30.0], dtype=torch.float64), 151, 6.0, 0.8
+    yield torch.tensor([30.0, 100.0, 77.5], dtype=torch.float64), 151, 6.0, 0.8
+    for _ in range(4):
+        length = draw.integer(60, 200)
+        yield (
+            length * (0.3 + 0.4 * draw.tensor(draw.integer(2, 5)).sigmoid()),
+            length,
+            draw.number(-8, 8),
+            draw.number(0.8, 1.2),
+        )
+    absent = "A type that was absent (NaN) has got an onset."
+    yield Edge((torch.tensor([torch.nan, 5.0, torch.nan]), 10, 1.0, 1.0), absent)
+    gone = "An onset that ends up outside the window is gone: NaN."
+    yield Edge((torch.tensor([0.5, 4.0, 9.5]), 10, -1.0, 1.0), gone)
+    yield Edge((torch.tensor([9.0, 9.4, 4.0]), 10, 1.0, 1.0), gone)
+    inside = "An onset that is still inside has become NaN: from sample 0 to just before length, all are inside."
+    yield Edge((torch.tensor([1.0, 0.0, 8.0, 8.5]), 10, 1.0, 1.0), inside)
+    yield Edge((torch.tensor([1.0, 2.0, 9.0]), 10, -1.0, 1.0), inside)
+
+
+def _moved(place):
+    """Onsets at `place(t, middle, length, late, factor)`, NaN outside of the window."""
+
+    def answer(timings, length, late, factor):
+        moved = place(timings, (length - 1) / 2, length, late, factor)
+        return torch.where((moved >= 0) & (moved < length), moved, torch.nan)
+
+    return answer
+
+
+@exercise(
+    notebook="21",
+    title="Where onsets go",
+    minutes=8,
+    inputs=_timings,
+    mistakes=[
+        (
+            _moved(lambda t, m, length, late, factor: factor * t + late),
+            "Warped about sample 0; the middle of the window stays in place.",
+        ),
+        (
+            _moved(lambda t, m, length, late, factor: length / 2 + factor * (t - length / 2) + late),
+            "The middle of samples 0 to length − 1 is (length − 1) / 2.",
+        ),
+        (
+            _moved(lambda t, m, length, late, factor: m + (t - m) / factor + late),
+            "Divided by the factor: that is where a sample came from.",
+        ),
+        (
+            _moved(lambda t, m, length, late, factor: m + factor * (t - m) - late),
+            "Shifted the wrong way: `late` samples later means plus.",
+        ),
+        (
+            _moved(lambda t, m, length, late, factor: m + factor * (t + late - m)),
+            "The shift was warped too: warp first, then shift.",
+        ),
+        (_moved(lambda t, m, length, late, factor: t + late), "The warp is missing."),
+        (_moved(lambda t, m, length, late, factor: m + factor * (t - m)), "The shift is missing."),
+    ],
+)
+def move_onsets(timings, length, late, factor):
     """move_onsets(timings, length, late, factor): (E,) samples -> (E,); NaN where absent or gone"""
-    timings = torch.tensor([30.0, 100.0, 77.5], dtype=torch.float64)
-    length, late, factor = 151, 6.0, 0.8
-    middle = (length - 1) / 2
-    given = timings.clone()
-    answer = fn(given, length, late, factor)
-    expect(
-        answer,
-        middle + factor * (timings - middle) + late,
-        mistakes=[
-            (factor * timings + late, "Warped about sample 0; the middle of the window stays in place."),
-            (
-                length / 2 + factor * (timings - length / 2) + late,
-                "The middle of samples 0 to length − 1 is (length − 1) / 2.",
-            ),
-            (middle + (timings - middle) / factor + late, "Divided by the factor: that is where a sample came from."),
-            (middle + factor * (timings - middle) - late, "Shifted the wrong way: `late` samples later means plus."),
-            (middle + factor * (timings + late - middle), "The shift was warped too: warp first, then shift."),
-            (timings + late, "The warp is missing."),
-            (middle + factor * (timings - middle), "The shift is missing."),
-        ],
-        rtol=1e-6,
-        atol=1e-6,
-        what="the onsets",
-    )
-    if not torch.equal(given, timings):
-        raise Hint("The timings that came in were changed; return new ones.")
-    edges = fn(torch.tensor([1.0, 0.0, torch.nan, 9.0, 8.0], dtype=torch.float64), 10, 1.0, 1.0)
-    if edges[2:3].isfinite().any():
-        raise Hint("A type that was absent (NaN) has got an onset.")
-    gone = fn(torch.tensor([0.5, 2.0], dtype=torch.float64), 10, -1.0, 1.0).isnan().tolist()
-    if not gone[0] or not edges[3].isnan():
-        raise Hint("An onset that ends up outside the window is gone: NaN.")
-    if gone[1] or edges[[0, 1, 4]].isnan().any():
-        raise Hint("An onset that is still inside has become NaN: sample 0 and length − 1 are inside.")
+    return _moved(lambda t, m, length, late, factor: m + factor * (t - m) + late)(timings, length, late, factor)
 
 
-@exercise(notebook="21", title="How large is each snippet?", minutes=8)
-def amplitudes(fn):
+def _snippets(draw: Draw):
+    for M, C, L in [(1, 1, 2), (1, 2, 3), (4, 3, 7), draw.sizes(3, 2, 7), draw.sizes(3, 2, 7)]:
+        template = 2 * draw.tensor(C, L)
+        sizes = 1 + 0.3 * draw.tensor(M)
+        yield sizes[:, None, None] * template + 0.4 * draw.tensor(M, C, L), template
+
+
+def _product(snippets, template):
+    return (snippets * template).sum((1, 2))
+
+
+def _norms(snippets):
+    return snippets.square().sum((1, 2)).sqrt()
+
+
+@exercise(
+    notebook="21",
+    title="How large is each snippet?",
+    minutes=8,
+    inputs=_snippets,
+    mistakes=[
+        (_product, "That is the plain product: a template twice as large would double it. Divide by its energy."),
+        (
+            lambda s, k: _product(s, k) / k.norm(),
+            "Divided by the template's norm; the derivative gives its square.",
+        ),
+        (
+            lambda s, k: _product(s, k) / _norms(s) / k.norm(),
+            "That is the cosine, which says how alike, not how large.",
+        ),
+        (
+            lambda s, k: _norms(s) / k.norm(),
+            "The ratio of norms counts the snippet's noise as size; use the product.",
+        ),
+        (
+            lambda s, k: _product(s, k) / _norms(s) ** 2,
+            "Divided by the snippet's energy; it is the template that is scaled.",
+        ),
+        (
+            lambda s, k: (s / k).mean((1, 2)),
+            "Ratios sample by sample blow up where the template is near 0.",
+        ),
+        (
+            lambda s, k: s.abs().amax((1, 2)) / k.abs().max(),
+            "One sample decides that; the squared error goes over all of them.",
+        ),
+        (
+            lambda s, k: ((s * k).sum(2) / k.square().sum(1)).mean(1),
+            "A factor for each channel, averaged: one factor belongs to all channels together.",
+        ),
+    ],
+)
+def amplitudes(snippets, template):
     """amplitudes(snippets, template): (M, C, L), (C, L) -> (M,), the factor of the template closest to each snippet"""
-    generator = torch.Generator().manual_seed(21)
-    template = torch.randn(3, 7, generator=generator)
-    sizes = torch.tensor([0.7, 1.3, 1.0, 1.1])
-    snippets = sizes[:, None, None] * template + 0.4 * torch.randn(4, 3, 7, generator=generator)
-    products, energy = (snippets * template).sum((1, 2)), template.square().sum()
-    norms = snippets.square().sum((1, 2)).sqrt()
-    expect(
-        fn(snippets, template),
-        products / energy,
-        mistakes=[
-            (products, "That is the plain product: a template twice as large would double it. Divide by its energy."),
-            (products / energy.sqrt(), "Divided by the template's norm; the derivative gives its square."),
-            (products / norms / energy.sqrt(), "That is the cosine, which says how alike, not how large."),
-            (norms / energy.sqrt(), "The ratio of norms counts the snippet's noise as size; use the product."),
-            (products / norms.square(), "Divided by the snippet's energy; it is the template that is scaled."),
-            ((snippets / template).mean((1, 2)), "Ratios sample by sample blow up where the template is near 0."),
-            (
-                snippets.abs().amax((1, 2)) / template.abs().max(),
-                "One sample decides that; the squared error goes over all of them.",
-            ),
-            (
-                ((snippets * template).sum(2) / template.square().sum(1)).mean(1),
-                "A factor for each channel, averaged: one factor belongs to all channels together.",
-            ),
-        ],
-        what="the amplitudes",
-    )
+    return _product(snippets, template) / template.square().sum()
 
 
-@exercise(notebook="21", title="NT-Xent in one matrix", minutes=12)
-def nt_xent(fn):
+def _views(draw: Draw):
+    for B, P in [(2, 2), (2, 3), (5, 3), (3, 4), (4, 6)]:
+        yield 2 * draw.tensor(B, P), 2 * draw.tensor(B, P), draw.number(0.2, 0.8)
+
+
+def _entropy(
+    scale=lambda cosines, temperature: cosines / temperature,
+    length=lambda views: F.normalize(views, dim=1),
+    hide=-torch.inf,
+    asking=lambda B: slice(None),
+    reduction="mean",
+):
+    """NT-Xent with another scale or length, another value for a view itself, fewer questions or a sum."""
+
+    def answer(first, second, temperature):
+        views, B = length(torch.cat([first, second])), len(first)
+        scores = scale(views @ views.T, temperature)
+        if hide is not None:
+            scores = scores.masked_fill(torch.eye(2 * B, dtype=torch.bool), hide)
+        partner = torch.arange(2 * B).roll(B)
+        return F.cross_entropy(scores[asking(B)], partner[asking(B)], reduction=reduction)
+
+    return answer
+
+
+def _across(first, second, temperature):
+    scores = F.normalize(first, dim=1) @ F.normalize(second, dim=1).T / temperature
+    return F.cross_entropy(scores, torch.arange(len(first)))
+
+
+@exercise(
+    notebook="21",
+    title="NT-Xent in one matrix",
+    minutes=12,
+    inputs=_views,
+    mistakes=[
+        (_entropy(hide=None), "Each view may choose itself: hide the diagonal."),
+        (_entropy(hide=0.0), "A hidden score of 0 still counts, as exp(0) = 1: hide with −inf."),
+        (
+            _entropy(length=lambda views: views),
+            "The views need length one before the product, else it is no cosine.",
+        ),
+        (
+            _entropy(lambda cosines, temperature: cosines * temperature),
+            "Multiplied by the temperature; it divides.",
+        ),
+        (_entropy(lambda cosines, temperature: cosines), "The temperature is missing."),
+        (_entropy(asking=slice), "Only the first views ask; all 2B do."),
+        (_entropy(reduction="sum"), "The sum over all questions; take the mean."),
+        (
+            _across,
+            "Only views of the other side are candidates here: 2B − 1 are, all but the view itself.",
+        ),
+        (
+            lambda a, b, t: (_across(a, b, t) + _across(b, a, t)) / 2,
+            "Views of the same side are missing among the candidates: 2B − 1 are, not B.",
+        ),
+    ],
+)
+def nt_xent(first, second, temperature):
     """nt_xent(first, second, temperature): (B, P), (B, P) -> the mean cross-entropy of all 2B questions"""
-    first, second = 2 * torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(22))
-    temperature = 0.4
-    right = NTXentLoss(temperature)(first, second)["loss"]
-    raw, views = torch.cat([first, second]), F.normalize(torch.cat([first, second]), dim=1)
-    itself = torch.eye(10, dtype=torch.bool)
-    partner = torch.arange(10).roll(5)
-
-    def loss(scores, rows=slice(None), reduction="mean", hidden=-torch.inf):
-        return F.cross_entropy(scores.masked_fill(itself, hidden)[rows], partner[rows], reduction=reduction)
-
-    cosines = views @ views.T
-    across = views[:5] @ views[5:].T / temperature
-    one_way = F.cross_entropy(across, torch.arange(5))
-    both_ways = (one_way + F.cross_entropy(across.T, torch.arange(5))) / 2
-    expect(
-        fn(first, second, temperature),
-        right,
-        mistakes=[
-            (F.cross_entropy(cosines / temperature, partner), "Each view may choose itself: hide the diagonal."),
-            (
-                loss(cosines / temperature, hidden=0.0),
-                "A hidden score of 0 still counts, as exp(0) = 1: hide with −inf.",
-            ),
-            (loss(raw @ raw.T / temperature), "The views need length one before the product, else it is no cosine."),
-            (loss(cosines * temperature), "Multiplied by the temperature; it divides."),
-            (loss(cosines), "The temperature is missing."),
-            (loss(cosines / temperature, slice(5)), "Only the first views ask; all 2B do."),
-            (loss(cosines / temperature, reduction="sum"), "The sum over all questions; take the mean."),
-            (one_way, "Only views of the other side are candidates here: 2B − 1 are, all but the view itself."),
-            (both_ways, "Views of the same side are missing among the candidates: 2B − 1 are, not B."),
-        ],
-        what="the loss",
-    )
+    return _entropy()(first, second, temperature)

@@ -1,100 +1,166 @@
-"""Checks for notebook 23: one convolution for all types, the timing loss of present types, targets for the scores."""
-
-from __future__ import annotations
+"""Exercises of notebook 23: one convolution for all types, the timing loss of present types, targets for the scores."""
 
 import torch
 import torch.nn.functional as F
 
-from course_lib.course.exercises import Hint, exercise, expect
+from course_lib.course.exercises import Draw, Edge, exercise
 
 
-@exercise(notebook="23", title="Sixteen convolutions in one call", minutes=12)
-def convolve_types(fn):
+def _types(draw: Draw):
+    for B, E, C, O_, T, K in [(1, 2, 1, 1, 3, 1), (1, 2, 3, 4, 5, 3), (2, 4, 3, 5, 9, 5), (3, 2, 4, 6, 5, 7)]:
+        yield draw.tensor(B, E, C, T), draw.tensor(E, O_, C, K)
+    E, C, O_ = draw.sizes(3, 2, 6)
+    yield draw.tensor(2, E, C, 8), draw.tensor(E, O_, C, 3)
+
+
+def _grouped(x, weights):
+    return F.conv1d(x, weights.flatten(0, 1), padding=weights.shape[3] // 2, groups=len(weights))
+
+
+@exercise(
+    notebook="23",
+    title="Sixteen convolutions in one call",
+    minutes=12,
+    inputs=_types,
+    mistakes=[
+        (
+            lambda x, w: torch.stack([F.conv1d(x.sum(1), kernel, padding=w.shape[3] // 2) for kernel in w], dim=1),
+            "Every type sees the sum of all types: without `groups`, channels are not kept apart.",
+        ),
+        (
+            lambda x, w: _grouped(x.transpose(1, 2).flatten(1, 2), w).unflatten(1, w.shape[:2]),
+            "Laid out channel by channel; group e takes C neighbours, so flatten (E, C) in this order.",
+        ),
+        (
+            lambda x, w: _grouped(x.flatten(1, 2), w).unflatten(1, (w.shape[1], w.shape[0])).transpose(1, 2),
+            "The convolution is right; its channels come out type by type: unflatten to (E, O).",
+        ),
+        (
+            lambda x, w: F.conv1d(x.flatten(1, 2), w.flatten(0, 1), groups=len(w)).unflatten(1, w.shape[:2]),
+            "Right, but the ends are cut: pad by K // 2 to keep T.",
+        ),
+    ],
+)
+def convolve_types(x, weights):
     """convolve_types(x, weights): (B, E, C, T), (E, O, C, K), K odd -> (B, E, O, T); each type has its own kernel"""
-    generator = torch.Generator().manual_seed(23)
-    x, weights = torch.randn(2, 4, 3, 9, generator=generator), torch.randn(4, 3, 3, 5, generator=generator)
-    right = torch.stack([F.conv1d(x[:, e], weights[e], padding=2) for e in range(4)], dim=1)
-    mixed = weights.flatten(0, 1)  # (E O, C, K)
-    expect(
-        fn(x, weights),
-        right,
-        mistakes=[
-            (
-                torch.stack([F.conv1d(x.sum(1), weights[e], padding=2) for e in range(4)], dim=1),
-                "Every type sees the sum of all types: without `groups`, channels are not kept apart.",
-            ),
-            (
-                F.conv1d(x.transpose(1, 2).flatten(1, 2), mixed, padding=2, groups=4).unflatten(1, (4, 3)),
-                "Laid out channel by channel; group e takes C neighbours, so flatten (E, C) in this order.",
-            ),
-            (
-                F.conv1d(x.flatten(1, 2), mixed, padding=2, groups=4).unflatten(1, (3, 4)).transpose(1, 2),
-                "The convolution is right; its channels come out type by type: unflatten to (E, O).",
-            ),
-            (right[..., 2:-2], "Right, but the ends are cut: pad by K // 2 to keep T."),
-        ],
-        what="the features",
-    )
+    return _grouped(x.flatten(1, 2), weights).unflatten(1, weights.shape[:2])
 
 
-@exercise(notebook="23", title="When, asked only of what happened", minutes=12)
-def present_timing_loss(fn):
+def _events(draw: Draw):
+    yield draw.tensor(3, 2), torch.tensor([1.0, 0.0]), torch.tensor([1, -1])
+    yield draw.tensor(7, 4), torch.tensor([1.0, 0.0, 1.0, 0.0]), torch.tensor([2, -1, 5, -1])
+    yield draw.tensor(4, 3), torch.tensor([1.0, 1.0, 0.0]), torch.tensor([0, 3, -1])  # the first and the last frame
+    for _ in range(3):
+        frames, types = draw.sizes(2, 3, 9)
+        labels = torch.from_numpy(draw.rng.random(types) < 0.6).float()
+        labels[draw.integer(0, types - 1)] = 1.0
+        onsets = torch.from_numpy(draw.integers(0, frames - 1, types))
+        yield draw.tensor(frames, types), labels, torch.where(labels > 0, onsets, -1)
+    nothing = "With no event in the window the loss should be 0: 0 / 0?"
+    yield Edge((draw.tensor(5, 3), torch.zeros(3), torch.full((3,), -1)), nothing)
+
+
+def _timing(
+    soften=lambda logits: F.log_softmax(logits, 0),
+    who=lambda labels: torch.nonzero(labels > 0)[:, 0],
+    divide=lambda present, types: max(present, 1),
+    sign=-1,
+):
+    """The timing loss with another softmax, other types, another divisor or sign."""
+
+    def answer(logits, labels, frames):
+        types = who(labels)
+        return sign * soften(logits)[frames[types], types].sum() / divide(len(types), len(labels))
+
+    return answer
+
+
+@exercise(
+    notebook="23",
+    title="When, asked only of what happened",
+    minutes=12,
+    inputs=_events,
+    mistakes=[
+        (
+            _timing(who=lambda labels: torch.arange(len(labels))),
+            "Frame -1 is the last frame: absent types were asked when they happened.",
+        ),
+        (
+            _timing(divide=lambda present, types: types),
+            "Divided by all types; the mean goes over the present ones.",
+        ),
+        (
+            _timing(divide=lambda present, types: 1),
+            "That is the sum; take the mean over the present types.",
+        ),
+        (
+            _timing(lambda logits: F.log_softmax(logits, 1)),
+            "The softmax goes over types. The question is when, so it goes over frames.",
+        ),
+        (_timing(lambda logits: logits), "These are logits; take the log of their softmax."),
+        (_timing(sign=1), "The sign: a loss falls as the probability rises."),
+        (
+            lambda logits, labels, frames: _timing()(logits, (frames > 0).float(), frames),
+            "An event at frame 0 was taken for absent: `labels` says who is present.",
+        ),
+    ],
+)
+def present_timing_loss(logits, labels, frames):
     """present_timing_loss(logits, labels, frames): (F, E), (E,), (E,), -1 absent -> mean of -log p over the present"""
-    generator = torch.Generator().manual_seed(24)
-    logits = torch.randn(7, 4, generator=generator)
-    labels, frames = torch.tensor([1.0, 0.0, 1.0, 0.0]), torch.tensor([2, -1, 5, -1])
-    log_p = F.log_softmax(logits, dim=0)
-    picked = torch.stack([log_p[2, 0], log_p[5, 2]])
-    over_types = F.log_softmax(logits, dim=1)
-    with_absent = torch.stack([log_p[2, 0], log_p[-1, 1], log_p[5, 2], log_p[-1, 3]])
-    expect(
-        fn(logits, labels, frames),
-        -picked.mean(),
-        mistakes=[
-            (-with_absent.mean(), "Frame -1 is the last frame: absent types were asked when they happened."),
-            (-picked.sum() / 4, "Divided by all types; the mean goes over the present ones."),
-            (-picked.sum(), "That is the sum; take the mean over the present types."),
-            (
-                -(over_types[2, 0] + over_types[5, 2]) / 2,
-                "The softmax goes over types. The question is when, so it goes over frames.",
-            ),
-            (
-                -torch.stack([logits[2, 0], logits[5, 2]]).mean(),
-                "These are logits; take the log of their softmax.",
-            ),
-            (picked.mean(), "The sign: a loss falls as the probability rises."),
-        ],
-        what="the loss",
-    )
-    nothing = fn(logits, torch.zeros(4), torch.full((4,), -1))
-    if not torch.isfinite(torch.as_tensor(nothing)).all() or float(nothing) != 0:
-        raise Hint(f"With no event in the window the loss should be 0, got {float(nothing)}: 0 / 0?")
+    return _timing()(logits, labels, frames)
 
 
-@exercise(notebook="23", title="Bumps where the events are", minutes=8)
-def onset_bumps(fn):
+def _targets(draw: Draw):
+    yield torch.tensor([1.4]), 3, 1.5
+    yield torch.tensor([3.4, 0.0]), 6, 1.5
+    yield torch.tensor([3.4, torch.nan, 0.0]), 9, 0.8
+    for _ in range(3):
+        length, types = draw.integer(6, 12), draw.integer(2, 4)
+        timings = length * draw.tensor(types).sigmoid()
+        timings[draw.integer(0, types - 1)] = torch.nan
+        yield timings, length, draw.number(0.7, 3)
+
+
+def _bump(
+    width=lambda sigma: 2 * sigma**2,
+    replace=0.0,
+    hide=True,
+    at=lambda onsets: onsets,
+    top=lambda sigma: 1.0,
+):
+    """Bumps of another width, place or height, or with absent types treated otherwise."""
+
+    def answer(timings, length, sigma):
+        onsets = timings if replace is None else torch.where(timings.isnan(), replace, timings)
+        y = torch.exp(-((torch.arange(length)[:, None] - at(onsets)) ** 2) / width(sigma)) / top(sigma)
+        return y * ~timings.isnan() if hide else y
+
+    return answer
+
+
+@exercise(
+    notebook="23",
+    title="Bumps where the events are",
+    minutes=8,
+    inputs=_targets,
+    mistakes=[
+        (
+            _bump(replace=None),
+            "NaN came through: it must not enter the arithmetic, since NaN · 0 is NaN. Replace it first.",
+        ),
+        (_bump(hide=False), "The absent type has a bump at sample 0; its column should be 0."),
+        (_bump(lambda sigma: sigma**2), "Too narrow: the square is divided by 2σ²."),
+        (_bump(lambda sigma: 2 * sigma), "σ is not squared."),
+        (
+            _bump(at=torch.round),
+            "The onset was rounded; fractions of a sample belong in the target.",
+        ),
+        (
+            _bump(top=lambda sigma: sigma * (2 * torch.pi) ** 0.5),
+            "That is a density; the bump's top should be 1.",
+        ),
+    ],
+)
+def onset_bumps(timings, length, sigma):
     """onset_bumps(timings, length, sigma): (E,), NaN absent -> (length, E), exp(-(t - onset)² / 2σ²), 0 if absent"""
-    timings = torch.tensor([3.4, float("nan"), 0.0])
-    t = torch.arange(9.0)[:, None]
-    away = t - torch.tensor([3.4, 0.0, 0.0])
-    here = torch.tensor([1.0, 0.0, 1.0])
-    right = torch.exp(-(away**2) / (2 * 1.5**2)) * here
-    expect(
-        fn(timings, 9, 1.5),
-        right,
-        mistakes=[
-            (
-                torch.exp(-(away**2) / (2 * 1.5**2)) * torch.tensor([1.0, torch.nan, 1.0]),
-                "NaN came through: it must not enter the arithmetic, since NaN · 0 is NaN. Replace it first.",
-            ),
-            (torch.exp(-(away**2) / (2 * 1.5**2)), "The absent type has a bump at sample 0; its column should be 0."),
-            (torch.exp(-(away**2) / 1.5**2) * here, "Too narrow: the square is divided by 2σ²."),
-            (torch.exp(-(away**2) / (2 * 1.5)) * here, "σ is not squared."),
-            (
-                torch.exp(-((t - torch.tensor([3.0, 0.0, 0.0])) ** 2) / (2 * 1.5**2)) * here,
-                "The onset was rounded; fractions of a sample belong in the target.",
-            ),
-            (right / (1.5 * (2 * torch.pi) ** 0.5), "That is a density; the bump's top should be 1."),
-        ],
-        what="the targets",
-    )
+    return _bump()(timings, length, sigma)
