@@ -18,7 +18,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Edge:
     """An input that the text names, with what to say where an answer is right on all ordinary inputs and wrong here.
 
-    args: the arguments.  hint: for any wrong answer.  nan: for one that holds NaN or infinity where none is expected.
+    args: the arguments.  hint: for any wrong answer, which it may quote as {came}.
+    nan: for one that holds NaN or infinity where none is expected.
     """
 
     args: tuple[Any, ...]

@@ -1,6 +1,7 @@
 """Trying an answer beside the reference: the same inputs to both, and what explains a difference."""
 
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -134,7 +135,8 @@ def _agrees(exercise: Exercise, other: Any, tried: Sequence[Trial], seconds: flo
     """Whether `other` gives what the answer gave on all these inputs, and on one of them not what is expected."""
     differs = False
     try:
-        with deadline(seconds), np.errstate(all="ignore"):
+        with deadline(seconds), np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             for trial in tried:
                 if trial.error:
                     continue
@@ -155,7 +157,7 @@ def _explain(exercise: Exercise, tried: list[Trial], wrong: list[Trial]) -> None
     after = _where(exercise, smallest)
     if isinstance(smallest.expected, tuple) and smallest.came is None and not smallest.error:
         raise Hint("the result is None: is a `return` missing?" + after)
-    if exercise.parts and answered and not _has_parts(smallest):
+    if exercise.parts and answered and not all(_has_parts(trial) for trial in answered):
         raise Hint(_wanted(exercise.parts) + after)
     for known in ([t for t in ordinary if not t.right], wrong):
         if known and any(not t.error for t in known):
@@ -168,7 +170,7 @@ def _explain(exercise: Exercise, tried: list[Trial], wrong: list[Trial]) -> None
         for trial in wrong:
             hint = trial.case.nan if not trial.error and _not_finite(trial) else ""
             if hint or trial.case.hint:
-                raise Hint((hint or trial.case.hint) + _where(exercise, trial))
+                raise Hint((hint or trial.case.hint).replace("{came}", str(trial.came)) + _where(exercise, trial))
     if not answered:
         raise Raised(smallest.error, after, len(tried) == 1)  # type: ignore[arg-type]
     found = _common(exercise, [t for t in ordinary if not t.error])
@@ -183,6 +185,9 @@ def _explain(exercise: Exercise, tried: list[Trial], wrong: list[Trial]) -> None
 
 
 def _has_parts(trial: Trial) -> bool:
+    """Whether as many results came as are expected."""
+    if not isinstance(trial.expected, tuple):
+        return True
     return isinstance(trial.came, tuple | list) and len(trial.came) == len(trial.expected)
 
 

@@ -193,6 +193,6 @@ WRONG = {
         "own ratio": (latency(before=False), "ratio before the layer"),
         "not scaled": (latency(scaled=False), "not scaled"),
         "wait not flushed": (latency(wait_in=False), "delays the end"),
-        "one number": (lambda s: latency()(s)[0], "Return two numbers"),
+        "one number": (lambda s: latency()(s)[0], "Two results are expected"),
     },
 }
