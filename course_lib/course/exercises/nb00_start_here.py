@@ -33,14 +33,8 @@ def _signals(draw: Draw):
             lambda x: np.sqrt(np.sum(x**2)),
             "This is the root of the sum: divide by the length, or longer would mean louder.",
         ),
-        (
-            lambda x: np.mean(np.abs(x)),
-            "This is the mean of the absolute values: a fair loudness, but not the RMS.",
-        ),
-        (
-            np.mean,
-            "This is the mean: a sound swings around zero, so its mean is near zero however loud it is.",
-        ),
+        (lambda x: np.mean(np.abs(x)), "This is the mean of the absolute values: a fair loudness, but not the RMS."),
+        (np.mean, "This is the mean: a sound swings around zero, so its mean is near zero however loud it is."),
         (lambda x: np.max(np.abs(x)), "This is the peak, the loudest sample: one click would decide it."),
     ],
 )

@@ -160,10 +160,7 @@ def _floored(level):
             lambda power: 20 * np.log10(np.maximum(power / power.max(), 1e-8)),
             "20 log10 is for amplitudes: power is amplitude squared already, so 10 is right.",
         ),
-        (
-            _floored(lambda ratio: 10 * np.log(ratio)),
-            "This is the natural logarithm: decibels use the one to base 10.",
-        ),
+        (_floored(lambda ratio: 10 * np.log(ratio)), "This is the natural logarithm: decibels use the one to base 10."),
         (_floored(np.log10), "These are bels: a decibel is a tenth of one, so multiply by 10."),
         (
             lambda power: np.maximum(10 * np.log10(np.maximum(power, 1e-30)), -80),

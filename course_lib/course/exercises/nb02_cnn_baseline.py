@@ -32,14 +32,8 @@ def _every_channel(x, w, b):
             lambda x, w, b: F.conv1d(x[None], w.flip(2), b)[0],
             "The kernel is flipped. Mathematics flips it in a convolution; `conv1d` does not.",
         ),
-        (
-            _every_channel,
-            "The input channels are still apart: an output is one sum over all channels and the window.",
-        ),
-        (
-            lambda x, w, b: _every_channel(x, w, b).mean(1),
-            "You averaged over the input channels: they are summed.",
-        ),
+        (_every_channel, "The input channels are still apart: an output is one sum over all channels and the window."),
+        (lambda x, w, b: _every_channel(x, w, b).mean(1), "You averaged over the input channels: they are summed."),
         (
             lambda x, w, b: _every_channel(x, w, b).sum(1),
             "The bias is added once for each input channel: add it after the sum over channels.",
@@ -96,10 +90,7 @@ def _parameters(classes, positions, kernel=3, bias=1, of_convolutions=1, of_line
             lambda c, n: audio_cnn_parameters(c, n) - 224,
             "The convolutions' biases are missing: one for each output channel.",
         ),
-        (
-            lambda c, n: audio_cnn_parameters(c, n) - c,
-            "The linear layer's biases are missing: one for each class.",
-        ),
+        (lambda c, n: audio_cnn_parameters(c, n) - c, "The linear layer's biases are missing: one for each class."),
         (
             lambda c, n: _parameters(c, n),
             "Your linear layer sees the full length: the three poolings halve it each time.",
@@ -164,10 +155,7 @@ def _either(train, test):
             _standardised(np.mean, lambda x: 1.0),
             "The mean is gone, but the spread is as it was: divide by the standard deviation.",
         ),
-        (
-            _standardised(np.mean, np.var),
-            "You divided by the variance: its root is the standard deviation.",
-        ),
+        (_standardised(np.mean, np.var), "You divided by the variance: its root is the standard deviation."),
         (
             _standardised(np.mean, np.std, _either),
             "The statistics come from train and test together, so the test clips have a say: use train's only.",
@@ -247,10 +235,7 @@ def _f1_of_means(labels, predictions, num_classes):
             lambda *a: _scores(*a)[1].mean(),
             "This is the mean recall: F1 also needs precision, the share of correct ones among those predicted.",
         ),
-        (
-            _f1_of_means,
-            "This is F1 of mean precision and mean recall: compute F1 for each class, then average.",
-        ),
+        (_f1_of_means, "This is F1 of mean precision and mean recall: compute F1 for each class, then average."),
         (
             lambda labels, predictions, n: np.average(
                 _scores(labels, predictions, n)[2], weights=np.bincount(labels, minlength=n)

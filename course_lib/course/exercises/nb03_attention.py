@@ -81,19 +81,13 @@ def _entropy(w, dim=1):
             lambda w: (_entropy(w) / w.shape[1]).exp(),
             "The mean over keys was taken: the entropy is a sum, weighted by the weights themselves.",
         ),
-        (
-            lambda w: 1 / w.amax(dim=1),
-            "This looks at the largest weight only: all weights enter the entropy.",
-        ),
+        (lambda w: 1 / w.amax(dim=1), "This looks at the largest weight only: all weights enter the entropy."),
         (
             lambda w: 1 / w.square().sum(dim=1),
             "A fair count, but another one: the inverse sum of squares. The entropy is -Σ w ln w.",
         ),
         (lambda w: _entropy(w).sum().exp(), "One number for all queries: sum over keys only, dim=1."),
-        (
-            lambda w: _entropy(w, 0).exp(),
-            "Summed over queries: each query has its own count, so sum over keys, dim=1.",
-        ),
+        (lambda w: _entropy(w, 0).exp(), "Summed over queries: each query has its own count, so sum over keys, dim=1."),
     ],
 )
 def effective_keys(weights):
@@ -203,14 +197,8 @@ def _channels(draw: Draw):
             lambda x, H: x.unflatten(2, (-1, H)).permute(0, 3, 1, 2),
             "Head 0 got channels 0 and H: neighbours belong together, so split C into (H, D), not (D, H).",
         ),
-        (
-            lambda x, H: split_heads(x, H).transpose(0, 1),
-            "Heads stand before the batch: (B, H, T, D) is wanted.",
-        ),
-        (
-            lambda x, H: split_heads(x, H).transpose(2, 3),
-            "Channels stand before time: (B, H, T, D) is wanted.",
-        ),
+        (lambda x, H: split_heads(x, H).transpose(0, 1), "Heads stand before the batch: (B, H, T, D) is wanted."),
+        (lambda x, H: split_heads(x, H).transpose(2, 3), "Channels stand before time: (B, H, T, D) is wanted."),
         (
             lambda x, H: x.unflatten(2, (-1, H)).transpose(1, 2),
             "There are D heads of H channels here: reshape the channels to (H, D), not (D, H).",

@@ -54,10 +54,7 @@ def _positions(draw: Draw):
             _table(rates=lambda channels, base: 1 / _rates(channels, base)),
             "The sign of the exponent is wrong: later pairs turn slower, not faster.",
         ),
-        (
-            _table(at=lambda positions: positions + 1),
-            "One step late: position 0 has sine 0 and cosine 1.",
-        ),
+        (_table(at=lambda positions: positions + 1), "One step late: position 0 has sine 0 and cosine 1."),
         (
             _table(at=lambda positions: torch.arange(len(positions))),
             "These are the positions 0 to T - 1: use those that are given.",
@@ -113,14 +110,8 @@ def _other_order(k, channels, base):
             _turns(block=lambda cos, sin: [[cos, -sin], [sin, cos]]),
             "It turns the wrong way: M p(t) is p(t - k). Look at the signs of the two sines.",
         ),
-        (
-            _turns(lambda k, rates: rates),
-            "It moves one step, whatever k is: the angle of a pair is k times its rate.",
-        ),
-        (
-            _turns(lambda k, rates: k * rates[:1].expand_as(rates)),
-            "All pairs turn alike: each has a rate of its own.",
-        ),
+        (_turns(lambda k, rates: rates), "It moves one step, whatever k is: the angle of a pair is k times its rate."),
+        (_turns(lambda k, rates: k * rates[:1].expand_as(rates)), "All pairs turn alike: each has a rate of its own."),
         (
             _sines_first,
             "This fits sines first, then cosines: here each sine stands beside its cosine, in blocks of 2 × 2.",
@@ -178,10 +169,7 @@ def _looked_up(index):
             _looked_up(lambda distance, T: distance.abs() + T - 1),
             "The distance lost its sign: one step back and one step ahead have numbers of their own.",
         ),
-        (
-            _looked_up(lambda distance, T: distance + T),
-            "One too far: distance 0 is the middle, table[T - 1].",
-        ),
+        (_looked_up(lambda distance, T: distance + T), "One too far: distance 0 is the middle, table[T - 1]."),
         (
             _looked_up(lambda distance, T: (distance + T - 2).clamp(min=0)),
             "One too early: distance 0 is the middle, table[T - 1].",

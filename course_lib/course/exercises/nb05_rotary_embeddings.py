@@ -214,10 +214,7 @@ def _appended(rows):
             _appended(lambda table, n: table.new_zeros(n, table.shape[1])),
             "Rows of zeros were added at the end: the whole table is to be drawn out.",
         ),
-        (
-            lambda table, length: table.repeat(3, 1)[:length],
-            "The table was repeated from its start: draw it out.",
-        ),
+        (lambda table, length: table.repeat(3, 1)[:length], "The table was repeated from its start: draw it out."),
         (
             lambda *a: stretch_table(*a).T,
             "Right values, but (C, length): F.interpolate has time last, so transpose back at the end.",

@@ -32,10 +32,7 @@ def _normalised(
             _normalised(root=lambda m, eps: m.sqrt() + eps),
             "eps stands outside the root: it is added to the mean square, before the root.",
         ),
-        (
-            _normalised(root=lambda m, eps: m.sqrt()),
-            "eps is missing: a silent step would give 0/0.",
-        ),
+        (_normalised(root=lambda m, eps: m.sqrt()), "eps is missing: a silent step would give 0/0."),
         (
             _normalised(start=lambda x: x - x.mean(dim=2, keepdim=True)),
             "The mean was taken off: that is LayerNorm. RMSNorm leaves it in.",
@@ -110,18 +107,12 @@ def _round_the_running_mean(mean, var, x, momentum):
             _mean(lambda old, new, share: old + share * new),
             "The old mean keeps its full weight: it must shrink to 1 − momentum.",
         ),
-        (
-            _mean(mean=lambda x: x.mean(0)),
-            "The mean runs over the batch only: a channel has one, over batch and time.",
-        ),
+        (_mean(mean=lambda x: x.mean(0)), "The mean runs over the batch only: a channel has one, over batch and time."),
         (
             lambda old, var, x, momentum: (_moved(old[0], x.mean(), momentum), ...),
             "One number for all channels: each channel has its own mean, over batch and time.",
         ),
-        (
-            _mean(mean=lambda x: x.mean()),
-            "One mean for all channels: each channel has its own, over batch and time.",
-        ),
+        (_mean(mean=lambda x: x.mean()), "One mean for all channels: each channel has its own, over batch and time."),
         (
             _variance(variance=lambda x: x.flatten(0, 1).var(0, unbiased=False)),
             "The variance is the biased one: the running one is divided by n − 1 (torch.var does so by itself).",
@@ -179,10 +170,7 @@ def _gated(gate, halves=lambda hidden: hidden.chunk(2, dim=1)):
             _gated(lambda first, second: F.gelu(first) * second),
             "GELU gates here: that is GEGLU. SwiGLU has x σ(x), F.silu.",
         ),
-        (
-            _gated(lambda first, second: F.silu(first) + second),
-            "The halves were added: a gate multiplies.",
-        ),
+        (_gated(lambda first, second: F.silu(first) + second), "The halves were added: a gate multiplies."),
         (
             _gated(lambda first, second: F.silu(first) * F.silu(second)),
             "Both halves went through x σ(x): the second stays linear.",
@@ -191,10 +179,7 @@ def _gated(gate, halves=lambda hidden: hidden.chunk(2, dim=1)):
             _gated(lambda first, second: first * second),
             "There is no nonlinearity on the first half: x σ(x) is missing.",
         ),
-        (
-            _gated(lambda first, second: F.relu(first) * second),
-            "ReLU gates here: SwiGLU has x σ(x), which is smooth.",
-        ),
+        (_gated(lambda first, second: F.relu(first) * second), "ReLU gates here: SwiGLU has x σ(x), which is smooth."),
         (
             lambda x, w_in, w_out: F.silu((x @ w_in.T).chunk(2, dim=1)[0]) * (x @ w_in.T).chunk(2, dim=1)[1],
             "The hidden numbers come back: w_out has to bring them to C channels.",

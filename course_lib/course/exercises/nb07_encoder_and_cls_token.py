@@ -71,10 +71,7 @@ def _no_second_norm(x, attention, feed_forward, norm1, norm2):
     minutes=10,
     inputs=_blocks,
     mistakes=[
-        (
-            _block(_post, ...),
-            'For "pre" this is the post-norm block: normalise what goes into a part, not the sum.',
-        ),
+        (_block(_post, ...), 'For "pre" this is the post-norm block: normalise what goes into a part, not the sum.'),
         (
             _block(lambda x, a, f, n1, n2: _pre(x, a, f, n2, n1), ...),
             "The two normalisations are swapped: norm1 belongs to the attention.",
@@ -96,10 +93,7 @@ def _no_second_norm(x, attention, feed_forward, norm1, norm2):
             _block(lambda x, a, f, n1, n2: x + f(n2(a(n1(x)))), ...),
             "There are two shortcuts, one round each part, not one.",
         ),
-        (
-            _block(..., _pre),
-            '"pre" and "post" give the same: for "post", normalise the sum of shortcut and part.',
-        ),
+        (_block(..., _pre), '"pre" and "post" give the same: for "post", normalise the sum of shortcut and part.'),
         (
             _block(..., lambda x, a, f, n1, n2: _post(x, a, f, n2, n1)),
             'For "post" the two normalisations are swapped: norm1 belongs to the attention.',
@@ -136,22 +130,13 @@ def _front(x, token):
             lambda x, mask, token: (torch.cat([x, token.expand(len(x), 1, -1)], dim=1), ...),
             "The token stands behind the last step: it goes in front of the first.",
         ),
-        (
-            lambda x, mask, token: (x + token, ...),
-            "The token was added to each step: it is a step of its own.",
-        ),
+        (lambda x, mask, token: (x + token, ...), "The token was added to each step: it is a step of its own."),
         (
             lambda x, mask, token: (_front(x[:, 1:], token), ...),
             "The token took the place of the first step, which is lost.",
         ),
-        (
-            lambda x, mask, token: (_front(x, 0 * token), ...),
-            "There are zeros in front: put the token there.",
-        ),
-        (
-            lambda x, mask, token: (..., mask),
-            "The mask is as long as before: the token needs an entry too, True.",
-        ),
+        (lambda x, mask, token: (_front(x, 0 * token), ...), "There are zeros in front: put the token there."),
+        (lambda x, mask, token: (..., mask), "The mask is as long as before: the token needs an entry too, True."),
         (
             lambda x, mask, token: (..., F.pad(mask, (1, 0), value=False)),
             "The token is marked as padding, so nobody may read it: True.",
@@ -204,10 +189,7 @@ def _count(attention=4, bias=1, first=None, second=None, norms=4, blocks=lambda 
         (_count(bias=0), "The biases of the maps are missing: one for each output."),
         (_count(norms=0), "The normalisations are missing: two, a weight and a bias a channel."),
         (_count(norms=2), "Half of the normalisations' values are missing."),
-        (
-            _count(attention=3),
-            "Queries, keys and values make three maps; the fourth, behind the heads, is missing.",
-        ),
+        (_count(attention=3), "Queries, keys and values make three maps; the fourth, behind the heads, is missing."),
         (_count(blocks=lambda n: 1), "This is one block: there are num_layers of them."),
         (
             _count(second=lambda c, h: -c * h),
@@ -217,10 +199,7 @@ def _count(attention=4, bias=1, first=None, second=None, norms=4, blocks=lambda 
             _count(second=lambda c, h: h),
             "The second map of the feed-forward part has embed_dim biases, not hidden_size.",
         ),
-        (
-            _count(first=lambda c, h: c),
-            "The first map of the feed-forward part has hidden_size biases, not embed_dim.",
-        ),
+        (_count(first=lambda c, h: c), "The first map of the feed-forward part has hidden_size biases, not embed_dim."),
     ],
 )
 def encoder_parameters(embed_dim, hidden_size, num_layers):
@@ -246,14 +225,8 @@ def _rms(values):
     minutes=8,
     inputs=_outputs,
     mistakes=[
-        (
-            lambda y: _rms(y.std(0, correction=0)),
-            "Divide by the size, the root mean square of all outputs.",
-        ),
-        (
-            lambda y: _rms(y.std(0)) / _rms(y),
-            "You divided by N - 1: `std` does by default; correction=0 divides by N.",
-        ),
+        (lambda y: _rms(y.std(0, correction=0)), "Divide by the size, the root mean square of all outputs."),
+        (lambda y: _rms(y.std(0)) / _rms(y), "You divided by N - 1: `std` does by default; correction=0 divides by N."),
         (
             lambda y: y.std(correction=0) / _rms(y),
             "This is the spread of all numbers together: take it over clips (dim 0).",

@@ -28,10 +28,7 @@ def _conv(x, w, **options):
             lambda x, w, d: _conv(x, w, dilation=d)[: len(x) - len(w) * d],
             "The output is too short by `dilation` - 1: the last tap lies (K - 1) · dilation after the first.",
         ),
-        (
-            lambda x, w, d: _conv(x, w),
-            "The taps are neighbours: tap k must look at sample t + k · dilation.",
-        ),
+        (lambda x, w, d: _conv(x, w), "The taps are neighbours: tap k must look at sample t + k · dilation."),
         (
             lambda x, w, d: _conv(x, w)[: len(x) - (len(w) - 1) * d],
             "Right length, but the taps are neighbours: tap k looks at t + k · dilation.",
@@ -48,10 +45,7 @@ def _conv(x, w, **options):
             lambda x, w, d: _conv(F.pad(x, (0, len(w))), w, dilation=d + 1)[: max(len(x) - (len(w) - 1) * (d + 1), 0)],
             "The taps are `dilation` + 1 apart: d is the distance between taps, not the gap's size.",
         ),
-        (
-            lambda x, w, d: _conv(x, w.flip(0), dilation=d),
-            "The kernel is flipped: deep learning does not flip it.",
-        ),
+        (lambda x, w, d: _conv(x, w.flip(0), dilation=d), "The kernel is flipped: deep learning does not flip it."),
         (
             lambda x, w, d: _conv(x, w, dilation=d, padding=(len(w) - 1) * d // 2),
             "This is padded to the length of x: here every window must fit inside x.",
@@ -113,10 +107,7 @@ def _doubling(reach, kernel_size, more=0, first=1, count=lambda kernel: kernel -
             lambda reach, kernel: _doubling(reach, kernel, count=lambda K: K),
             "A layer adds (K - 1) · dilation samples, not K · dilation: one of its taps is there already.",
         ),
-        (
-            lambda reach, kernel: _doubling(reach + 1, kernel),
-            "Exactly `reach` samples are enough: it says at least.",
-        ),
+        (lambda reach, kernel: _doubling(reach + 1, kernel), "Exactly `reach` samples are enough: it says at least."),
         (
             lambda reach, kernel: _doubling(reach - 1, kernel),
             "The stack sees one sample too few: with no layer at all it sees one.",
@@ -156,16 +147,10 @@ def _gated(squeeze=lambda x: x.mean(1, keepdim=True), inner=F.relu, outer=torch.
             _gated(lambda x: x.mean((0, 1), keepdim=True)),
             "The mean runs over the batch, too: each item has its own weights.",
         ),
-        (
-            _gated(lambda x: x.amax(1, keepdim=True)),
-            "Squeezed by the maximum: it is the mean over time here.",
-        ),
+        (_gated(lambda x: x.amax(1, keepdim=True)), "Squeezed by the maximum: it is the mean over time here."),
         (_gated(inner=lambda v: v), "The ReLU between the two linear maps is missing."),
         (_gated(outer=lambda v: v), "The sigmoid at the end is missing: weights lie in 0 to 1."),
-        (
-            _gated(outer=lambda v: v.softmax(-1)),
-            "A softmax makes channels compete; here each has its own sigmoid.",
-        ),
+        (_gated(outer=lambda v: v.softmax(-1)), "A softmax makes channels compete; here each has its own sigmoid."),
         (_gated(join=torch.add), "The weights multiply x: they are not added."),
     ],
 )
@@ -213,10 +198,7 @@ def _cost(weights):
             _cost(lambda c_in, c_out, kernel: c_out * kernel + c_in * c_out),
             "The depthwise convolution comes first, so it runs on the c_in channels, not on c_out.",
         ),
-        (
-            lambda *a: separable_cost(*a)[::-1],
-            "The two are swapped: the weights first, then the multiply-adds.",
-        ),
+        (lambda *a: separable_cost(*a)[::-1], "The two are swapped: the weights first, then the multiply-adds."),
         (
             _cost(lambda c_in, c_out, kernel: c_in * (kernel + c_out) + c_in + c_out),
             "Biases are counted: these convolutions have none, a normalisation follows.",

@@ -125,10 +125,7 @@ def _right_weights(scores, mask):
             _pooled(_right_weights, lambda weighted: weighted.mean(1)),
             "The weights sum to 1 already: sum over time, don't average again.",
         ),
-        (
-            _pooled(_right_weights, lambda weighted: weighted),
-            "The steps are weighted, but not yet summed over time.",
-        ),
+        (_pooled(_right_weights, lambda weighted: weighted), "The steps are weighted, but not yet summed over time."),
     ],
 )
 def attention_pool(x, scores, mask):

@@ -55,14 +55,8 @@ def _all_classes(logits, targets, gamma):
             _focal(lambda p, gamma: p**gamma),
             "The factor is p^gamma: it must be small where p is near 1, (1 - p)^gamma.",
         ),
-        (
-            _from_the_mean,
-            "The factor comes from the mean loss: each item needs its own p, before the mean is taken.",
-        ),
-        (
-            _all_classes,
-            "The sum runs over all classes: only the target's probability counts.",
-        ),
+        (_from_the_mean, "The factor comes from the mean loss: each item needs its own p, before the mean is taken."),
+        (_all_classes, "The sum runs over all classes: only the target's probability counts."),
         (_focal(dim=0), "The softmax runs over the batch (dim 0): the classes are dim 1."),
         (_focal(lambda p, gamma: gamma), "gamma is a power of 1 - p, not a factor."),
     ],
@@ -90,23 +84,14 @@ def _slope(bracket):
     minutes=6,
     inputs=_probabilities,
     mistakes=[
-        (
-            lambda *a: -focal_slope(*a),
-            "The sign is flipped: a larger logit of the right answer lowers the loss.",
-        ),
+        (lambda *a: -focal_slope(*a), "The sign is flipped: a larger logit of the right answer lowers the loss."),
         (lambda p, gamma: p - 1, "This is cross-entropy's slope: gamma does not enter."),
-        (
-            _slope(lambda p, gamma: 1 - p),
-            "The factor's own slope is missing: p occurs in (1 - p)^gamma, too.",
-        ),
+        (_slope(lambda p, gamma: 1 - p), "The factor's own slope is missing: p occurs in (1 - p)^gamma, too."),
         (
             _slope(lambda p, gamma: (1 - p) + gamma * p * p.log()),
             "A sign inside the bracket: it is minus gamma · p · ln p.",
         ),
-        (
-            _slope(lambda p, gamma: (1 - p) - gamma * p.log()),
-            "A p is missing in the second term: gamma · p · ln p.",
-        ),
+        (_slope(lambda p, gamma: (1 - p) - gamma * p.log()), "A p is missing in the second term: gamma · p · ln p."),
         (
             lambda p, gamma: focal_slope(p, gamma) / (p * (1 - p)),
             "This is the derivative by p. By the logit it is p (1 - p) times as large.",
@@ -135,20 +120,14 @@ def _shares(draw: Draw):
     minutes=6,
     inputs=_shares,
     mistakes=[
-        (
-            lambda p, w: w * p / (w * p + 1 - p),
-            "This weights once more: the odds must be divided by w.",
-        ),
+        (lambda p, w: w * p / (w * p + 1 - p), "This weights once more: the odds must be divided by w."),
         (lambda p, w: p / w, "The probability is divided by w: divide the odds, p / (1 - p)."),
         (
             lambda p, w: p / (1 - p) / w,
             "These are the odds of q: turn them back into a probability, odds / (1 + odds).",
         ),
         (lambda p, w: 1 - undo_weight(p, w), "This is the share of the common class: one minus it."),
-        (
-            lambda p, w: p / (w * p + 1 - p),
-            "w stands at the wrong term: q = p / (p + w (1 - p)).",
-        ),
+        (lambda p, w: p / (w * p + 1 - p), "w stands at the wrong term: q = p / (p + w (1 - p))."),
     ],
 )
 def undo_weight(p, w):

@@ -49,10 +49,7 @@ def _cosine(progress):
     minutes=10,
     inputs=_schedules,
     mistakes=[
-        (
-            _rate(first=0),
-            "The first step has rate 0 and moves nothing: the line is (step + 1) / rising.",
-        ),
+        (_rate(first=0), "The first step has rate 0 and moves nothing: the line is (step + 1) / rising."),
         (
             _rate(progress=lambda step, total, rising: step / (total - 1)),
             "The cosine begins at step 0; it begins where the rise ends, with progress 0.",
@@ -78,10 +75,7 @@ def _cosine(progress):
             _rate(lambda progress, low: low + (1 - low) * 2 * _cosine(progress)),
             "The cosine begins at 2: 1 + cos lies between 0 and 2, so take half.",
         ),
-        (
-            _rate(lambda progress, low: 1 - (1 - low) * progress),
-            "It falls along a straight line: no cosine.",
-        ),
+        (_rate(lambda progress, low: 1 - (1 - low) * progress), "It falls along a straight line: no cosine."),
     ],
 )
 def warmup_cosine(total_steps, rising, final):
@@ -151,10 +145,7 @@ def _by(factor):
             "Only the largest tensor's norm was used: all tensors make one long vector.",
         ),
         (_by(lambda norms, limit: 1 / norms.norm()), "The norm came out as 1: multiply by max_norm."),
-        (
-            lambda gradients, limit: gradients,
-            "Nothing was clipped, though the norm is larger than max_norm.",
-        ),
+        (lambda gradients, limit: gradients, "Nothing was clipped, though the norm is larger than max_norm."),
     ],
 )
 def clip_together(gradients, max_norm):
@@ -215,14 +206,8 @@ def _everywhere(mix):
             _averaged(lambda old, new, decay: decay * old + new),
             "The new weights lack their factor 1 - decay, so the average grows without end.",
         ),
-        (
-            _averaged(lambda old, new, decay: (old + new) / 2),
-            "This is the plain mean of two: decay is not used.",
-        ),
-        (
-            _averaged(lambda old, new, decay: new),
-            "This is a copy of the weights: nothing is averaged.",
-        ),
+        (_averaged(lambda old, new, decay: (old + new) / 2), "This is the plain mean of two: decay is not used."),
+        (_averaged(lambda old, new, decay: new), "This is a copy of the weights: nothing is averaged."),
         (lambda average, weights, decay: average, "The average did not move."),
         (_averaged(lambda old, new, decay: old), "The average did not move."),
         (
@@ -241,10 +226,7 @@ def _everywhere(mix):
             _averaged(counter=lambda old, new, decay: new.float()),
             "The counter became a floating-point number: integers are copied from the weights, not averaged.",
         ),
-        (
-            _averaged(counter=lambda old, new, decay: old),
-            "The counter kept its old value: copy it from the weights.",
-        ),
+        (_averaged(counter=lambda old, new, decay: old), "The counter kept its old value: copy it from the weights."),
         (
             _averaged(counter=lambda old, new, decay: (decay * old + (1 - decay) * new).long()),
             "The counter was averaged and rounded: copy it.",
@@ -282,37 +264,22 @@ def _only_error(error):
     inputs=_scores,
     parts=("the mean of the differences", "its standard error"),
     mistakes=[
-        (
-            _only_mean(lambda d: -d.mean()),
-            "The sign is flipped: the difference is b - a, positive where b is better.",
-        ),
-        (
-            _only_mean(lambda d: d.abs().mean()),
-            "The signs are lost: average b - a itself, not its absolute value.",
-        ),
-        (
-            _only_mean(lambda d: d.sum()),
-            "This is the sum of the differences: divide by their number.",
-        ),
+        (_only_mean(lambda d: -d.mean()), "The sign is flipped: the difference is b - a, positive where b is better."),
+        (_only_mean(lambda d: d.abs().mean()), "The signs are lost: average b - a itself, not its absolute value."),
+        (_only_mean(lambda d: d.sum()), "This is the sum of the differences: divide by their number."),
         (lambda a, b: (b.mean(), ...), "This is b's mean: subtract a."),
         (
             lambda a, b: (..., (a.var() / len(a) + b.var() / len(b)).sqrt()),
             "This is the error for two unrelated groups. Here they are pairs: take the spread of b - a.",
         ),
-        (
-            _only_error(lambda d: d.std()),
-            "This is the spread of one difference: the mean of N has 1/√N of it.",
-        ),
+        (_only_error(lambda d: d.std()), "This is the spread of one difference: the mean of N has 1/√N of it."),
         (_only_error(lambda d: d.std() / len(d)), "Divide by the root of N, not by N."),
         (
             _only_error(lambda d: d.std(correction=0) / len(d) ** 0.5),
             "The variance was divided by N: with the mean taken from the data, N - 1.",
         ),
         (_only_error(lambda d: d.var() / len(d)), "This is the squared error: take the root."),
-        (
-            _only_error(lambda d: d.var() / len(d) ** 0.5),
-            "The variance was used where the standard deviation belongs.",
-        ),
+        (_only_error(lambda d: d.var() / len(d) ** 0.5), "The variance was used where the standard deviation belongs."),
     ],
 )
 def paired_difference(a, b):

@@ -25,31 +25,16 @@ def _sum(attention=lambda d: 4 * (d * d + d), network=lambda d, h: 3 * d * h + 2
     minutes=8,
     inputs=_widths,
     mistakes=[
-        (
-            _sum(lambda d: 4 * d * d),
-            "The four projections of the attention have biases, d numbers each.",
-        ),
-        (
-            _sum(lambda d: 3 * (d * d + d)),
-            "Three projections are counted; the heads are joined by a fourth, of d × d.",
-        ),
+        (_sum(lambda d: 4 * d * d), "The four projections of the attention have biases, d numbers each."),
+        (_sum(lambda d: 3 * (d * d + d)), "Three projections are counted; the heads are joined by a fourth, of d × d."),
         (
             _sum(network=lambda d, h: 2 * d * h + h + d),
             "The first map of SwiGLU leads to 2 h channels: one half gates the other.",
         ),
-        (
-            _sum(norms=lambda d: 4 * d),
-            "An RMSNorm has a weight for each channel and no bias: d numbers, not 2 d.",
-        ),
+        (_sum(norms=lambda d: 4 * d), "An RMSNorm has a weight for each channel and no bias: d numbers, not 2 d."),
         (_sum(norms=lambda d: 0), "The two norms are missing, d numbers each."),
-        (
-            _sum(norms=lambda d: d),
-            "One norm is missing, or the bias of the last linear map: d numbers.",
-        ),
-        (
-            _sum(network=lambda d, h: 3 * d * h),
-            "The linear maps of SwiGLU have biases: 2 h numbers and d numbers.",
-        ),
+        (_sum(norms=lambda d: d), "One norm is missing, or the bias of the last linear map: d numbers."),
+        (_sum(network=lambda d, h: 3 * d * h), "The linear maps of SwiGLU have biases: 2 h numbers and d numbers."),
         (
             _sum(lambda d: 4 * d * d, lambda d, h: 3 * d * h, lambda d: 0),
             "The matrices are right. Now add the biases and the norms' weights.",

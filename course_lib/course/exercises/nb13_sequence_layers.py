@@ -55,10 +55,7 @@ def _masked_after(values, mask):
         "values": "The values are right, but a gradient is NaN: mask before computing from the values, not only after."
     },
     mistakes=[
-        (
-            _standardised(_all_steps),
-            "The mean is divided by all steps: divide by the number of valid ones.",
-        ),
+        (_standardised(_all_steps), "The mean is divided by all steps: divide by the number of valid ones."),
         (
             _standardised(again=False),
             "The mean is right, the deviation is not: after subtracting, padding holds minus the mean. Mask again.",
@@ -175,14 +172,8 @@ FORGETS = "Every block starts from the initial state: pass the state that `step`
             _loop(flush=False),
             "The end is missing: feed `input_latency` invalid steps after x, or the last answers never come out.",
         ),
-        (
-            _loop(first=lambda layer: 0),
-            "The first `output_latency` outputs are no answers yet: drop them.",
-        ),
-        (
-            _loop(cut=False),
-            "There are more outputs than `output_length(T)`: cut what the padding brought at the end.",
-        ),
+        (_loop(first=lambda layer: 0), "The first `output_latency` outputs are no answers yet: drop them."),
+        (_loop(cut=False), "There are more outputs than `output_length(T)`: cut what the padding brought at the end."),
         (
             _loop(first=lambda layer: 0, cut=False),
             "All outputs are there: drop the first `output_latency`, and keep `output_length(T)` of the rest.",
@@ -311,27 +302,15 @@ def _two_blocks(make_layer, values, mask, first):
     mistakes=[
         (_MasksWithZero, "Padding takes part as 0, which beats every negative value: use -inf."),
         (_IgnoresTheMask, "Invalid steps take part: mask the values before the maximum."),
-        (
-            _WholeBlock,
-            "Every step gets the maximum of the whole block, the future included: use cummax.",
-        ),
+        (_WholeBlock, "Every step gets the maximum of the whole block, the future included: use cummax."),
         (_with_values(lambda x: x.values), "These are the values themselves, not the largest so far."),
         (
             _with_state(lambda x, state, y: state),
             "The state comes back as it went in: the next block needs the largest value so far.",
         ),
-        (
-            _with_state(lambda x, state, y: y[:, -1]),
-            "The state lost its time axis: keep (B, 1, C) with `[:, -1:]`.",
-        ),
-        (
-            _with_state(lambda x, state, y: y),
-            "The state has grown to the whole block: its last step is enough.",
-        ),
-        (
-            _with_state(lambda x, state, y: x.values[:, -1:]),
-            "The state is the last value, not the largest so far.",
-        ),
+        (_with_state(lambda x, state, y: y[:, -1]), "The state lost its time axis: keep (B, 1, C) with `[:, -1:]`."),
+        (_with_state(lambda x, state, y: y), "The state has grown to the whole block: its last step is enough."),
+        (_with_state(lambda x, state, y: x.values[:, -1:]), "The state is the last value, not the largest so far."),
         (_Forgets, "The second block forgets the first: compare with state[0], too."),
     ],
 )
@@ -398,10 +377,7 @@ def _composed(waits=True, wait_in=True, scaled=True, own=False, worth=lambda ste
             lambda stages: _composed()(stages[::-1]),
             "The chain is gone through from its end: the first layer comes first.",
         ),
-        (
-            _composed(waits=False),
-            "The wait is missing: before a layer with blocks, whole blocks must be late.",
-        ),
+        (_composed(waits=False), "The wait is missing: before a layer with blocks, whole blocks must be late."),
         (
             _composed(worth=lambda steps, ratio: ceil(steps * ratio)),
             "Divide by the ratio so far: a later layer's step is worth 1/R input steps.",
@@ -415,14 +391,8 @@ def _composed(waits=True, wait_in=True, scaled=True, own=False, worth=lambda ste
             "The input latency is rounded down: a part of an input step is waited for, too, so round up.",
         ),
         (_composed(own=True), "R is the ratio before the layer: multiply its own in after using it."),
-        (
-            _composed(scaled=False),
-            "The output latency so far is not scaled: a slower layer has fewer outputs.",
-        ),
-        (
-            _composed(wait_in=False),
-            "The wait delays the end, too: add it to the layer's input latency.",
-        ),
+        (_composed(scaled=False), "The output latency so far is not scaled: a slower layer has fewer outputs."),
+        (_composed(wait_in=False), "The wait delays the end, too: add it to the layer's input latency."),
     ],
 )
 def chain_latency(stages):

@@ -22,19 +22,10 @@ def _states(draw: Draw):
             lambda h, w: (1 - h**2) * w,
             "The slopes scale the columns: slope i belongs to new state i, and that is row i.",
         ),
-        (
-            lambda h, w: state_jacobian(h, w).T,
-            "It is transposed: rows are the new states, columns the previous ones.",
-        ),
+        (lambda h, w: state_jacobian(h, w).T, "It is transposed: rows are the new states, columns the previous ones."),
         (lambda h, w: w, "The slope of tanh is missing: multiply row i by 1 - h_i²."),
-        (
-            lambda h, w: torch.diag(1 - h**2),
-            "The weights are missing: this is how h depends on what is inside tanh.",
-        ),
-        (
-            lambda h, w: state_jacobian(torch.tanh(h), w),
-            "h went through tanh a second time: h is already its result.",
-        ),
+        (lambda h, w: torch.diag(1 - h**2), "The weights are missing: this is how h depends on what is inside tanh."),
+        (lambda h, w: state_jacobian(torch.tanh(h), w), "h went through tanh a second time: h is already its result."),
         (lambda h, w: (1 - h)[:, None] * w, "The slope of tanh is 1 - h²: the square is missing."),
         (lambda h, w: h[:, None] * w, "The slope of tanh at that point is 1 - h², not h."),
     ],
@@ -107,30 +98,15 @@ def _gate(steps):
     inputs=_half_lives,
     mistakes=[
         (_gate, "This is the gate itself: the bias is what σ turns into it, so invert σ."),
-        (
-            lambda steps: -_logit(_gate(steps)),
-            "The sign is flipped: a gate near 1 needs a positive bias.",
-        ),
-        (
-            lambda steps: _logit(math.exp(-1 / steps)),
-            "This keeps 1/e after `steps` steps: a half-life keeps 1/2.",
-        ),
+        (lambda steps: -_logit(_gate(steps)), "The sign is flipped: a gate near 1 needs a positive bias."),
+        (lambda steps: _logit(math.exp(-1 / steps)), "This keeps 1/e after `steps` steps: a half-life keeps 1/2."),
         (
             lambda steps: _logit(1 - 1 / steps) if steps > 1 else 0.0,
             "1 - 1/steps gives a mean life, not a half-life: solve g ** steps = 1/2.",
         ),
-        (
-            lambda steps: _logit(2.0**-steps),
-            "The exponent is turned round: the gate is 2 ** (-1 / steps).",
-        ),
-        (
-            lambda steps: math.log(_gate(steps)),
-            "This is the logarithm of the gate: σ is inverted by log(g / (1 - g)).",
-        ),
-        (
-            lambda steps: 1 / (1 + math.exp(-_gate(steps))),
-            "σ was applied once more: invert it instead.",
-        ),
+        (lambda steps: _logit(2.0**-steps), "The exponent is turned round: the gate is 2 ** (-1 / steps)."),
+        (lambda steps: math.log(_gate(steps)), "This is the logarithm of the gate: σ is inverted by log(g / (1 - g))."),
+        (lambda steps: 1 / (1 + math.exp(-_gate(steps))), "σ was applied once more: invert it instead."),
     ],
 )
 def half_life_bias(steps):
@@ -224,30 +200,18 @@ def _unheld_outputs(step, x, mask, state):
         "back 0 times NaN is NaN again. Put zeros into x before the step, too."
     },
     mistakes=[
-        (
-            _moved(_move),
-            "Every step moves the state: where the mask is False the old state must stay.",
-        ),
-        (
-            _held(_reset, _reset),
-            "Invalid steps set the state to zero, so what came before a gap is lost: keep it.",
-        ),
+        (_moved(_move), "Every step moves the state: where the mask is False the old state must stay."),
+        (_held(_reset, _reset), "Invalid steps set the state to zero, so what came before a gap is lost: keep it."),
         (
             _held(shown=_reset),
             "The state is held, but the outputs of invalid steps are zero: put the held state there.",
         ),
-        (
-            _unheld_outputs,
-            "The state is held, but the outputs show what it would have become without the mask.",
-        ),
+        (_unheld_outputs, "The state is held, but the outputs show what it would have become without the mask."),
         (
             _moved(torch.where),
             "The outputs look at the mask, but the state that goes on does not: hold the state itself.",
         ),
-        (
-            lambda *a: (_held()(*a)[0].transpose(0, 1), ...),
-            "Time comes first in the states: stack them along dim=1.",
-        ),
+        (lambda *a: (_held()(*a)[0].transpose(0, 1), ...), "Time comes first in the states: stack them along dim=1."),
     ],
 )
 def run_held(step, x, mask, state):

@@ -37,18 +37,9 @@ def _leaky(age, decay):
             _matrix(lambda age, decay: _leaky(-age, decay)),
             "It is transposed: row t belongs to the sum at step t, which looks back at columns s ≤ t.",
         ),
-        (
-            _matrix(lambda age, decay: decay ** age.abs()),
-            "It looks into the future: where s > t the weight must be 0.",
-        ),
-        (
-            _matrix(lambda age, decay: decay**age),
-            "It looks into the future: where s > t the weight must be 0.",
-        ),
-        (
-            _matrix(lambda age, decay: (age >= 0).float()),
-            "The decay is missing: this adds the past up without a leak.",
-        ),
+        (_matrix(lambda age, decay: decay ** age.abs()), "It looks into the future: where s > t the weight must be 0."),
+        (_matrix(lambda age, decay: decay**age), "It looks into the future: where s > t the weight must be 0."),
+        (_matrix(lambda age, decay: (age >= 0).float()), "The decay is missing: this adds the past up without a leak."),
         (
             _matrix(lambda age, decay: decay * _leaky(age, decay)),
             "One decay too many: the newest input has not leaked yet, its weight is 1.",
@@ -93,10 +84,7 @@ def _joined(rule):
             _joined(lambda p, a, q, b: (p * q, a + b)),
             "The earlier sum does not leak: it passes through the later stretch and is multiplied by q.",
         ),
-        (
-            _joined(lambda p, a, q, b: (p + q, q * a + b)),
-            "Factors multiply: 0.9 for one step, 0.9 · 0.9 for two.",
-        ),
+        (_joined(lambda p, a, q, b: (p + q, q * a + b)), "Factors multiply: 0.9 for one step, 0.9 · 0.9 for two."),
         (
             _joined(lambda p, a, q, b: (q, q * a + b)),
             "The factor is that of the later stretch alone: a sum from before both passes through both.",

@@ -50,10 +50,7 @@ def _buffer(keep):
             _output(lambda block, buffer: torch.cat([block, buffer])),
             "The buffer is older than the block: it goes in front, not behind.",
         ),
-        (
-            _output(lambda block, buffer: block),
-            "Only windows inside the block are there: join buffer and block first.",
-        ),
+        (_output(lambda block, buffer: block), "Only windows inside the block are there: join buffer and block first."),
         (_output(weights=lambda w: w.flip(0)), "The kernel is flipped: w[-1] belongs to the newest sample."),
         (
             _output(lambda block, buffer: torch.cat([buffer.flip(0), block])),
@@ -75,10 +72,7 @@ def _buffer(keep):
             _buffer(lambda block, buffer, joined, y: joined[len(block) :].flip(0)),
             "The next buffer is turned round: keep the oldest sample first.",
         ),
-        (
-            _buffer(lambda block, buffer, joined, y: y[-len(buffer) :]),
-            "These are outputs: the buffer keeps inputs.",
-        ),
+        (_buffer(lambda block, buffer, joined, y: y[-len(buffer) :]), "These are outputs: the buffer keeps inputs."),
         (
             _buffer(lambda block, buffer, joined, y: block[-len(buffer) :]),
             "A block may be shorter than K - 1: cut the next buffer from buffer and block together.",
@@ -154,19 +148,10 @@ def _jump_of_one_layer(layers):
             _field(lambda K, dilation: K - 1),
             "The dilation is missing: between the first and the last tap lie (K - 1) * dilation.",
         ),
-        (
-            _field(strides=False),
-            "The strides are missing: after a stride of 2, one step is two input steps.",
-        ),
+        (_field(strides=False), "The strides are missing: after a stride of 2, one step is two input steps."),
         (_field(own=True), "A layer's own stride counts for the layers after it, not for itself."),
-        (
-            _jump_of_one_layer,
-            "Only the last stride counts here: the strides of all layers before multiply.",
-        ),
-        (
-            _field(lambda K, dilation: K * dilation),
-            "Each layer adds K - 1 taps, not K: one of them is there already.",
-        ),
+        (_jump_of_one_layer, "Only the last stride counts here: the strides of all layers before multiply."),
+        (_field(lambda K, dilation: K * dilation), "Each layer adds K - 1 taps, not K: one of them is there already."),
         (
             _field(lambda K, dilation: K * dilation if dilation > 1 else K),
             "Each layer adds K - 1 taps, not K: one of them is there already.",
@@ -248,10 +233,7 @@ def _ahead(**rules):
         ),
         (lambda *a: latencies(*a)[::-1], "The two are swapped: the output latency comes first."),
         (lambda *a: (0, 0), "reverse_causal looks ahead: f is the extent minus 1."),
-        (
-            _latency(extent=lambda K, dilation: K),
-            "The dilation is missing: the extent is (K - 1) * dilation + 1.",
-        ),
+        (_latency(extent=lambda K, dilation: K), "The dilation is missing: the extent is (K - 1) * dilation + 1."),
         (
             _latency(ahead=_ahead(same=lambda e: e // 2, reverse_causal=lambda e: e)),
             "The window ends at extent - 1 steps after the output's own step, not at the extent.",
@@ -264,10 +246,7 @@ def _ahead(**rules):
             _latency(ahead=_ahead(same=lambda e: e - 1)),
             "same is centred: part of the window lies before the output's own step.",
         ),
-        (
-            _latency(ahead=_ahead(causal=lambda e: e - 1)),
-            "causal looks back only, so it waits for nothing.",
-        ),
+        (_latency(ahead=_ahead(causal=lambda e: e - 1)), "causal looks back only, so it waits for nothing."),
     ],
 )
 def latencies(kernel_size, stride, dilation, padding):
@@ -314,25 +293,13 @@ def _largest(fill=-torch.inf, empty=0.0, reduce=torch.amax):
     minutes=8,
     inputs=_windows,
     mistakes=[
-        (
-            _largest(fill=None, empty=None),
-            "Padding wins: the invalid steps have to be out of the race.",
-        ),
+        (_largest(fill=None, empty=None), "Padding wins: the invalid steps have to be out of the race."),
         (_largest(fill=None), "Padding wins: the invalid steps have to be out of the race."),
         (_largest(fill=0.0), "Invalid steps hold 0, which beats -1: the neutral value is -inf."),
-        (
-            _largest(empty=None),
-            "A window without a valid step is left at minus infinity: give it 0.",
-        ),
-        (
-            lambda *a: masked_max(*a).clamp(min=0),
-            "The largest of negative numbers is negative: 0 must not take part.",
-        ),
+        (_largest(empty=None), "A window without a valid step is left at minus infinity: give it 0."),
+        (lambda *a: masked_max(*a).clamp(min=0), "The largest of negative numbers is negative: 0 must not take part."),
         (_largest(torch.inf, reduce=torch.amin), "This is the smallest value."),
-        (
-            _largest(-1e9, empty=None),
-            "A window without a valid step shows your fill: give it 0.",
-        ),
+        (_largest(-1e9, empty=None), "A window without a valid step shows your fill: give it 0."),
     ],
 )
 def masked_max(x, mask, K):

@@ -69,10 +69,7 @@ def _ring(all_, old, past):
             _looked(lambda keys, values, all_keys, all_values, past: (keys, values)),
             "The new step does not see itself: its own key joins before it attends.",
         ),
-        (
-            _looked(scale=lambda D: 1.0),
-            "The scores are not scaled: divide them by the square root of D.",
-        ),
+        (_looked(scale=lambda D: 1.0), "The scores are not scaled: divide them by the square root of D."),
         (_looked(scale=lambda D: 1 / D), "Divided by D: it is the square root of D."),
         (
             _looked(lambda keys, values, all_keys, all_values, past: (all_keys[-past:], all_values[-past:])),
@@ -91,10 +88,7 @@ def _ring(all_, old, past):
             lambda all_, old, past: all_,
             "Nothing falls out of the {}: after a full cache and a new step, the oldest one has to go.",
         ),
-        *_cuts(
-            lambda all_, old, past: old,
-            "The {} come back as they went in: the new step has to join them.",
-        ),
+        *_cuts(lambda all_, old, past: old, "The {} come back as they went in: the new step has to join them."),
         *_cuts(_ring, "The new step's {} took the oldest one's place: keep the oldest in front."),
         *_cuts(
             lambda all_, old, past: torch.cat([all_[-1:], old])[:past],
@@ -178,18 +172,9 @@ def _band(
             _band(low=lambda distance, past: distance < 99),
             "The past has no limit here: keys further back than `past` are hidden.",
         ),
-        (
-            _band(high=lambda distance, future: distance <= 0),
-            "The future is missing: this is the band of future = 0.",
-        ),
-        (
-            _band(join=torch.logical_or),
-            "Everything is visible: both conditions must hold, with & and not |.",
-        ),
-        (
-            _band(unlimited=False),
-            "-1 was taken for a distance: as a horizon it means that there is no limit.",
-        ),
+        (_band(high=lambda distance, future: distance <= 0), "The future is missing: this is the band of future = 0."),
+        (_band(join=torch.logical_or), "Everything is visible: both conditions must hold, with & and not |."),
+        (_band(unlimited=False), "-1 was taken for a distance: as a horizon it means that there is no limit."),
     ],
 )
 def band_mask(T, past, future):
@@ -254,10 +239,7 @@ def _product(p, f):
             _timing(reach=lambda p, f: sum(p) + len(p)),
             "The step itself is no step back: reach back is the distance to the oldest step seen.",
         ),
-        (
-            _timing(lambda p, f: sum(f), lambda p, f: sum(p)),
-            "Reach and latency are swapped: the past comes first.",
-        ),
+        (_timing(lambda p, f: sum(f), lambda p, f: sum(p)), "Reach and latency are swapped: the past comes first."),
         (
             _timing(reach=lambda p, f: sum(p) + sum(f)),
             "The reach back counts the past alone: future horizons look the other way.",
@@ -319,10 +301,7 @@ def _weights(fill=-torch.inf, end=0.0, dim=1, seen=lambda visible: visible):
             lambda scores, visible: torch.softmax(scores * visible, dim=1),
             "A hidden score of 0 is not hidden: e to the 0 is 1. The neutral score is -inf.",
         ),
-        (
-            lambda scores, visible: torch.softmax(scores, dim=1),
-            "Nothing is hidden: the mask is not used.",
-        ),
+        (lambda scores, visible: torch.softmax(scores, dim=1), "Nothing is hidden: the mask is not used."),
         (
             lambda scores, visible: _weights(seen=torch.logical_not)(scores, visible).nan_to_num(0.0),
             "The mask is turned round: True means visible.",

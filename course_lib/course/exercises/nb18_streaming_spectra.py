@@ -56,22 +56,13 @@ def _cut(starts=lambda T, length, step: range(0, T, step), before=0):
             _cut(lambda T, length, step: range(0, T - step + 1, step)),
             "The number of frames is rounded down: a frame begins wherever that is within the signal, so round up.",
         ),
-        (
-            _cut(before=1),
-            "The zeros are in front: these frames end, not begin, at every step-th sample.",
-        ),
+        (_cut(before=1), "The zeros are in front: these frames end, not begin, at every step-th sample."),
         (
             _cut(lambda T, length, step: range(0, T, length)),
             "The frames do not overlap: the next one begins step samples later, not length.",
         ),
-        (
-            _cut(lambda T, length, step: range(T)),
-            "There is a frame at every sample: move on by step.",
-        ),
-        (
-            lambda *a: frame_signal(*a).T,
-            "Frames lie in columns: the first axis counts frames, the second samples.",
-        ),
+        (_cut(lambda T, length, step: range(T)), "There is a frame at every sample: move on by step."),
+        (lambda *a: frame_signal(*a).T, "Frames lie in columns: the first axis counts frames, the second samples."),
     ],
 )
 def frame_signal(x, length, step):
@@ -104,10 +95,7 @@ def _sums(power=2, again=lambda sums, frames: sums.repeat(frames)):
             lambda w, step: 1 / w,
             "1 / w undoes the window in one frame; here several frames meet, and each has a share only.",
         ),
-        (
-            lambda w, step: 1 / _sums()(w, step),
-            "The sum is right, but the window itself is missing above the line.",
-        ),
+        (lambda w, step: 1 / _sums()(w, step), "The sum is right, but the window itself is missing above the line."),
         (
             lambda w, step: w / _sums(1)(w, step),
             "You summed the window, not its square: each frame meets the window twice, there and back.",
@@ -238,10 +226,7 @@ def _at_least(gain):
             lambda power, noise, floor: 1 - noise / power,
             "Where there is less power than noise the gain is negative: it turns the sign of the sound. Use floor.",
         ),
-        (
-            lambda power, noise, floor: (1 - noise / power).clamp(min=0),
-            "The gain stops at 0, not at floor.",
-        ),
+        (lambda power, noise, floor: (1 - noise / power).clamp(min=0), "The gain stops at 0, not at floor."),
         (
             lambda power, noise, floor: noise / power,
             "This is the share of the noise: keep the rest, 1 - noise / power.",

@@ -65,10 +65,7 @@ def _peaks(before=np.greater, after=np.greater_equal, ends=True, threshold=True)
             lambda scores, limit: np.flatnonzero(scores >= limit),
             "These are all frames above the threshold: each must also top its neighbours.",
         ),
-        (
-            _peaks(threshold=False),
-            "A frame tops its neighbours, but its score is below the threshold.",
-        ),
+        (_peaks(threshold=False), "A frame tops its neighbours, but its score is below the threshold."),
         (
             lambda scores, limit: [t for t in _peaks()(scores, limit) if scores[t] > limit],
             "A score that reaches the threshold exactly counts: at least, not more than.",
@@ -133,14 +130,8 @@ def _kept(near=lambda distance, period: distance < period, tie=lambda i, j: j < 
             _kept(near=lambda distance, period: distance <= period),
             "Events exactly one period apart are both allowed: less than, not at most.",
         ),
-        (
-            _kept(tie=lambda i, j: True),
-            "Equal scores have dropped each other: of two equals the earlier stays.",
-        ),
-        (
-            _kept(tie=lambda i, j: False),
-            "Two equal scores less than a period apart: only the earlier may stay.",
-        ),
+        (_kept(tie=lambda i, j: True), "Equal scores have dropped each other: of two equals the earlier stays."),
+        (_kept(tie=lambda i, j: False), "Two equal scores less than a period apart: only the earlier may stay."),
         (_kept(tie=lambda i, j: j > i), "Of two equals the earlier stays, not the later."),
         (
             _kept(later=False),
@@ -260,18 +251,12 @@ def _above(rates, width):
             lambda rates, width: rates.unfold(0, width, 1).sum(1).mean(),
             "One event in a window is allowed: take the part above one.",
         ),
-        (
-            lambda rates, width: _above(rates, width).sum(),
-            "That is the sum over all windows: take the mean.",
-        ),
+        (lambda rates, width: _above(rates, width).sum(), "That is the sum over all windows: take the mean."),
         (
             lambda rates, width: _above(rates, width).sum() / len(rates),
             "Divide by the number of windows, F - width + 1, not of frames: mean() of the windows.",
         ),
-        (
-            lambda rates, width: _above(rates, width).max(),
-            "That is the worst window: take the mean over all of them.",
-        ),
+        (lambda rates, width: _above(rates, width).max(), "That is the worst window: take the mean over all of them."),
         (
             lambda rates, width: torch.relu(rates.unfold(0, width, 1).amax(1) - 1).mean(),
             "Add the rates of a window; its largest alone is never above 1.",

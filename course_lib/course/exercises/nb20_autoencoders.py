@@ -28,31 +28,16 @@ def _by_channel(drawn, x):
     minutes=6,
     inputs=_drawings,
     mistakes=[
-        (
-            _share(torch.mean),
-            "One mean for all channels: channels far apart then look easy. Each has its own mean.",
-        ),
-        (
-            _share(lambda x: x.mean(1, keepdim=True)),
-            "A mean for each window: take it over windows and time together.",
-        ),
-        (
-            _share(lambda x: 0.0),
-            "The spread is measured from 0; measure it from each channel's mean.",
-        ),
+        (_share(torch.mean), "One mean for all channels: channels far apart then look easy. Each has its own mean."),
+        (_share(lambda x: x.mean(1, keepdim=True)), "A mean for each window: take it over windows and time together."),
+        (_share(lambda x: 0.0), "The spread is measured from 0; measure it from each channel's mean."),
         (
             lambda *a: _by_channel(*a).mean(),
             "That is the mean of the channels' R². Add up over everything, then divide once.",
         ),
         (_by_channel, "One number a channel. Add up over everything, then divide once."),
-        (
-            lambda *a: 1 - _share()(*a),
-            "That is the share left unexplained: subtract it from 1.",
-        ),
-        (
-            _share(of=lambda drawn, x: drawn),
-            "The spread is that of the drawing; compare with the spread of x.",
-        ),
+        (lambda *a: 1 - _share()(*a), "That is the share left unexplained: subtract it from 1."),
+        (_share(of=lambda drawn, x: drawn), "The spread is that of the drawing; compare with the spread of x."),
     ],
 )
 def share_explained(drawn, x):
@@ -115,10 +100,7 @@ def _not_latents(fn, steps, k):
             _redrawn(lambda steps, centred, k: _best(centred, None)[-k:]),
             "These are the k worst directions: svd names the best first.",
         ),
-        (
-            _redrawn(lambda steps, centred, k: _best(centred, None)[:, :k].T),
-            "Directions are rows of Vh, not columns.",
-        ),
+        (_redrawn(lambda steps, centred, k: _best(centred, None)[:, :k].T), "Directions are rows of Vh, not columns."),
     ],
 )
 def squeeze(steps, k):
@@ -181,30 +163,15 @@ def _noisy(draw: Draw):
         "log_variance": "Right values, but the gradient reaches only one of mean and log_variance.",
     },
     mistakes=[
-        (
-            lambda m, v, noise: m + v.exp() * noise,
-            "exp(log_variance) is the variance; noise is stretched by its root.",
-        ),
-        (
-            lambda m, v, noise: m + v * noise,
-            "The logarithm of the variance is no size: take exp(log_variance / 2).",
-        ),
-        (
-            lambda m, v, noise: m + noise,
-            "The noise keeps variance 1; stretch it by the standard deviation.",
-        ),
+        (lambda m, v, noise: m + v.exp() * noise, "exp(log_variance) is the variance; noise is stretched by its root."),
+        (lambda m, v, noise: m + v * noise, "The logarithm of the variance is no size: take exp(log_variance / 2)."),
+        (lambda m, v, noise: m + noise, "The noise keeps variance 1; stretch it by the standard deviation."),
         (
             lambda m, v, noise: (v / 2).exp() * (m + noise),
             "The mean is stretched too; stretch the noise, then move it.",
         ),
-        (
-            lambda m, v, noise: m + (v / 2).exp(),
-            "The noise is missing: every draw would be the same.",
-        ),
-        (
-            lambda m, v, noise: m + (2 * v).exp() * noise,
-            "Half the logarithm is the root: divide by 2, not multiply.",
-        ),
+        (lambda m, v, noise: m + (v / 2).exp(), "The noise is missing: every draw would be the same."),
+        (lambda m, v, noise: m + (2 * v).exp() * noise, "Half the logarithm is the root: divide by 2, not multiply."),
     ],
 )
 def draw_latents(mean, log_variance, noise):

@@ -94,26 +94,17 @@ def _norms(snippets):
     inputs=_snippets,
     mistakes=[
         (_product, "That is the plain product: a template twice as large would double it. Divide by its energy."),
-        (
-            lambda s, k: _product(s, k) / k.norm(),
-            "Divided by the template's norm; the derivative gives its square.",
-        ),
+        (lambda s, k: _product(s, k) / k.norm(), "Divided by the template's norm; the derivative gives its square."),
         (
             lambda s, k: _product(s, k) / _norms(s) / k.norm(),
             "That is the cosine, which says how alike, not how large.",
         ),
-        (
-            lambda s, k: _norms(s) / k.norm(),
-            "The ratio of norms counts the snippet's noise as size; use the product.",
-        ),
+        (lambda s, k: _norms(s) / k.norm(), "The ratio of norms counts the snippet's noise as size; use the product."),
         (
             lambda s, k: _product(s, k) / _norms(s) ** 2,
             "Divided by the snippet's energy; it is the template that is scaled.",
         ),
-        (
-            lambda s, k: (s / k).mean((1, 2)),
-            "Ratios sample by sample blow up where the template is near 0.",
-        ),
+        (lambda s, k: (s / k).mean((1, 2)), "Ratios sample by sample blow up where the template is near 0."),
         (
             lambda s, k: s.abs().amax((1, 2)) / k.abs().max(),
             "One sample decides that; the squared error goes over all of them.",
@@ -167,21 +158,12 @@ def _across(first, second, temperature):
     mistakes=[
         (_entropy(hide=None), "Each view may choose itself: hide the diagonal."),
         (_entropy(hide=0.0), "A hidden score of 0 still counts, as exp(0) = 1: hide with −inf."),
-        (
-            _entropy(length=lambda views: views),
-            "The views need length one before the product, else it is no cosine.",
-        ),
-        (
-            _entropy(lambda cosines, temperature: cosines * temperature),
-            "Multiplied by the temperature; it divides.",
-        ),
+        (_entropy(length=lambda views: views), "The views need length one before the product, else it is no cosine."),
+        (_entropy(lambda cosines, temperature: cosines * temperature), "Multiplied by the temperature; it divides."),
         (_entropy(lambda cosines, temperature: cosines), "The temperature is missing."),
         (_entropy(asking=slice), "Only the first views ask; all 2B do."),
         (_entropy(reduction="sum"), "The sum over all questions; take the mean."),
-        (
-            _across,
-            "Only views of the other side are candidates here: 2B − 1 are, all but the view itself.",
-        ),
+        (_across, "Only views of the other side are candidates here: 2B − 1 are, all but the view itself."),
         (
             lambda a, b, t: (_across(a, b, t) + _across(b, a, t)) / 2,
             "Views of the same side are missing among the candidates: 2B − 1 are, not B.",

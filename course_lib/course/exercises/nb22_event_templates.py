@@ -45,26 +45,14 @@ def _channel_by_channel(x, kernel):
             _correlation(_one, _one),
             "That is the plain correlation; a loud window wins. Divide by the norms of window and kernel.",
         ),
-        (
-            _correlation(windows_norm=_one),
-            "Only the kernel's norm is divided out, so a loud window still scores high.",
-        ),
-        (
-            _correlation(kernel_norm=_one),
-            "Only the window's norm is divided out; the score should not pass 1.",
-        ),
+        (_correlation(windows_norm=_one), "Only the kernel's norm is divided out, so a loud window still scores high."),
+        (_correlation(kernel_norm=_one), "Only the window's norm is divided out; the score should not pass 1."),
         (
             _correlation(lambda windows, x: windows.square().sum((1, 2)), lambda kernel: kernel.square().sum()),
             "The norms are squared: a norm is the root of the sum of squares.",
         ),
-        (
-            _correlation(lambda windows, x: x.norm()),
-            "Divided by the norm of all of x; each window has its own.",
-        ),
-        (
-            _channel_by_channel,
-            "Each channel was normalised by itself; one norm goes over all channels of a window.",
-        ),
+        (_correlation(lambda windows, x: x.norm()), "Divided by the norm of all of x; each window has its own."),
+        (_channel_by_channel, "Each channel was normalised by itself; one norm goes over all channels of a window."),
         (_correlation(taken=lambda windows: windows.flip(2)), "The kernel runs backwards in time."),
     ],
 )
@@ -105,22 +93,13 @@ def _positive_only(x, delay):
     inputs=_bumps,
     rtol=1e-3,
     mistakes=[
-        (
-            _by_phases(sign=1),
-            "Shifted the wrong way: a delay has exp(-2πi f delay), with a minus.",
-        ),
+        (_by_phases(sign=1), "Shifted the wrong way: a delay has exp(-2πi f delay), with a minus."),
         (
             lambda x, delay: x.roll(round(delay)),
             "Rounded to whole samples. The fraction matters: the phase takes any delay.",
         ),
-        (
-            _by_phases(circle=1.0),
-            "Too little: 2π is missing, a frequency of f cycles a sample turns by 2π f a sample.",
-        ),
-        (
-            _positive_only,
-            "Negative frequencies turn the other way; `rfft` spares you from them.",
-        ),
+        (_by_phases(circle=1.0), "Too little: 2π is missing, a frequency of f cycles a sample turns by 2π f a sample."),
+        (_positive_only, "Negative frequencies turn the other way; `rfft` spares you from them."),
     ],
 )
 def fractional_shift(x, delay):
@@ -180,22 +159,13 @@ def _weighted(snippets, sizes):
     minutes=12,
     inputs=_sized_snippets,
     mistakes=[
-        (
-            lambda s, a: s.mean(0),
-            "A plain mean: faint events, which are mostly noise, count as much as strong ones.",
-        ),
+        (lambda s, a: s.mean(0), "A plain mean: faint events, which are mostly noise, count as much as strong ones."),
         (
             lambda s, a: (s / a[:, None]).mean(0),
             "Dividing each by its amplitude makes the faint ones' noise loud. Set the derivative with k to zero.",
         ),
-        (
-            lambda s, a: _weighted(s, a) / a.sum(),
-            "Nearly: the sum is divided by Σ a; the derivative gives Σ a².",
-        ),
-        (
-            lambda s, a: _weighted(s, a) / len(a),
-            "Divided by the number of snippets; the derivative gives Σ a².",
-        ),
+        (lambda s, a: _weighted(s, a) / a.sum(), "Nearly: the sum is divided by Σ a; the derivative gives Σ a²."),
+        (lambda s, a: _weighted(s, a) / len(a), "Divided by the number of snippets; the derivative gives Σ a²."),
         (_weighted, "The sum of a·s still has to be divided, by Σ a²."),
     ],
 )

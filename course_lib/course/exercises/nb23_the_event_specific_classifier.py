@@ -85,14 +85,8 @@ def _timing(
             _timing(who=lambda labels: torch.arange(len(labels))),
             "Frame -1 is the last frame: absent types were asked when they happened.",
         ),
-        (
-            _timing(divide=lambda present, types: types),
-            "Divided by all types; the mean goes over the present ones.",
-        ),
-        (
-            _timing(divide=lambda present, types: 1),
-            "That is the sum; take the mean over the present types.",
-        ),
+        (_timing(divide=lambda present, types: types), "Divided by all types; the mean goes over the present ones."),
+        (_timing(divide=lambda present, types: 1), "That is the sum; take the mean over the present types."),
         (
             _timing(lambda logits: F.log_softmax(logits, 1)),
             "The softmax goes over types. The question is when, so it goes over frames.",
@@ -121,13 +115,7 @@ def _targets(draw: Draw):
         yield timings, length, draw.number(0.7, 3)
 
 
-def _bump(
-    width=lambda sigma: 2 * sigma**2,
-    replace=0.0,
-    hide=True,
-    at=lambda onsets: onsets,
-    top=lambda sigma: 1.0,
-):
+def _bump(width=lambda sigma: 2 * sigma**2, replace=0.0, hide=True, at=lambda onsets: onsets, top=lambda sigma: 1.0):
     """Bumps of another width, place or height, or with absent types treated otherwise."""
 
     def answer(timings, length, sigma):
@@ -151,14 +139,8 @@ def _bump(
         (_bump(hide=False), "The absent type has a bump at sample 0; its column should be 0."),
         (_bump(lambda sigma: sigma**2), "Too narrow: the square is divided by 2σ²."),
         (_bump(lambda sigma: 2 * sigma), "σ is not squared."),
-        (
-            _bump(at=torch.round),
-            "The onset was rounded; fractions of a sample belong in the target.",
-        ),
-        (
-            _bump(top=lambda sigma: sigma * (2 * torch.pi) ** 0.5),
-            "That is a density; the bump's top should be 1.",
-        ),
+        (_bump(at=torch.round), "The onset was rounded; fractions of a sample belong in the target."),
+        (_bump(top=lambda sigma: sigma * (2 * torch.pi) ** 0.5), "That is a density; the bump's top should be 1."),
     ],
 )
 def onset_bumps(timings, length, sigma):
