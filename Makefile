@@ -36,6 +36,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 
 test: lint
 	COURSE_CHECK=raise $(BIN)/python -m pytest -q -n 2 --dist worksteal --warm-kernels --nbmake --nbmake-timeout=300 --modules $(REPORT) \
@@ -60,4 +61,4 @@ lock: $(READY)
 	mv $(VENV)/requirements.txt requirements.txt
 
 clean:
-	rm -rf reports executed .pytest_cache .ruff_cache
+	rm -rf reports executed .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
