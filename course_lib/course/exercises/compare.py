@@ -128,8 +128,12 @@ def shown(value: Any, most: int = 12) -> str:
         text = str(array.tolist())
     elif callable(value):
         text = getattr(value, "__name__", type(value).__name__)
+    elif isinstance(value, np.ndarray):
+        text = str(value.tolist())
+    elif hasattr(value, "shape"):
+        text = f"{type(value).__name__} of shape {tuple(value.shape)}"
     else:
-        text = repr(value)
+        text = " ".join(repr(value).split())
     if array is not None and array.size == 0 and array.ndim > 1:
         text += f" of shape {array.shape}"
     return text if len(text) <= 160 else text[:157] + "..."

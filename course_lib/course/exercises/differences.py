@@ -190,7 +190,7 @@ def _scaled(pairs: Pairs, numbers: Sequence[Mapping[str, float]], rtol: float) -
     first = offsets[0].flat[0]
     if enough and not math.isclose(first, 0, abs_tol=1e-5):
         if all(close(a, b + first, rtol).all() for a, b in pairs):
-            return f"Every value is too {'large' if first > 0 else 'small'} by {abs(first):.4g}."
+            return f"Every value is too {'large' if first > 0 else 'small'} by {abs(first):.6g}."
     return None
 
 

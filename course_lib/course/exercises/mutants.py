@@ -91,11 +91,14 @@ def compiled(module: ast.Module, namespace: dict[str, Any], filename: str = "<mu
 def near_misses(function: Callable[..., Any]) -> Iterator[tuple[str, Callable[..., Any]]]:
     """(what was changed, the changed function) of a Python function; nothing for one whose source is not at hand."""
     try:
-        source = inspect.getsource(function)
-    except (OSError, TypeError):
+        found = list(mutants(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError, AssertionError):  # no source, or that of a file which has changed since
         return
-    for said, module in mutants(source):
-        yield said, compiled(module, function.__globals__)
+    for said, module in found:
+        try:
+            yield said, compiled(module, function.__globals__)
+        except (SyntaxError, ValueError, TypeError):  # no valid Python
+            continue
 
 
 class _Replace(ast.NodeTransformer):

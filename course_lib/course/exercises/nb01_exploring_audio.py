@@ -68,7 +68,8 @@ def _rms(part):
 )
 def frame_rms(x, frame_length, hop_length):
     """frame_rms(x, frame_length, hop_length): x (T,) -> the RMS of each whole frame, (frames,)."""
-    return _framewise(_rms)(x, frame_length, hop_length)
+    starts = range(0, len(x) - frame_length + 1, hop_length)
+    return np.array([np.sqrt(np.mean(x[start : start + frame_length] ** 2)) for start in starts])
 
 
 def _bins(draw: Draw):
@@ -122,7 +123,10 @@ def _bin(angle, first=0):
 )
 def dft_bin(x, k):
     """dft_bin(x, k): x (N,) -> X[k], the sum of x[n] exp(-2πi k n / N), one complex number."""
-    return _bin(lambda k, n, N: -2 * np.pi * k * n / N)(x, k)
+    total = 0.0
+    for n in range(len(x)):
+        total += x[n] * np.exp(-2j * np.pi * k * n / len(x))
+    return total
 
 
 def _powers(draw: Draw):

@@ -92,7 +92,7 @@ def _entropy(w, dim=1):
 )
 def effective_keys(weights):
     """effective_keys(weights): (Q, K), rows of sum 1 -> (Q,), e to the entropy of each row"""
-    return _entropy(weights).exp()
+    return (-torch.xlogy(weights, weights).sum(dim=1)).exp()
 
 
 def _batches(draw: Draw):
@@ -162,7 +162,10 @@ def _everything(value):
 )
 def batch_mask(lengths, T, future):
     """batch_mask(lengths, T, future): lengths (B,) -> (B, T, T) booleans, True where query q may see key k"""
-    return _mask()(lengths, T, future)
+    steps = torch.arange(T)
+    near = steps - steps[:, None] <= future  # (T, T): key - query
+    valid = steps < lengths[:, None]  # (B, T)
+    return near & valid[:, None, :]
 
 
 def _channels(draw: Draw):

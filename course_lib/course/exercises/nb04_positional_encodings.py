@@ -67,7 +67,9 @@ def _positions(draw: Draw):
 )
 def sinusoidal_table(positions, channels, base):
     """sinusoidal_table(positions, channels, base): (T,) -> (T, channels), sine in channel 2i, cosine in 2i + 1"""
-    return _table()(positions, channels, base)
+    rates = base ** (-torch.arange(0, channels, 2, dtype=torch.float64) / channels)  # (C / 2,)
+    angles = positions.double()[:, None] * rates  # (T, C / 2)
+    return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)
 
 
 def _shifts(draw: Draw):
@@ -129,7 +131,9 @@ def _other_order(k, channels, base):
 )
 def shift_matrix(k, channels, base):
     """shift_matrix(k, channels, base) -> M (channels, channels) with M @ p(t) = p(t + k) for every t"""
-    return _turns()(k, channels, base)
+    angles = k * base ** (-torch.arange(0, channels, 2, dtype=torch.float64) / channels)  # (C / 2,)
+    blocks = [torch.tensor([[a.cos(), a.sin()], [-a.sin(), a.cos()]]) for a in angles]
+    return torch.block_diag(*blocks)
 
 
 def _biases(draw: Draw):
@@ -180,4 +184,5 @@ def _looked_up(index):
 )
 def relative_bias(table, T):
     """relative_bias(table, T): table (2T - 1,), its middle being distance 0 -> (T, T): row q, column k has k - q's"""
-    return _looked_up(lambda distance, T: distance + T - 1)(table, T)
+    distance = torch.arange(T) - torch.arange(T)[:, None]  # (T, T): key - query
+    return table[distance + T - 1]

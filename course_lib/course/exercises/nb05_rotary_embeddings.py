@@ -51,7 +51,9 @@ def _turn(angle=lambda a: a, first=lambda x, y, c, s: x * c - y * s, second=lamb
 )
 def turn_pairs(pairs, angles):
     """turn_pairs(pairs, angles): pairs (N, 2), angles (N,) in radians -> (N, 2), each turned anticlockwise"""
-    return _turn()(pairs, angles)
+    x, y = pairs.unbind(dim=1)
+    cos, sin = torch.cos(angles), torch.sin(angles)
+    return torch.stack([x * cos - y * sin, x * sin + y * cos], dim=1)
 
 
 def _rotations(draw: Draw):
@@ -123,7 +125,11 @@ def _in_halves(both):
 )
 def rotate_neighbours(x, positions, base):
     """rotate_neighbours(x, positions, base): x (T, D), D even, positions (T,) -> (T, D), pairs (0, 1), (2, 3), …"""
-    return _rotated()(x, positions, base)
+    speeds = base ** -(torch.arange(0, x.shape[1], 2) / x.shape[1])  # (D/2,)
+    angles = positions[:, None] * speeds  # (T, D/2)
+    first, second = x[:, 0::2], x[:, 1::2]  # (T, D/2) each
+    cos, sin = angles.cos(), angles.sin()
+    return torch.stack([first * cos - second * sin, first * sin + second * cos], dim=2).flatten(1)
 
 
 def _dimensions(draw: Draw):
@@ -172,7 +178,7 @@ def _waves(power=lambda dim: torch.arange(0, dim, 2) / dim, factor=2 * math.pi):
 )
 def wavelengths(dim, base):
     """wavelengths(dim, base): -> (dim / 2,), how many time steps each pair takes for one full turn"""
-    return _waves()(dim, base)
+    return 2 * math.pi * base ** (torch.arange(0, dim, 2) / dim)
 
 
 def _tables(draw: Draw):
@@ -227,4 +233,5 @@ def _appended(rows):
 )
 def stretch_table(table, length):
     """stretch_table(table, length): table (L, C) -> (length, C), its rows drawn out linearly from first to last"""
-    return _drawn(table, length, mode="linear", align_corners=True)
+    columns = table.T[None]  # (1, C, L)
+    return F.interpolate(columns, size=length, mode="linear", align_corners=True)[0].T

@@ -59,7 +59,8 @@ def _normalised(
 )
 def rms_norm(x, weight, eps):
     """rms_norm(x, weight, eps): x (B, T, C), weight (C,) -> (B, T, C), each step by its root mean square"""
-    return _normalised()(x, weight, eps)
+    mean_square = x.square().mean(dim=-1, keepdim=True)  # (B, T, 1)
+    return x / torch.sqrt(mean_square + eps) * weight
 
 
 def _statistics(draw: Draw):
@@ -138,8 +139,10 @@ def _round_the_running_mean(mean, var, x, momentum):
 )
 def running_update(mean, var, x, momentum):
     """running_update(mean, var, x, momentum): mean, var (C,), x (B, T, C) -> the next running mean and variance (C,)"""
-    rows = x.flatten(0, 1)
-    return _moved(mean, rows.mean(0), momentum), _moved(var, rows.var(0), momentum)
+    rows = x.flatten(0, 1)  # (B * T, C)
+    new_mean = (1 - momentum) * mean + momentum * rows.mean(dim=0)
+    new_var = (1 - momentum) * var + momentum * rows.var(dim=0)
+    return new_mean, new_var
 
 
 def _networks(draw: Draw):
@@ -192,7 +195,8 @@ def _gated(gate, halves=lambda hidden: hidden.chunk(2, dim=1)):
 )
 def swiglu(x, w_in, w_out):
     """swiglu(x, w_in, w_out): x (T, C), w_in (2H, C), w_out (C, H) -> (T, C), the first hidden half gates"""
-    return _gated(lambda first, second: F.silu(first) * second)(x, w_in, w_out)
+    first, second = (x @ w_in.T).chunk(2, dim=1)  # (T, H) each
+    return (F.silu(first) * second) @ w_out.T
 
 
 def _hidden_sizes(draw: Draw):

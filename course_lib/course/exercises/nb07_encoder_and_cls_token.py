@@ -106,7 +106,11 @@ def _no_second_norm(x, attention, feed_forward, norm1, norm2):
 )
 def encoder_block(x, attention, feed_forward, norm1, norm2, kind):
     """encoder_block(x, attention, feed_forward, norm1, norm2, kind): (B, T, C), kind "pre" or "post" -> (B, T, C)"""
-    return _block()(x, attention, feed_forward, norm1, norm2, kind)
+    if kind == "pre":
+        x = x + attention(norm1(x))
+        return x + feed_forward(norm2(x))
+    x = norm1(x + attention(x))
+    return norm2(x + feed_forward(x))
 
 
 def _items(draw: Draw):
@@ -157,7 +161,8 @@ def _front(x, token):
 )
 def prepend_cls(x, mask, token):
     """prepend_cls(x, mask, token): (B, T, C), (B, T) bool, (C,) -> (B, T + 1, C), (B, T + 1) bool"""
-    return _front(x, token), F.pad(mask, (1, 0), value=True)
+    first = token.expand(len(x), 1, -1)  # (B, 1, C)
+    return torch.cat([first, x], dim=1), F.pad(mask, (1, 0), value=True)
 
 
 def _encoders(draw: Draw):
@@ -204,7 +209,10 @@ def _count(attention=4, bias=1, first=None, second=None, norms=4, blocks=lambda 
 )
 def encoder_parameters(embed_dim, hidden_size, num_layers):
     """encoder_parameters(embed_dim, hidden_size, num_layers): the number of trainable values of the blocks"""
-    return _count()(embed_dim, hidden_size, num_layers)
+    attention = 4 * (embed_dim + 1) * embed_dim
+    feed_forward = (embed_dim + 1) * hidden_size + (hidden_size + 1) * embed_dim
+    norms = 2 * 2 * embed_dim
+    return num_layers * (attention + feed_forward + norms)
 
 
 def _outputs(draw: Draw):
@@ -251,4 +259,6 @@ def _rms(values):
 )
 def spread(outputs):
     """spread(outputs): (N, ...) -> std over clips, root mean square over the rest, relative to that of the outputs"""
-    return float(_rms(outputs.std(0, correction=0)) / _rms(outputs))
+    flat = outputs.flatten(1)  # (N, C)
+    over_clips = flat.std(dim=0, correction=0)  # (C,)
+    return float(over_clips.square().mean().sqrt() / flat.square().mean().sqrt())

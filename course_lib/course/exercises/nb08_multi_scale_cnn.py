@@ -54,7 +54,9 @@ def _conv(x, w, **options):
 )
 def dilated_conv(x, w, dilation):
     """dilated_conv(x, w, dilation): x (T,), w (K,) -> (T - (K - 1) · dilation,), taps `dilation` samples apart."""
-    return _conv(x, w, dilation=dilation)
+    span = (len(w) - 1) * dilation + 1
+    windows = x.unfold(0, span, 1)  # (T - span + 1, span)
+    return windows[:, ::dilation] @ w
 
 
 def _reaches(draw: Draw):
@@ -116,7 +118,10 @@ def _doubling(reach, kernel_size, more=0, first=1, count=lambda kernel: kernel -
 )
 def dilations_for(reach, kernel_size):
     """dilations_for(reach, kernel_size) -> the shortest list 1, 2, 4, … whose stack sees at least `reach` samples."""
-    return _doubling(reach, kernel_size)
+    dilations = []
+    while 1 + (kernel_size - 1) * sum(dilations) < reach:
+        dilations.append(2 ** len(dilations))
+    return dilations
 
 
 def _excited(draw: Draw):
@@ -156,7 +161,9 @@ def _gated(squeeze=lambda x: x.mean(1, keepdim=True), inner=F.relu, outer=torch.
 )
 def squeeze_and_excite(x, w1, b1, w2, b2):
     """squeeze_and_excite(x, w1, b1, w2, b2): x (B, T, C), w1 (H, C), w2 (C, H) -> x with a weight for each channel."""
-    return _gated()(x, w1, b1, w2, b2)
+    hidden = torch.relu(x.mean(dim=1) @ w1.T + b1)  # (B, H)
+    weights = torch.sigmoid(hidden @ w2.T + b2)  # (B, C)
+    return x * weights[:, None]
 
 
 def _layers(draw: Draw):
@@ -207,4 +214,5 @@ def _cost(weights):
 )
 def separable_cost(c_in, c_out, kernel, steps):
     """separable_cost(c_in, c_out, kernel, steps) -> (weights, multiply-adds), depthwise and then kernel 1."""
-    return _cost(lambda c_in, c_out, kernel: c_in * (kernel + c_out))(c_in, c_out, kernel, steps)
+    weights = c_in * kernel + c_in * c_out
+    return weights, weights * steps

@@ -60,7 +60,9 @@ def _all_steps(mask):
 )
 def masked_mean_and_max(x, mask):
     """masked_mean_and_max(x, mask): x (B, T, C), mask (B, T), True where valid -> mean (B, C), maximum (B, C)."""
-    return _two()(x, mask)
+    valid = mask[..., None]  # (B, T, 1)
+    mean = torch.where(valid, x, 0.0).sum(dim=1) / mask.sum(dim=1, keepdim=True)  # (B, C)
+    return mean, torch.where(valid, x, -torch.inf).amax(dim=1)
 
 
 def _scored(draw: Draw):
@@ -130,7 +132,8 @@ def _right_weights(scores, mask):
 )
 def attention_pool(x, scores, mask):
     """attention_pool(x, scores, mask): x (B, T, C), scores (B, T), mask (B, T) -> pooled (B, C), weights (B, T)."""
-    return _pooled(_right_weights)(x, scores, mask)
+    weights = torch.softmax(scores.masked_fill(~mask, -torch.inf), dim=1)  # (B, T)
+    return torch.einsum("bt,btc->bc", weights, x), weights
 
 
 def _weighed(draw: Draw):
@@ -193,4 +196,7 @@ def _deviation(x, w):
 )
 def weighted_statistics(x, weights):
     """weighted_statistics(x, weights): x (B, T, C), weights (B, T), rows of sum 1 -> (B, 2 C), mean, then deviation."""
-    return _statistics()(x, weights)
+    w = weights[:, :, None]  # (B, T, 1)
+    mean = (w * x).sum(dim=1, keepdim=True)  # (B, 1, C)
+    variance = (w * (x - mean).square()).sum(dim=1)  # (B, C)
+    return torch.cat([mean[:, 0], variance.sqrt()], dim=1)

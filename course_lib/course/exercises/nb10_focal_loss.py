@@ -63,7 +63,8 @@ def _all_classes(logits, targets, gamma):
 )
 def focal_loss(logits, targets, gamma):
     """my_focal_loss(logits, targets, gamma): logits (B, C), targets (B,) -> the mean over the batch."""
-    return _focal()(logits, targets, gamma)
+    log_p = F.log_softmax(logits, dim=1).gather(1, targets[:, None])[:, 0]  # (B,)
+    return (-((1 - log_p.exp()) ** gamma) * log_p).mean()
 
 
 def _probabilities(draw: Draw):
@@ -105,7 +106,7 @@ def _slope(bracket):
 )
 def focal_slope(p, gamma):
     """focal_slope(p, gamma): p (N,), of the right answer -> (N,), the loss's derivative by the right answer's logit."""
-    return _slope(lambda p, gamma: (1 - p) - gamma * p * p.log())(p, gamma)
+    return -((1 - p) ** gamma) * ((1 - p) - gamma * p * p.log())
 
 
 def _shares(draw: Draw):

@@ -80,7 +80,10 @@ def _cosine(progress):
 )
 def warmup_cosine(total_steps, rising, final):
     """warmup_cosine(total_steps, rising, final): -> (total_steps,), each step's rate as a share of the highest."""
-    return _rate()(total_steps, rising, final)
+    step = torch.arange(total_steps)
+    progress = (step - rising) / (total_steps - 1 - rising)  # (total_steps,)
+    down = final + (1 - final) * 0.5 * (1 + torch.cos(math.pi * progress))
+    return torch.where(step < rising, (step + 1) / max(rising, 1), down)
 
 
 def _gradients(draw: Draw):
@@ -90,10 +93,6 @@ def _gradients(draw: Draw):
     small = "Small gradients were scaled up: clip, do not normalise."
     yield Edge(([0.01 * draw.tensor(3, 2), 0.02 * draw.tensor(4)], 1.5), small)
     yield Edge(([0.3 * draw.tensor(2), 0.1 * draw.tensor(3)], 9.0), small)
-
-
-def _norm(gradients):
-    return torch.cat([g.flatten() for g in gradients]).norm()
 
 
 def _by(factor):
@@ -150,7 +149,9 @@ def _by(factor):
 )
 def clip_together(gradients, max_norm):
     """clip_together(gradients, max_norm): a list of tensors -> the list of clipped tensors, each of its shape."""
-    return _by(lambda norms, limit: (limit / norms.norm()).clamp(max=1))(gradients, max_norm)
+    norm = torch.stack([gradient.square().sum() for gradient in gradients]).sum().sqrt()
+    factor = (max_norm / norm).clamp(max=1.0)
+    return [factor * gradient for gradient in gradients]
 
 
 def _states(draw: Draw):
@@ -239,7 +240,10 @@ def _everywhere(mix):
 )
 def average_update(average, weights, decay):
     """average_update(average, weights, decay): dicts of tensors -> the new average, a dict with the same names."""
-    return _averaged()(average, weights, decay)
+    return {
+        name: decay * average[name] + (1 - decay) * weight if weight.is_floating_point() else weight.clone()
+        for name, weight in weights.items()
+    }
 
 
 def _scores(draw: Draw):

@@ -78,7 +78,12 @@ def _masked_after(values, mask):
 )
 def masked_standardise(values, mask):
     """masked_standardise(values, mask): values (B, T, C), mask (B, T) -> (B, T, C), 0 at invalid steps"""
-    return _standardised()(values, mask)
+    mask, count = mask[:, :, None], mask.sum(dim=1)[:, None, None]  # (B, T, 1), (B, 1, 1)
+    values = torch.where(mask, values, 0.0)
+    mean = values.sum(dim=1, keepdim=True) / count  # (B, 1, C)
+    distance = torch.where(mask, values - mean, 0.0)  # the padding is -mean after subtracting: mask again
+    deviation = (distance.square().sum(dim=1, keepdim=True) / count).sqrt()  # (B, 1, C)
+    return distance / deviation
 
 
 def _mean_of_two():
@@ -190,7 +195,15 @@ FORGETS = "Every block starts from the initial state: pass the state that `step`
 )
 def stream_loop(layer, x, block_size):
     """stream_loop(layer, x, block_size): x a Sequence -> the Sequence that layer.layer(x) gives"""
-    return _loop()(layer, x, block_size)
+    length = x.shape[1]
+    steps = ceil((length + layer.input_latency) / block_size) * block_size
+    x = sl.Sequence.concatenate([x, sl.Sequence.invalid(x.shape[0], steps - length, x.spec)])
+    state, outputs = layer.initial_state(x.shape[0], x.spec), []
+    for start in range(0, steps, block_size):
+        y, state = layer.step(x[:, start : start + block_size], state)
+        outputs.append(y)
+    first = layer.output_latency
+    return sl.Sequence.concatenate(outputs)[:, first : first + layer.output_length(length)]
 
 
 class _RunningMax(sl.SequenceLayer):
@@ -397,4 +410,10 @@ def _composed(waits=True, wait_in=True, scaled=True, own=False, worth=lambda ste
 )
 def chain_latency(stages):
     """chain_latency([(block_size, output_ratio, input_latency, output_latency), ...]) -> the chain's two latencies"""
-    return _composed()(stages)
+    ratio, late_in, late_out = Fraction(1), 0, 0
+    for block_size, output_ratio, input_latency, output_latency in stages:
+        wait = -late_out % block_size
+        late_in += ceil((input_latency + wait) / ratio)
+        late_out = int((late_out + wait) * output_ratio) + output_latency
+        ratio *= output_ratio
+    return late_in, late_out

@@ -74,7 +74,10 @@ def _lstm(order=(0, 1, 2, 3), candidate=torch.tanh, squash=lambda new, old: new.
 )
 def lstm_step(x, state, weight_ih, weight_hh, bias):
     """lstm_step(x, state, weight_ih, weight_hh, bias): x (B, C), state (h, c), each (B, H) -> the next (h, c)."""
-    return _lstm()(x, state, weight_ih, weight_hh, bias)
+    h, c = state
+    i, f, g, o = (x @ weight_ih.T + h @ weight_hh.T + bias).chunk(4, dim=-1)  # each (B, H)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(c), c
 
 
 def _half_lives(draw: Draw):
@@ -111,7 +114,8 @@ def _gate(steps):
 )
 def half_life_bias(steps):
     """half_life_bias(steps): the bias b for which σ(b) to the power of `steps` is 1/2."""
-    return _logit(_gate(steps))
+    keep = 2 ** (-1 / steps)
+    return math.log(keep / (1 - keep))
 
 
 def _runs(draw: Draw):
@@ -216,4 +220,8 @@ def _unheld_outputs(step, x, mask, state):
 )
 def run_held(step, x, mask, state):
     """run_held(step, x, mask, state): x (B, T, C), mask (B, T), state (B, H) -> states (B, T, H), last (B, H)."""
-    return _held()(step, x, mask, state)
+    x, states = torch.where(mask[..., None], x, 0.0), []
+    for t in range(x.shape[1]):
+        state = torch.where(mask[:, t, None], step(x[:, t], state), state)  # (B, H)
+        states.append(state)
+    return torch.stack(states, dim=1), state

@@ -56,7 +56,9 @@ def _leaky(age, decay):
 )
 def decay_matrix(steps, decay):
     """decay_matrix(steps, decay): (T, T), row t, column s: the weight of input s in the leaky sum at step t."""
-    return _matrix(_leaky)(steps, decay)
+    t = torch.arange(steps)
+    age = t[:, None] - t  # (T, T)
+    return torch.where(age >= 0, decay ** age.clamp(min=0), 0.0)
 
 
 def _stretches(draw: Draw):
@@ -182,4 +184,7 @@ def _updated(
 )
 def update_streams(sums, x, rows, decay):
     """update_streams(sums (S, C), x (B, C), rows (B,), decay (C,)) -> new sums (S, C), those of the rows (B, C)."""
-    return _updated()(sums, x, rows, decay)
+    new = decay * sums[rows] + x  # (B, C)
+    kept = sums.detach().clone()
+    kept[rows] = new.detach()
+    return kept, new

@@ -85,8 +85,8 @@ def _buffer(keep):
 )
 def conv_step(block, buffer, w):
     """conv_step(block, buffer, w): block (n,), buffer (K - 1,), w (K,) -> outputs (n,), the next buffer (K - 1,)"""
-    joined = torch.cat([buffer, block])
-    return _filtered(joined, w), joined[len(block) :]
+    joined = torch.cat([buffer, block])  # (K - 1 + n,)
+    return joined.unfold(0, len(w), 1) @ w, joined[len(block) :]
 
 
 def _stacks(draw: Draw):
@@ -169,7 +169,11 @@ def _jump_of_one_layer(layers):
 )
 def inputs_seen(layers):
     """inputs_seen(layers): [(kernel_size, stride, dilation), ...], first one first -> inputs an output sees"""
-    return _field()(layers)
+    steps, jump = 1, 1  # jump: input steps from one input of this layer to the next
+    for kernel_size, stride, dilation in layers:
+        steps += (kernel_size - 1) * dilation * jump
+        jump *= stride
+    return steps
 
 
 def _paddings(draw: Draw):
@@ -253,7 +257,10 @@ def latencies(kernel_size, stride, dilation, padding):
     """latencies(kernel_size, stride, dilation, padding) -> (output_latency, input_latency), "causal", "same" or
     "reverse_causal"
     """
-    return _latency()(kernel_size, stride, dilation, padding)
+    extent = (kernel_size - 1) * dilation + 1
+    before = {"causal": extent - 1, "same": (extent - 1) // 2, "reverse_causal": 0}[padding]
+    late = (extent - 1 - before) // stride
+    return late, late * stride
 
 
 def _windows(draw: Draw):
@@ -304,4 +311,5 @@ def _largest(fill=-torch.inf, empty=0.0, reduce=torch.amax):
 )
 def masked_max(x, mask, K):
     """masked_max(x, mask, K): x (B, T), mask (B, T), T a multiple of K -> (B, T / K); 0 where nothing is valid"""
-    return _largest()(x, mask, K)
+    windows = torch.where(mask, x, -torch.inf).unflatten(1, (-1, K))  # (B, T / K, K)
+    return torch.where(mask.unflatten(1, (-1, K)).any(-1), windows.amax(-1), 0.0)

@@ -179,7 +179,10 @@ def _band(
 )
 def band_mask(T, past, future):
     """band_mask(T, past, future) -> (T, T) booleans, row q, column k: may query q see key k? -1 is no limit."""
-    return _band()(T, past, future)
+    distance = torch.arange(T) - torch.arange(T)[:, None]  # key - query
+    past = T if past == -1 else past
+    future = T if future == -1 else future
+    return (distance >= -past) & (distance <= future)
 
 
 def _stacks(draw: Draw):
@@ -248,7 +251,9 @@ def _product(p, f):
 )
 def stack_timing(horizons):
     """stack_timing(horizons): [(P, F), ...] of attention layers in a row -> (reach back, latency, steps kept)"""
-    return _timing()(horizons)
+    reach = sum(past for past, _ in horizons)
+    latency = sum(future for _, future in horizons)
+    return reach, latency, reach + latency
 
 
 def _scores(draw: Draw):
@@ -314,4 +319,5 @@ def _weights(fill=-torch.inf, end=0.0, dim=1, seen=lambda visible: visible):
 )
 def visible_softmax(scores, visible):
     """visible_softmax(scores, visible): both (Q, K) -> weights (Q, K), 0 where hidden; a row that sees nothing is 0"""
-    return _weights()(scores, visible)
+    scores = torch.where(visible, scores, torch.finfo(scores.dtype).min)
+    return torch.where(visible, torch.softmax(scores, dim=1), 0.0)

@@ -67,7 +67,7 @@ def _cut(starts=lambda T, length, step: range(0, T, step), before=0):
 )
 def frame_signal(x, length, step):
     """frame_signal(x, length, step): x (T,) -> (ceil(T / step), length), zeros beyond the end."""
-    return _cut()(x, length, step)
+    return F.pad(x, (0, length)).unfold(0, length, step)[: -(-len(x) // step)]
 
 
 def _analysis_windows(draw: Draw):
@@ -117,7 +117,8 @@ def _sums(power=2, again=lambda sums, frames: sums.repeat(frames)):
 )
 def inverse_window(window, step):
     """inverse_window(window, step): window (K,), K a multiple of step -> (K,), w / sum of w² of all frames there."""
-    return window / _sums()(window, step)
+    squares = (window**2).reshape(-1, step).sum(dim=0)  # (step,)
+    return window / squares.repeat(len(window) // step)
 
 
 def _frames(draw: Draw):
@@ -196,7 +197,7 @@ def _waiting(cut):
 )
 def overlap_add_step(frame, tail, step):
     """overlap_add_step(frame, tail, step): frame (K,), tail (K - step,) -> samples that are ready (step,), new tail."""
-    total = _total(frame, tail)
+    total = frame + F.pad(tail, (0, step))
     return total[:step], total[step:]
 
 

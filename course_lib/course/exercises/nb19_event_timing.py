@@ -77,7 +77,13 @@ def find_peaks(scores, threshold):
 
     Of two equal neighbours the earlier counts as the higher; beyond the ends there is nothing.
     """
-    return _peaks()(scores, threshold)
+    peaks = []
+    for t, score in enumerate(scores):
+        above_past = t == 0 or score > scores[t - 1]
+        above_future = t == len(scores) - 1 or score >= scores[t + 1]
+        if score >= threshold and above_past and above_future:
+            peaks.append(t)
+    return peaks
 
 
 def _candidates(draw: Draw):
@@ -144,7 +150,14 @@ def keep_strongest(times, scores, period):
 
     One type. Of equal scores the earlier counts as the stronger.
     """
-    return _kept()(times, scores, period)
+    keep = np.ones(len(times), bool)
+    for i in range(len(times)):
+        for j in range(len(times)):
+            near = abs(times[j] - times[i]) < period
+            stronger = scores[j] > scores[i] or (scores[j] == scores[i] and j < i)
+            if j != i and near and stronger:
+                keep[i] = False
+    return keep
 
 
 def _onsets(draw: Draw):
@@ -269,4 +282,5 @@ def _above(rates, width):
 )
 def too_many(rates, width):
     """too_many(rates, width): rates (F,), expected events a frame -> mean over windows of what is above one event."""
-    return _above(rates, width).mean()
+    sums = rates.unfold(0, width, 1).sum(1)  # (F - width + 1,)
+    return torch.relu(sums - 1).mean()

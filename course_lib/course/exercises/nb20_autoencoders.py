@@ -42,7 +42,9 @@ def _by_channel(drawn, x):
 )
 def share_explained(drawn, x):
     """share_explained(drawn, x): both (B, T, C) -> R², a scalar; each channel's mean over windows and time"""
-    return _share()(drawn, x)
+    error = (drawn - x).square().sum()
+    spread = (x - x.mean(dim=(0, 1))).square().sum()
+    return 1 - error / spread
 
 
 def _steps(draw: Draw):
@@ -105,7 +107,9 @@ def _not_latents(fn, steps, k):
 )
 def squeeze(steps, k):
     """squeeze(steps, k): (N, D) -> (N, D), drawn again from their products with the k best directions"""
-    return _redrawn()(steps, k)
+    middle = steps.mean(dim=0)
+    directions = torch.linalg.svd(steps - middle, full_matrices=False)[2][:k]  # (k, D)
+    return (steps - middle) @ directions.T @ directions + middle
 
 
 def _latents(draw: Draw):
@@ -145,7 +149,7 @@ def _price(mean=torch.square, variance=torch.exp, log=torch.neg, rest=-1.0):
 )
 def latent_price(mean, log_variance):
     """latent_price(mean, log_variance): one shape -> that shape, the KL divergence from a standard normal in nats"""
-    return _price()(mean, log_variance)
+    return (mean.square() + log_variance.exp() - log_variance - 1) / 2
 
 
 def _noisy(draw: Draw):

@@ -69,7 +69,9 @@ def _moved(place):
 )
 def move_onsets(timings, length, late, factor):
     """move_onsets(timings, length, late, factor): (E,) samples -> (E,); NaN where absent or gone"""
-    return _moved(lambda t, m, length, late, factor: m + factor * (t - m) + late)(timings, length, late, factor)
+    middle = (length - 1) / 2
+    moved = middle + factor * (timings - middle) + late
+    return torch.where((moved >= 0) & (moved < length), moved, torch.nan)
 
 
 def _snippets(draw: Draw):
@@ -117,7 +119,7 @@ def _norms(snippets):
 )
 def amplitudes(snippets, template):
     """amplitudes(snippets, template): (M, C, L), (C, L) -> (M,), the factor of the template closest to each snippet"""
-    return _product(snippets, template) / template.square().sum()
+    return (snippets * template).sum(dim=(1, 2)) / template.square().sum()
 
 
 def _views(draw: Draw):
@@ -172,4 +174,8 @@ def _across(first, second, temperature):
 )
 def nt_xent(first, second, temperature):
     """nt_xent(first, second, temperature): (B, P), (B, P) -> the mean cross-entropy of all 2B questions"""
-    return _entropy()(first, second, temperature)
+    views = F.normalize(torch.cat([first, second]), dim=1)  # (2 B, P)
+    scores = views @ views.T / temperature  # (2 B, 2 B)
+    scores = scores.masked_fill(torch.eye(len(views), dtype=torch.bool), -torch.inf)
+    partner = torch.arange(len(views)).roll(len(first))  # (2 B,)
+    return F.cross_entropy(scores, partner)

@@ -1,6 +1,7 @@
 """Exercises of notebook 22: the normalised correlation, delays, and a template from snippets of all sizes."""
 
 import torch
+import torch.nn.functional as F
 
 from course_lib.course.exercises import Draw, Edge, exercise
 
@@ -58,7 +59,9 @@ def _channel_by_channel(x, kernel):
 )
 def normalised_correlation(x, kernel):
     """normalised_correlation(x, kernel): x (T, C), kernel (C, K) -> (T - K + 1,), cosines between window and kernel"""
-    return _correlation()(x, kernel)
+    products = F.conv1d(x.T[None], kernel[None])[0, 0]  # (T - K + 1,)
+    energy = x.square().sum(dim=1).unfold(0, kernel.shape[1], 1).sum(dim=1)  # (T - K + 1,)
+    return products / energy.sqrt() / kernel.norm()
 
 
 def _bumps(draw: Draw):
@@ -104,7 +107,9 @@ def _positive_only(x, delay):
 )
 def fractional_shift(x, delay):
     """fractional_shift(x, delay): x (L,), delay in samples -> (L,), x that much later, by turning phases"""
-    return _by_phases()(x, delay)
+    frequency = torch.fft.rfftfreq(len(x), dtype=x.dtype)  # (L // 2 + 1,)
+    turn = torch.exp(-2j * torch.pi * frequency * delay)
+    return torch.fft.irfft(torch.fft.rfft(x) * turn, n=len(x))
 
 
 def _delays(draw: Draw):
@@ -171,4 +176,4 @@ def _weighted(snippets, sizes):
 )
 def template_update(snippets, amplitudes):
     """template_update(snippets, amplitudes): (M, K), (M,) -> (K,), the k with the least Σ over i of ‖s_i - a_i k‖²"""
-    return _weighted(snippets, amplitudes) / amplitudes.square().sum()
+    return amplitudes @ snippets / amplitudes.square().sum()

@@ -43,7 +43,9 @@ def _grouped(x, weights):
 )
 def convolve_types(x, weights):
     """convolve_types(x, weights): (B, E, C, T), (E, O, C, K), K odd -> (B, E, O, T); each type has its own kernel"""
-    return _grouped(x.flatten(1, 2), weights).unflatten(1, weights.shape[:2])
+    types, outputs, _, size = weights.shape
+    y = F.conv1d(x.flatten(1, 2), weights.flatten(0, 1), padding=size // 2, groups=types)  # (B, E O, T)
+    return y.unflatten(1, (types, outputs))
 
 
 def _events(draw: Draw):
@@ -101,7 +103,9 @@ def _timing(
 )
 def present_timing_loss(logits, labels, frames):
     """present_timing_loss(logits, labels, frames): (F, E), (E,), (E,), -1 absent -> mean of -log p over the present"""
-    return _timing()(logits, labels, frames)
+    present = torch.nonzero(labels > 0)[:, 0]  # (M,)
+    log_p = F.log_softmax(logits, dim=0)[frames[present], present]  # (M,)
+    return -log_p.sum() / max(len(present), 1)
 
 
 def _targets(draw: Draw):
@@ -145,4 +149,6 @@ def _bump(width=lambda sigma: 2 * sigma**2, replace=0.0, hide=True, at=lambda on
 )
 def onset_bumps(timings, length, sigma):
     """onset_bumps(timings, length, sigma): (E,), NaN absent -> (length, E), exp(-(t - onset)² / 2σ²), 0 if absent"""
-    return _bump()(timings, length, sigma)
+    present = ~timings.isnan()
+    away = torch.arange(length)[:, None] - torch.where(present, timings, 0.0)  # (T, E)
+    return torch.exp(-(away**2) / (2 * sigma**2)) * present

@@ -37,17 +37,17 @@ LIKELY_CAUSES = (
     (
         RuntimeError,
         r"shapes cannot be multiplied|size mismatch|inconsistent tensor size",
-        "two shapes do not fit: print both, then transpose one",
+        "two shapes do not fit: print both",
     ),
     (
         RuntimeError,
         r"[Ss]izes? of tensors?.* must match|must match the size|not broadcastable",
-        "two shapes do not fit: print both, then transpose or add an axis of size 1",
+        "two shapes do not fit: print both",
     ),
     (
         ValueError,
         "could not be broadcast",
-        "two shapes do not fit: print both, then transpose or add an axis of size 1",
+        "two shapes do not fit: print both",
     ),
     (RuntimeError, "view size is not compatible", "a view of the numbers in another order is no `view`: use `reshape`"),
     (
@@ -61,7 +61,6 @@ LIKELY_CAUSES = (
         "two number types are mixed: convert one with `.to(x.dtype)`",
     ),
     (RuntimeError, "expected condition to be a boolean", "the first argument of `where` is a comparison or a mask"),
-    (ZeroDivisionError, "", "a length or a sum is zero: think of the empty and the silent case"),
     (RecursionError, "", "the function calls itself: use the helper from the library, or another name"),
 )
 PARAMETERS = "the parameters differ from the specification: compare the `def` line with it"

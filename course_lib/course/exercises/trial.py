@@ -282,7 +282,9 @@ def _check_gradients(exercise: Exercise, trial: Trial) -> None:
         _gradients(exercise, result, args) for result, args in ((trial.came, trial.given), (expected, given))
     )
     for name, hint in exercise.gradients.items():
-        if came[name] is None or not equal(came[name], right[name], 1e-3):
+        finite = right[name].nan_to_num().abs()
+        # a gradient loses more digits than its function: what counts is whether it is there, and no NaN
+        if came[name] is None or not equal(came[name], right[name], 1e-2, 1e-3 * float(finite.amax())):
             raise Hint(hint + _where(exercise, trial))
 
 
