@@ -113,6 +113,8 @@ def _digits(value: Any) -> str:
 
 def shown(value: Any, most: int = 12) -> str:
     """A value in a few words: the numbers of a small array, the shape of a large one."""
+    if value is ...:
+        return "…"
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{name}: {shown(item, most)}" for name, item in value.items()) + "}"
     if isinstance(value, tuple | list) and as_array(value) is None and len(value) <= 4:

@@ -109,7 +109,10 @@ def _doubling(reach, kernel_size, more=0, first=1, count=lambda kernel: kernel -
             lambda reach, kernel: _doubling(reach, kernel, count=lambda K: K),
             "A layer adds (K - 1) · dilation samples, not K · dilation: one of its taps is there already.",
         ),
-        (lambda reach, kernel: _doubling(reach + 1, kernel), "Exactly `reach` samples are enough: it says at least."),
+        (
+            lambda reach, kernel: _doubling(reach + 1, kernel),
+            "Exactly `reach` samples are enough, and a stack without layers sees one already.",
+        ),
         (
             lambda reach, kernel: _doubling(reach - 1, kernel),
             "The stack sees one sample too few: with no layer at all it sees one.",

@@ -116,9 +116,9 @@ def attention_step(q, k, v, keys, values, past):
 def _horizons(draw: Draw):
     yield from [(3, 1, 0), (6, 3, 2), (4, 0, 1), (5, 2, 2)]
     literally = "-1 was taken for a distance, or lifts both limits: as a horizon it means that there is no limit."
-    past_only = "past = -1 lifts the limit on the past only: the future keeps its own."
+    past_only = "past = -1 means no limit, and on the past only: the future keeps its own."
     yield Edge((5, -1, 2), past_only)
-    yield Edge((4, 0, -1), "future = -1 lifts the limit on the future only: the past keeps its own.")
+    yield Edge((4, 0, -1), "future = -1 means no limit, and on the future only: the past keeps its own.")
     yield Edge((4, -1, -1), literally)
     for _ in range(3):
         yield draw.integer(3, 9), draw.integer(0, 4), draw.integer(0, 4)
