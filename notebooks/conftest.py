@@ -1,15 +1,14 @@
 """Judges the run that nbmake makes of a notebook: numbers in prose without a source, figures without alternative text.
 
-Prints a line for each notebook; those named in PROVED fail where something is found.
+Prints a line for each notebook; those in `sources.PROVED` fail where something is found.
 """
 
 import pytest
 from nbmake import pytest_items
 from nbmake.nb_result import NotebookError
 
-from course_lib.course.sources import figures_without_text, unsourced
+from course_lib.course.sources import PROVED, figures_without_text, unsourced
 
-PROVED: tuple[str, ...] = ("00", "01")  # numbers of notebooks; grows as they are put right
 PROPERTY = "executed notebook"
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from course_lib.course.cli.execute import execute
 from course_lib.course.exercises.learner import BEGIN, END, blank, learner_copy, solved_notebooks
+from course_lib.course.sources import PROVED
 from course_lib.course.syllabus import SYLLABUS
 
 NOTEBOOKS = solved_notebooks()
@@ -72,6 +73,21 @@ def test_solutions_pair_and_stand_inside_functions(path):
                 assert any(f.lineno < near <= f.end_lineno for f in functions), f"{cell.id}: line {number}"
         ast.parse(blanked)
     assert 2 <= marked <= 8, "two to four exercises a notebook; an exercise may span two cells"
+
+
+@pytest.mark.parametrize("path", [path for path in NOTEBOOKS if path.name[:2] in PROVED], ids=lambda path: path.stem)
+def test_boxes_have_one_style_and_paragraphs_are_short(path):
+    prose = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown"]
+    number = str(int(path.name[:2]))
+    for cell in prose:
+        for line in cell.source.splitlines():
+            if re.match(r"#+ Exercise", line):
+                assert re.fullmatch(rf"### Exercise {number}\.\d: [A-Z].* \(\d+ minutes\)", line), line
+            if "**Predict" in line:
+                assert line.startswith("> **Predict.** "), line
+        for paragraph in re.split(r"\n\n|\n(?=- )", cell.source):
+            if not paragraph.startswith(("**References.**", "|")):
+                assert len(paragraph.split()) <= 90, f"{cell.id}: {len(paragraph.split())} words"
 
 
 @every_notebook

@@ -23,6 +23,7 @@ from nbformat import NotebookNode
 
 from course_lib.paths import RESULTS
 
+PROVED = ("00", "01", "02")  # notebooks held to this page and to one style of boxes; grows as they are put right
 ONLY_ON = {"esc10": "ESC-10: 400 clips", "generated": "synthetic soundscape"}  # tag -> how the first output begins
 
 _SKIPPED = re.compile(
@@ -30,16 +31,15 @@ _SKIPPED = re.compile(
     r"|\b(?:[Ee]xercises?|[Ss]ections?|[Nn]otebooks?|[Vv]ersions?|eq\.|doi) *[\d./]+(?:,? (?:and |to )?[\d.]+)*",
     re.DOTALL,
 )
-_PERCENT_LIST = re.compile(
-    r"(?<![\w.])(\d[\d,]*(?:\.\d+)?)(?=(?: ?(?:±|to|or|and|against|,|–|→) ?[−+-]?\d[\d,.]*)+ ?%)"
-)
-_NUMBER = re.compile(r"(?<![\w.])(\d[\d,]*\.\d+|\.\d+|\d[\d,]*(?= ?%))(?! ?(?:million|billion))( ?%)?")
+_LIST = r"(?=(?: ?(?:±|to|or|and|against|,|–|→) ?[−+-]?\d[\d,.]*)+"  # the 34 of "34 to 36 %"
+_PERCENT_LIST = re.compile(rf"(?<![\w.])(?:(\d[\d,]*(?:\.\d+)?){_LIST} ?%)|(\d[\d,]*\.\d+){_LIST} points))")
+_NUMBER = re.compile(r"(?<![\w.])(\d[\d,]*\.\d+|\.\d+|\d[\d,]*(?= ?%))(?! ?(?:million|billion))( ?%| points?\b)?")
 _PRINTED = re.compile(r"(?<![\w.])(\d[\d,_]*\.?\d*(?:e[+-]?\d+)?|\.\d+)( ?%)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Number:
-    """A number in prose: as it is written, its value (a percentage divided by 100), half of its last digit."""
+    """A number in prose: as it is written, its value (percentages and points by 100), half of its last digit."""
 
     text: str
     value: float
@@ -53,9 +53,9 @@ class Number:
 
 
 def prose_numbers(cell: NotebookNode) -> Iterator[Number]:
-    """The decimals and percentages of a Markdown cell, in order; in "25 ± 4 %" both are percentages."""
+    """The decimals and percentages of a Markdown cell, in order; in "25 ± 4 %" both are, and "2.5 points" are 2.5 %."""
     text = _SKIPPED.sub(lambda match: " " * len(match.group()), cell.source)
-    listed = {match.start(): match.group(1) for match in _PERCENT_LIST.finditer(text)}
+    listed = {match.start(): match.group(1) or match.group(2) for match in _PERCENT_LIST.finditer(text)}
     found = dict.fromkeys(listed, True)
     for match in _NUMBER.finditer(text):
         listed.setdefault(match.start(), match.group(1))

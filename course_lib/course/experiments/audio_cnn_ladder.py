@@ -1,0 +1,156 @@
+"""From AudioCNN to LogMelCNN, one change at a time, on ESC-10: what stands behind the convolutions, and what they see.
+
+All rungs share the split and the training: folds 1 to 4 in turn are held out, the other three (240 clips) are trained
+on, fold 5 is put away; 40 epochs of Adam at 1e-3, batches of 16, the last epoch's weights, three seeds. Waveforms are
+the loudest 50 ms of each clip at 16 kHz; log-mel pictures are those of `log_mel_cnn`, whole (63 columns of 80 ms), cut
+to the loudest 12 columns or to the loudest one. Beside them, without seeds, a support vector machine on the mean and
+the standard deviation of each band over time. Computed in bfloat16 where autocast takes it: about 15 CPU minutes. A run
+that was stopped goes on.
+
+Writes figures/results/audio_cnn_ladder.csv (std over seeds; each seed's value is the mean of four folds) and
+figures/results/detail/audio_cnn_ladder_seeds.csv, a row for each rung and seed.
+"""
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from course_lib.course.experiments._esc10_runs import MEL_RATE, TEST_FOLD, average_pairs
+from course_lib.course.experiments.audio_cnn import loudest_second
+from course_lib.course.experiments.runner import Experiment, Found
+from course_lib.data import AudioData, load_esc10, log_mel
+from course_lib.models import AudioCNN, LogMelCNN
+from course_lib.training import fit, predict
+from course_lib.training.rng import isolated
+
+EPOCHS = 40
+SHORT = 800  # samples: 50 ms at 16 kHz
+MOVED = 16  # samples: 1 ms
+COLUMNS = {"0.1 s": 1, "1 s": 12, "5 s": None}  # of a log-mel picture
+
+
+class PooledAudioCNN(nn.Module):
+    """AudioCNN's convolutions, then each channel's mean and maximum over time in place of all its values.
+
+    x: (B, 1, T), T at least 8.  Returns logits (B, num_classes).
+    """
+
+    def __init__(self, num_classes: int = 10):
+        super().__init__()
+        self.features = AudioCNN(num_classes, 8).features
+        self.classifier = nn.Linear(2 * 128, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.features(x)  # (B, 128, T / 8)
+        return self.classifier(torch.cat([features.mean(2), features.amax(2)], dim=1))  # (B, num_classes)
+
+
+def loudest_part(seconds: np.ndarray, samples: int = SHORT) -> np.ndarray:
+    """The `samples` neighbours of largest energy in each clip.  (N, 1, T) -> (N, 1, samples)."""
+    energy = np.pad(np.cumsum(np.square(seconds[:, 0], dtype=np.float64), axis=1), ((0, 0), (1, 0)))  # (N, T + 1)
+    starts = (energy[:, samples:] - energy[:, :-samples]).argmax(axis=1)
+    return np.stack([clip[:, start : start + samples] for clip, start in zip(seconds, starts, strict=True)])
+
+
+def loudest_columns(pictures: np.ndarray, columns: int | None) -> np.ndarray:
+    """The `columns` neighbours of largest power in each picture; all for None.  (N, M, T) -> (N, M, columns)."""
+    if columns is None:
+        return pictures
+    power = np.pad(np.cumsum((10.0**pictures).sum(1), axis=1), ((0, 0), (1, 0)))  # (N, T + 1)
+    starts = (power[:, columns:] - power[:, :-columns]).argmax(axis=1)
+    return np.stack([picture[:, start : start + columns] for picture, start in zip(pictures, starts, strict=True)])
+
+
+def band_statistics(pictures: np.ndarray) -> np.ndarray:
+    """Mean and standard deviation of each band over time: (N, M, T) -> (N, 2 M)."""
+    return np.concatenate([pictures.mean(2), pictures.std(2)], axis=1)
+
+
+def move_at_random(x: Tensor, y: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Each clip rolled in time by its own number of samples, any from 0 to T - 1."""
+    shifts = torch.randint(x.shape[2], (len(x),), generator=generator)
+    return torch.stack([clip.roll(int(shift), dims=1) for clip, shift in zip(x, shifts, strict=True)]), y
+
+
+def inputs(data: AudioData, length: str) -> np.ndarray:
+    """What a rung sees: "waveform", (N, 1, 800), or log-mel pictures cut to a key of COLUMNS, (N, 64, columns)."""
+    if length == "waveform":
+        return loudest_part(loudest_second(data))
+    pictures = average_pairs(log_mel(data.resample(MEL_RATE).signals, MEL_RATE))
+    return loudest_columns(pictures, COLUMNS[length])
+
+
+def make_model(network: str) -> nn.Module:
+    """An untrained network of a rung, for ten classes."""
+    if network == "flatten":
+        return AudioCNN(10, SHORT)
+    return PooledAudioCNN() if network == "mean and maximum" else LogMelCNN()
+
+
+def measure(seed: int, data: AudioData, network: str, length: str, moved: bool = False) -> dict[str, float]:
+    """Means over four folds: accuracy on training and held-out clips, of waveforms also moved by a millisecond."""
+    x, folds = inputs(data, length), []
+    for fold in (1, 2, 3, 4):
+        train = np.flatnonzero((data.folds != fold) & (data.folds != TEST_FOLD))
+        held_out = np.flatnonzero(data.folds == fold)
+        if network == "SVM":
+            machine = make_pipeline(StandardScaler(), SVC(C=10)).fit(band_statistics(x[train]), data.labels[train])
+            folds.append({"held out": machine.score(band_statistics(x[held_out]), data.labels[held_out])})
+            continue
+        model = _trained(x[train], data.labels[train], network, moved, seed)
+        right = predict(model, x).argmax(1) == data.labels
+        scores = {"training": right[train].mean(), "held out": right[held_out].mean()}
+        if length == "waveform":
+            right = predict(model, np.roll(x, MOVED, axis=2)).argmax(1) == data.labels
+            scores |= {"training, moved": right[train].mean(), "held out, moved": right[held_out].mean()}
+        folds.append(scores)
+    return pd.DataFrame(folds).mean().to_dict()
+
+
+def _trained(x: np.ndarray, y: np.ndarray, network: str, moved: bool, seed: int) -> nn.Module:
+    generator = torch.Generator().manual_seed(seed)
+    with isolated(seed, torch.device("cpu")):
+        model = make_model(network)
+    clips = TensorDataset(torch.from_numpy(x), torch.from_numpy(y))
+    fit(
+        model,
+        DataLoader(clips, batch_size=16, shuffle=True, generator=generator),
+        epochs=EPOCHS,
+        optimizer=partial(torch.optim.Adam, lr=1e-3),
+        train_transform=move_at_random if moved else None,
+        amp=True,
+        generator=generator,
+        progress=False,
+    )
+    return model
+
+
+def details(found: Found) -> dict[str, pd.DataFrame]:
+    """A row for each rung and seed."""
+    rows = [{"rung": rung} | cell for rung, cells in found.items() for cell in cells]
+    return {"seeds": pd.DataFrame(rows).drop(columns="seconds")}
+
+
+EXPERIMENT = Experiment(
+    measure,
+    settings={
+        "waveform, flatten": {"network": "flatten", "length": "waveform"},
+        "waveform, flatten, moved in training": {"network": "flatten", "length": "waveform", "moved": True},
+        "waveform, mean and maximum": {"network": "mean and maximum", "length": "waveform"},
+    }
+    | {f"log-mel {length}, LogMelCNN": {"network": "LogMelCNN", "length": length} for length in COLUMNS}
+    | {f"log-mel {length}, SVM": {"network": "SVM", "length": length} for length in COLUMNS},
+    once=[f"log-mel {length}, SVM" for length in COLUMNS],
+    details=details,
+    details_by="rung",
+    source="ESC-10",
+    load=load_esc10,
+    cheapest="log-mel 0.1 s, SVM",
+)
