@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from course_lib.sequence import Sequence, at_least_float32, check_channels
+from course_lib.sequence import Sequence, at_least_float32, check_channels, parameter_dtype
 
 
 class MeanPooling(nn.Module):
@@ -81,7 +81,7 @@ class AttentionPooling(nn.Module):
     def forward(self, x: Tensor | Sequence, return_weights: bool = False) -> Tensor | tuple[Tensor, Tensor]:
         """The pooled vector; with `return_weights` a pair (vector, weights (B, H, T)), each row of sum 1."""
         x = x if isinstance(x, Sequence) else Sequence.of(x)
-        check_channels(self, x.spec, (self.embed_dim,), next(self.parameters()).dtype)
+        check_channels(self, x.spec, (self.embed_dim,), parameter_dtype(self))
         x = x.masked()
         weights = self._weights(x)  # (B, H, T)
         parts = x.values.to(weights.dtype).unflatten(2, (self.num_heads, -1)).transpose(1, 2)  # (B, H, T, C / H)

@@ -14,7 +14,7 @@ from course_lib.layers.global_pooling import masked_mean
 from course_lib.layers.normalization import make_norm
 from course_lib.layers.parallel import Residual
 from course_lib.layers.sequential import Sequential
-from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer, check_positive
+from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer, check_positive, parameter_dtype
 
 
 class SqueezeExcitation(SequenceLayer):
@@ -37,7 +37,7 @@ class SqueezeExcitation(SequenceLayer):
 
     @property
     def input_spec(self) -> ChannelSpec | None:
-        return ChannelSpec((self.excite.out_features,), self.excite.weight.dtype)
+        return ChannelSpec((self.excite.out_features,), parameter_dtype(self))
 
     def why_no_step(self) -> str:
         return "its weights come from the mean of the whole sequence"

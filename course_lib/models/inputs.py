@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from course_lib.sequence import parameter_dtype
+
 
 def real_input(x: Tensor, model: nn.Module) -> Tensor:
     """`x` in the dtype of the model's first parameter, so that any real dtype will do.
@@ -13,7 +15,7 @@ def real_input(x: Tensor, model: nn.Module) -> Tensor:
     """
     if x.is_complex():
         raise ValueError(f"x: expected real numbers, got {x.dtype}")
-    return x.to(next(model.parameters()).dtype)
+    return x.to(parameter_dtype(model))
 
 
 def event_input(x: Tensor, lengths: Tensor | None, model: nn.Module, size: int) -> tuple[Tensor, Tensor]:

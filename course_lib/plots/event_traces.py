@@ -10,10 +10,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
 
+from course_lib.events import SAMPLE_RATE
 from course_lib.plots.inputs import as_array, short
 from course_lib.plots.style import Grid, colours, grid_axes, one_axes
 
-SAMPLE_RATE = 2000.0  # Hz
 Events = Iterable[Any]  # (type, sample, ...) each
 
 

@@ -21,6 +21,7 @@ from course_lib.sequence.layer import (
     check_floating,
     check_positive,
     float64_on,
+    parameter_dtype,
 )
 from course_lib.sequence.random_sequences import ragged, ragged_tokens, random_sequence, random_tokens
 from course_lib.sequence.receptive_field import influence, shown_receptive_field
@@ -49,6 +50,7 @@ __all__ = [
     "check_positive",
     "float64_on",
     "influence",
+    "parameter_dtype",
     "ragged",
     "ragged_tokens",
     "random_sequence",

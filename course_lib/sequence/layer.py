@@ -309,6 +309,11 @@ def autocast_enabled() -> bool:
     return any(torch.is_autocast_enabled(device) for device in ("cpu", "cuda", "mps"))
 
 
+def parameter_dtype(module: nn.Module) -> torch.dtype:
+    """The dtype of its first parameter; float32 where there is none: quantised layers keep theirs elsewhere."""
+    return next((p.dtype for p in module.parameters()), torch.float32)
+
+
 def at_least_float32(dtype: torch.dtype) -> torch.dtype:
     """The dtype to compute sums, moments, shares and angles of `dtype` in: float32 for the half precisions."""
     return torch.promote_types(dtype, torch.float32)

@@ -192,3 +192,14 @@ def test_runs_under_bfloat16_autocast():
     with torch.autocast("cpu", torch.bfloat16):
         logits = model(x)
     torch.testing.assert_close(logits.float(), model(x), atol=0.1, rtol=0.1)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("squeeze", [True, False])
+def test_linear_layers_may_be_quantised(squeeze):
+    """A quantised `nn.Linear` has a method for its weight and no parameters: nothing asks them for their dtype."""
+    model = model_of(squeeze=squeeze).eval()
+    x = torch.randn(2, 64, 1)
+    with torch.no_grad():
+        quantised = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
+        torch.testing.assert_close(quantised(x), model(x), atol=0.05, rtol=0.05)
