@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from course_lib import layers as sl
 from course_lib.layers.mel import hertz_to_mel, mel_to_hertz
-from course_lib.models.inputs import real_input
+from course_lib.models.model_input import real_input
 
 
 class AudioCNN(nn.Module):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from course_lib import layers as sl
 from course_lib.models.event_model import EventModel, FrameFeatures
-from course_lib.models.inputs import event_input
+from course_lib.models.model_input import event_input
 from course_lib.sequence import Sequence, check_positive
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from course_lib.layers.attention_functions import dot_product_attention
 from course_lib.models.event_model import EventModel, make_lstm, run_lstm
-from course_lib.models.inputs import event_input, real_input
+from course_lib.models.model_input import event_input, real_input
 from course_lib.models.template_bank import EventTemplateBank
 from course_lib.sequence import Sequence, check_positive
 

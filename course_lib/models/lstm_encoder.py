@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from course_lib.losses import NTXentLoss
 from course_lib.models.event_model import make_lstm, run_lstm
-from course_lib.models.inputs import event_input
+from course_lib.models.model_input import event_input
 from course_lib.sequence import check_positive
 
 _SIZES = ("input_size", "hidden_size", "num_layers", "bidirectional", "bias", "proj_size", "batch_first")

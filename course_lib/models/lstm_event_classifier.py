@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.models.event_model import EventModel, FrameFeatures, make_lstm, run_lstm, stretch_means
-from course_lib.models.inputs import event_input
+from course_lib.models.model_input import event_input
 from course_lib.sequence import check_positive
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 import course_lib.layers as sl
-from course_lib.models.inputs import real_input
+from course_lib.models.model_input import real_input
 
 
 class CLSPooling(nn.Module):

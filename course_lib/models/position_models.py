@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 import course_lib.layers as sl
-from course_lib.models.inputs import real_input
+from course_lib.models.model_input import real_input
 from course_lib.sequence import Sequence
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from course_lib import layers as sl
-from course_lib.models.inputs import real_input
+from course_lib.models.model_input import real_input
 from course_lib.sequence import Sequence
 
 

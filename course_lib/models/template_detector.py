@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from course_lib.events import Detections, Explanation
 from course_lib.events.detections import within
 from course_lib.models.event_model import EventModel
-from course_lib.models.inputs import event_input
+from course_lib.models.model_input import event_input
 from course_lib.models.template_bank import EventTemplateBank
 from course_lib.models.template_learning import make_pursuit
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from course_lib import layers as sl
-from course_lib.models.inputs import real_input
+from course_lib.models.model_input import real_input
 from course_lib.sequence import Sequence
 
 
