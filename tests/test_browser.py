@@ -28,7 +28,7 @@ SETTINGS = {"notebook-extension/tracker.jupyterlab-settings": {"windowingMode": 
 MINUTES = 5
 
 # Notebook, its learner's copy or the solved one, and the number of figures that a reader sees in it.
-SHOWN = [("00", "solved", 5), ("01", "solved", 18), ("02", "learner", 16)]
+SHOWN = [("00", "solved", 5), ("01", "solved", 21), ("02", "learner", 20)]
 
 pytestmark = [
     pytest.mark.browser,
