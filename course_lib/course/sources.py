@@ -23,7 +23,6 @@ from nbformat import NotebookNode
 
 from course_lib.paths import RESULTS
 
-PROVED = ("00", "01", "02")  # notebooks held to this page and to one style of boxes; grows as they are put right
 ONLY_ON = {"esc10": "ESC-10: 400 clips", "generated": "synthetic soundscape"}  # tag -> how the first output begins
 
 _SKIPPED = re.compile(
@@ -50,6 +49,11 @@ class Number:
     def is_shown_by(self, value: float) -> bool:
         """Does `value`, rounded as the prose rounds, give this number? Signs are left to the words around it."""
         return abs(abs(value) - self.value) <= self.tolerance * (1 + 1e-6)
+
+
+def is_held(notebook: NotebookNode) -> bool:
+    """Is a notebook held to this page and to one style of boxes? It says so by having `facts`, empty or not."""
+    return "facts" in notebook.metadata
 
 
 def prose_numbers(cell: NotebookNode) -> Iterator[Number]:
