@@ -88,7 +88,7 @@ def run_check(name: str, *args: Any, **kwargs: Any) -> Outcome:
     Raises AttributeError where there is no such check.
     """
     found = _find(name)
-    learners = [_Learners(value) if callable(value) else value for value in args]
+    learners = [Learners(value) if callable(value) else value for value in args]
     where, first = "", True
     try:
         if found.inputs is None:
@@ -105,6 +105,14 @@ def run_check(name: str, *args: Any, **kwargs: Any) -> Outcome:
         error, where, first = raised.error, raised.where, raised.first
     except Exception as raised:  # noqa: BLE001  the learner's code may raise anything, and the notebook must go on
         error = raised
+    return after_error(name, error, args, first, where)
+
+
+def after_error(name: str, error: Exception, args: tuple[Any, ...], first: bool = True, where: str = "") -> Outcome:
+    """What an exception says of the functions or classes `args`; `first`: it came at the first input, which is `where`.
+
+    Not attempted, where it is the blank's own; else a hint with the exception and its likely cause.
+    """
     if first and isinstance(error, NotImplementedError) and _is_blank(error, args):
         return Outcome(name, NOT_ATTEMPTED)
     if not _is_learners(error, args):
@@ -119,7 +127,7 @@ def run_check(name: str, *args: Any, **kwargs: Any) -> Outcome:
     return Outcome(name, HINT, _explain(error, args) + where)
 
 
-class _Learners:
+class Learners:
     """A learner's function or class that marks what it raises, so that no error of a check is taken for it."""
 
     def __init__(self, answer: Callable[..., Any]):

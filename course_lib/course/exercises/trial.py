@@ -3,7 +3,7 @@
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ class Trial:
     came: Any = None
     error: Exception | None = None
     changed: str = ""
-    given: tuple[Any, ...] = ()  # the copies that the answer got, for their gradients
+    gradients: dict[str, Tensor | None] = field(default_factory=dict)  # of the answer, by argument, where asked for
     right: bool = False
 
     @property
@@ -90,10 +90,44 @@ def check_answer(exercise: Exercise, answer: Any, seed: int = 0) -> None:
     tried: list[Trial] = []
     started = time.monotonic()
     for trial in trials(exercise, seed):
-        _try(exercise, answer, trial, SECONDS - (time.monotonic() - started))
+        try:
+            with deadline(SECONDS - (time.monotonic() - started)):
+                attempt(exercise, answer, trial)
+        except OutOfTime:
+            raise Hint(
+                f"It had not come to an end after {SECONDS:.0f} seconds: is there a loop whose condition never becomes "
+                "false, or that never moves on?" + _where(exercise, trial)
+            ) from None
         tried.append(trial)
         if isinstance(trial.error, NotImplementedError) and len(tried) == 1:
             break  # most likely a blank
+    judge(exercise, tried)
+
+
+def attempt(exercise: Exercise, answer: Any, trial: Trial) -> None:
+    """Note in `trial` what `answer` makes of its input; all that runs a learner's code, and nothing that judges it."""
+    given, before = (copied(exercise, trial.case.args, trial.awkward) for _ in range(2))
+    try:
+        trial.came = exercise.apply(answer, given)
+    except Hint:
+        raise
+    except Exception as error:  # noqa: BLE001  the learner's code may raise anything
+        trial.error = error
+        return
+    for name, value, original in zip(exercise.arguments, given, before, strict=False):
+        if isinstance(original, Tensor | np.ndarray | list | tuple | dict) and not equal(value, original, 0.0, 0.0):
+            trial.changed = name
+    if exercise.gradients:
+        try:
+            trial.gradients = _gradients(exercise, trial.came, given)
+        except RuntimeError:  # what the gradient needs was changed in place: none comes back
+            trial.gradients = dict.fromkeys(exercise.gradients)
+
+
+def judge(exercise: Exercise, tried: Sequence[Trial]) -> None:
+    """Raise a `Hint`, or `Raised`, unless what came is what was expected in all trials. Runs nothing of a learner's."""
+    for trial in tried:
+        trial.right = trial.error is None and equal(trial.came, trial.expected, exercise.rtol)
     if not all(trial.right for trial in tried) and any(_agrees(exercise, other, tried) for other in exercise.also):
         for trial in tried:
             trial.right = True
@@ -107,28 +141,6 @@ def check_answer(exercise: Exercise, answer: Any, seed: int = 0) -> None:
                 + _where(exercise, trial)
             )
         _check_gradients(exercise, trial)
-
-
-def _try(exercise: Exercise, answer: Any, trial: Trial, seconds: float) -> None:
-    trial.given = copied(exercise, trial.case.args, trial.awkward)
-    before = copied(exercise, trial.case.args, trial.awkward)
-    try:
-        with deadline(seconds):
-            trial.came = exercise.apply(answer, trial.given)
-    except OutOfTime:
-        raise Hint(
-            f"It had not come to an end after {SECONDS:.0f} seconds: is there a loop whose condition never becomes "
-            "false, or that never moves on?" + _where(exercise, trial)
-        ) from None
-    except Hint:
-        raise
-    except Exception as error:  # noqa: BLE001  the learner's code may raise anything
-        trial.error = error
-        return
-    trial.right = equal(trial.came, trial.expected, exercise.rtol)
-    for name, value, original in zip(exercise.arguments, trial.given, before, strict=False):
-        if isinstance(original, Tensor | np.ndarray | list | tuple | dict) and not equal(value, original, 0.0, 0.0):
-            trial.changed = name
 
 
 def _agrees(exercise: Exercise, other: Any, tried: Sequence[Trial], seconds: float = 1.0) -> bool:
@@ -149,7 +161,7 @@ def _agrees(exercise: Exercise, other: Any, tried: Sequence[Trial], seconds: flo
     return differs
 
 
-def _explain(exercise: Exercise, tried: list[Trial], wrong: list[Trial]) -> None:
+def _explain(exercise: Exercise, tried: Sequence[Trial], wrong: list[Trial]) -> None:
     """Raise what explains the wrong trials: a known mistake, an edge, a common difference, a near miss."""
     ordinary = [t for t in tried if not (t.case.hint or t.case.nan)]
     answered = [t for t in wrong if not t.error]
@@ -277,14 +289,12 @@ def _check_gradients(exercise: Exercise, trial: Trial) -> None:
     if not exercise.gradients:
         return
     given = copied(exercise, trial.case.args, trial.awkward)
-    expected = exercise.apply(exercise.function, given)
-    came, right = (
-        _gradients(exercise, result, args) for result, args in ((trial.came, trial.given), (expected, given))
-    )
+    right = _gradients(exercise, exercise.apply(exercise.function, given), given)
     for name, hint in exercise.gradients.items():
         finite = right[name].nan_to_num().abs()
         # a gradient loses more digits than its function: what counts is whether it is there, and no NaN
-        if came[name] is None or not equal(came[name], right[name], 1e-2, 1e-3 * float(finite.amax())):
+        came = trial.gradients[name]
+        if came is None or not equal(came, right[name], 1e-2, 1e-3 * float(finite.amax())):
             raise Hint(hint + _where(exercise, trial))
 
 
