@@ -37,6 +37,13 @@ def _signals(draw: Draw):
         (np.mean, "This is the mean: a sound swings around zero, so its mean is near zero however loud it is."),
         (lambda x: np.max(np.abs(x)), "This is the peak, the loudest sample: one click would decide it."),
     ],
+    example=(np.array([3.0, -4.0]),),
+    hints=[
+        "Read RMS from right to left: the square comes first, and it takes the signs away.",
+        ("The squares are {}.", lambda x: x**2),
+        ("The mean of the squares is {}; what is left to do is the root.", lambda x: np.mean(x**2)),
+        "NumPy squares all samples at once; `np.mean` and `np.sqrt` do the rest. Begin with `squares = x**2`.",
+    ],
 )
 def rms(x):
     """rms(x): x (samples,) -> the root of the mean of the squares, one number."""
@@ -84,6 +91,13 @@ def _stretches(draw: Draw):
             lambda x, rate, start, stop: x[round(start * rate) :],
             "The end is missing: nothing was cut off after `stop`.",
         ),
+    ],
+    example=(np.arange(10.0), 2, 1.0, 3.0),
+    hints=[
+        "Seconds are no positions in the array: how many samples go by until `start`?",
+        ("At this rate `start` is sample {}.", lambda x, rate, start, stop: round(start * rate)),
+        "Turn both times into whole numbers of samples with `round`, then take a slice, which leaves out its end.",
+        "Begin with `first = round(start * sample_rate)`.",
     ],
 )
 def cut(x, sample_rate, start, stop):

@@ -1,6 +1,7 @@
 """What a learner has passed so far: one small JSON file in the learner's own folder."""
 
 import json
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from course_lib.files import replacing
 from course_lib.paths import work_dir
 
 LONGEST_WAIT = 10  # seconds for another kernel to finish its entry; then this one is left out, and the notebook goes on
+_unsaved: Counter[str] = Counter()  # hints shown in this kernel where the folder cannot be written
 
 
 def progress_file() -> Path:
@@ -19,7 +21,7 @@ def progress_file() -> Path:
 
 
 def read() -> dict[str, dict[str, Any]]:
-    """Name of the exercise → {"passed": bool, "attempts": int, "last": ISO time}.
+    """Name of the exercise → {"passed": bool, "attempts": int, "hints": int, "last": ISO time}.
 
     A missing or damaged file reads as empty, a damaged entry as none.
     """
@@ -27,14 +29,28 @@ def read() -> dict[str, dict[str, Any]]:
 
 
 def record(name: str, status: str) -> None:
-    """Note one run of a check: what was passed stays passed, and a blank is no attempt.
+    """Note one run of a check: what was passed stays passed, and a blank is no attempt."""
+    if status in ("passed", "hint"):
+        _change(name, attempts=1, passed=status == "passed")
+
+
+def hints_taken(name: str) -> int:
+    """How many steps of the ladder of hints were shown."""
+    return _number(read().get(name, {}), "hints") + _unsaved[name]
+
+
+def take_hint(name: str) -> None:
+    """Note that one more hint was shown."""
+    _change(name, hints=1)
+
+
+def _change(name: str, *, attempts: int = 0, hints: int = 0, passed: bool = False) -> None:
+    """Add to an exercise's entry.
 
     Several kernels may record at once: each waits for its turn. A file that cannot be read, wholly or in part, is kept
     beside the new one as `progress-damaged-1.json` and so on. A folder that cannot be written is no error: the notebook
     goes on.
     """
-    if status not in ("passed", "hint"):
-        return
     file = progress_file()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -43,16 +59,21 @@ def record(name: str, status: str) -> None:
             if not whole:
                 _set_aside(file)
             entry = entries.get(name, {})
-            attempts = entry.get("attempts", 0)
             entries[name] = {
-                "passed": status == "passed" or entry.get("passed") is True,
-                "attempts": (attempts if isinstance(attempts, int) else 0) + 1,
+                "passed": passed or entry.get("passed") is True,
+                "attempts": _number(entry, "attempts") + attempts,
+                "hints": _number(entry, "hints") + hints,
                 "last": datetime.now(UTC).isoformat(timespec="seconds"),
             }
             with replacing(file) as temporary:
                 temporary.write_text(json.dumps(entries, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     except OSError:
-        pass
+        _unsaved[name] += hints
+
+
+def _number(entry: dict[str, Any], name: str) -> int:
+    value = entry.get(name, 0)
+    return value if isinstance(value, int) else 0
 
 
 def _read() -> tuple[dict[str, dict[str, Any]], bool]:

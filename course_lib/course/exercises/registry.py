@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from course_lib.course.exercises.draw import Draw
 
 F = TypeVar("F", bound=Callable[..., Any])
+Step = str | tuple[str, Callable[..., Any]]  # of the ladder: a hint, or one in which {} is computed from the example
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Exercise:
     parts: Sequence[str] = ()
     gradients: Mapping[str, str] = field(default_factory=dict)
     rtol: float = 1e-4
+    example: tuple[Any, ...] | None = None
+    hints: Sequence[Step] = ()
 
     @property
     def specification(self) -> str | None:
@@ -87,6 +90,8 @@ def exercise(
     parts: Sequence[str] = (),
     gradients: Mapping[str, str] | None = None,
     rtol: float = 1e-4,
+    example: tuple[Any, ...] | None = None,
+    hints: Sequence[Step] = (),
 ) -> Callable[[F], F]:
     """Register an exercise under its function's name, which is unique in the course.
 
@@ -102,6 +107,11 @@ def exercise(
     parts: what the several results are, if there are several.
     gradients: argument → what to say where the gradient with respect to it is missing, NaN or wrong.
     rtol: relative tolerance of floating-point numbers; whole numbers and booleans are compared exactly.
+    example: the arguments of a call that is worked out for the learner: few and simple numbers. A blank shows it with
+        the result, which the reference gives.
+    hints: three to five steps, shown one at a time: where to look, a result on the way, the approach in words, the
+        first line in backticks. A step is a text, or (text with {}, a function of the example's arguments whose value
+        stands there), so that it is true.
 
     Without, the decorated function is the check: called with the learner's function(s), it raises a `Hint`.
     Raises ValueError for a notebook that is not two digits or a name that another check has.
@@ -115,7 +125,20 @@ def exercise(
         if other is not None and other.function.__module__ != function.__module__:
             raise ValueError(f"two checks are called {name!r}: {other.function.__module__} and {function.__module__}")
         _registered[name] = Exercise(
-            name, notebook, title, minutes, function, inputs, call, mistakes, also, parts, gradients or {}, rtol
+            name,
+            notebook,
+            title,
+            minutes,
+            function,
+            inputs,
+            call,
+            mistakes,
+            also,
+            parts,
+            gradients or {},
+            rtol,
+            example,
+            hints,
         )
         return function
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from course_lib.course.exercises import progress
+from course_lib.course.exercises import ladder, progress
 from course_lib.course.exercises.compare import Hint, shown
 from course_lib.course.exercises.deadline import OutOfTime, deadline
 from course_lib.course.exercises.learner import BEGIN
@@ -203,26 +203,45 @@ def _is_solution(args: tuple[Any, ...]) -> bool:
     return False
 
 
-class _Checks:
-    """`check.NAME(fn, ...)` prints one line and keeps progress; with COURSE_CHECK=raise a failure is an error."""
+class _Check:
+    """One exercise in a notebook: called with the learner's function, asked for its example or for a hint."""
 
-    def __getattr__(self, name: str) -> Callable[..., None]:
+    def __init__(self, exercise: Exercise):
+        self._exercise, self.__name__, self.__doc__ = exercise, exercise.name, exercise.specification
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        """Print what the check finds, and keep progress; with COURSE_CHECK=raise a failure is an error."""
+        outcome = run_check(self.__name__, *args, **kwargs)
+        print(outcome)
+        if outcome.status == NOT_ATTEMPTED and self._exercise.hints:
+            print(ladder.worked_example(self._exercise))
+            print(f"  Stuck? check.{self.__name__}.hint() gives the first of {len(self._exercise.hints)} hints.")
+        if os.environ.get("COURSE_CHECK") == "raise":
+            if outcome.status != PASSED:
+                raise CheckFailed(str(outcome))
+        elif not _is_solution(args):
+            progress.record(self.__name__, outcome.status)
+
+    def example(self) -> None:
+        """Print the specification and one call with its result."""
+        print(self.__doc__)
+        print(ladder.worked_example(self._exercise))
+
+    def hint(self) -> None:
+        """Print the hints taken so far and the next one, or that these are all. Progress keeps how many were taken."""
+        taken = progress.hints_taken(self.__name__) + 1
+        print(ladder.hints(self._exercise, taken))
+        if taken <= len(self._exercise.hints):
+            progress.take_hint(self.__name__)
+
+
+class _Checks:
+    """`check.NAME(fn)` runs a check, `check.NAME.hint()` gives a hint."""
+
+    def __getattr__(self, name: str) -> _Check:
         if name.startswith("__"):
             raise AttributeError(name)
-        _find(name)
-
-        def run(*args: Any, **kwargs: Any) -> None:
-            outcome = run_check(name, *args, **kwargs)
-            print(outcome)
-            if os.environ.get("COURSE_CHECK") == "raise":
-                if outcome.status != PASSED:
-                    raise CheckFailed(str(outcome))
-            elif not _is_solution(args):
-                progress.record(name, outcome.status)
-
-        run.__name__ = name
-        run.__doc__ = _find(name).specification
-        return run
+        return _Check(_find(name))
 
     def __dir__(self) -> list[str]:
         return list(exercises())

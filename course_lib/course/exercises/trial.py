@@ -266,7 +266,15 @@ def _difference(exercise: Exercise, trial: Trial) -> str:
 
 def _where(exercise: Exercise, trial: Trial) -> str:
     """The input in at most three lines, then what came and what was expected, where they are short."""
-    pieces = [f"{name} = {shown(value)}" for name, value in zip(exercise.arguments, trial.case.args, strict=False)]
+    lines = given(exercise, trial.case.args, " (in float64, and not contiguous)" if trial.awkward else "")
+    if trial.error is None and trial.came is not None and not trial.right:
+        lines += [f"  came     {shown(trial.came)}", f"  expected {shown(trial.expected)}"]
+    return "\n" + "\n".join(line if len(line) <= 2 * WIDTH else line[: 2 * WIDTH] + " …" for line in lines)
+
+
+def given(exercise: Exercise, args: Sequence[Any], remark: str = "") -> list[str]:
+    """An input by the names of its parts, in at most three lines."""
+    pieces = [f"{name} = {shown(value)}" for name, value in zip(exercise.arguments, args, strict=False)]
     lines, line = [], "  for"
     for i, piece in enumerate(pieces):
         piece = piece + ("," if i < len(pieces) - 1 else "")
@@ -274,14 +282,10 @@ def _where(exercise: Exercise, trial: Trial) -> str:
             lines.append(line)
             line = "     "
         line += " " + piece
-    if trial.awkward:
-        line += " (in float64, and not contiguous)"
-    lines.append(line)
+    lines.append(line + remark)
     if len(lines) > 3:
         lines = [*lines[:2], lines[2].rstrip(",") + ", …"]
-    if trial.error is None and trial.came is not None and not trial.right:
-        lines += [f"  came     {shown(trial.came)}", f"  expected {shown(trial.expected)}"]
-    return "\n" + "\n".join(line if len(line) <= 2 * WIDTH else line[: 2 * WIDTH] + " …" for line in lines)
+    return lines
 
 
 def _check_gradients(exercise: Exercise, trial: Trial) -> None:
