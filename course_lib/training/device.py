@@ -15,6 +15,8 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from course_lib.training.steps import batch_size
 
+NO_FLOAT64 = {"mps"}  # device types that hold no float64: what goes there becomes float32
+
 
 def resolve_device(device: str | torch.device = "auto") -> torch.device:
     """The torch device for "auto" (CUDA, else Apple's MPS, else CPU) or for an explicit name such as "cpu" or "cuda:1".
@@ -52,10 +54,12 @@ def device_label(device: str | torch.device = "auto") -> str:
 def to_device(batch, device: torch.device):
     """Every tensor in `batch` (a tensor, or tuples, lists and dicts of them) on `device`.
 
+    float64 becomes float32 where the device has none (Apple's MPS).
     What has a `to` of its own, as a `Sequence` has, is moved by it; anything else stays as it is.
     """
     if isinstance(batch, Tensor):
-        return batch.to(device, non_blocking=True)
+        too_wide = batch.dtype == torch.float64 and device.type in NO_FLOAT64
+        return (batch.float() if too_wide else batch).to(device, non_blocking=True)
     if isinstance(batch, Mapping):
         return {key: to_device(value, device) for key, value in batch.items()}
     if isinstance(batch, tuple) and hasattr(batch, "_fields"):  # a named tuple

@@ -1,5 +1,7 @@
 """Every model, loss, trainer and detector off the CPU: on a device without float64, and on a GPU."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import torch
@@ -11,9 +13,9 @@ from course_lib import losses, models
 from course_lib.data import event_templates, make_events
 from course_lib.data.event_dataset import EventBatch
 from course_lib.events import LiveDetector, detect_events_from_sequence
-from course_lib.training import ContrastiveTrainer, SupervisedTrainer, UnsupervisedTrainer
+from course_lib.training import ContrastiveTrainer, SupervisedTrainer, UnsupervisedTrainer, device, fit
 
-EVENTS, CHANNELS, STEPS = 3, 2, 405
+EVENTS, CHANNELS, STEPS = 3, 2, 45
 SMALL = {"hidden_size": 8, "num_layers": 1}
 EVENT_SIZES = {"input_size": CHANNELS, "num_events": EVENTS}
 
@@ -90,7 +92,7 @@ def loss_of(model, x, device):
     """The loss that the model is trained with, of made-up targets."""
     outputs = model(x)
     labels = torch.tensor([[1.0, 0, 1], [0, 1, 0]], device=device)
-    timings = torch.tensor([[13.25, torch.nan, 250.0], [torch.nan, 399.0, torch.nan]], device=device)
+    timings = torch.tensor([[13.25, torch.nan, 25.0], [torch.nan, 39.0, torch.nan]], device=device)
     match model:
         case models.EventDetector():
             return losses.HeatmapLoss()(outputs, labels, timings)["loss"]
@@ -176,18 +178,64 @@ def test_detectors_and_templates_on_a_gpu():
     LiveDetector(detector, window=400, margin=50, amp=True).push(torch.from_numpy(data[0]).cuda())
 
 
+@pytest.fixture
+def on_meta(monkeypatch):
+    """The device `meta` as one without float64 on which `fit` runs: a number read off it is 1, autocast is left out."""
+    number = {"item": lambda x: 1.0, "__float__": lambda x: 1.0, "__bool__": lambda x: True, "__int__": lambda x: 1}
+    number["cpu"] = lambda x: torch.ones(x.shape, dtype=x.dtype)
+    for name, stand_in in number.items():
+        real = getattr(torch.Tensor, name)
+        monkeypatch.setattr(
+            torch.Tensor, name, lambda x, real=real, fake=stand_in, **k: fake(x) if x.is_meta else real(x, **k)
+        )
+    autocast = torch.autocast
+    monkeypatch.setattr(torch, "autocast", lambda d, **k: contextlib.nullcontext() if d == "meta" else autocast(d, **k))
+    monkeypatch.setattr(device, "NO_FLOAT64", {"meta"})
+    with NoFloat64():
+        yield "meta"
+
+
+def train_each(**options):
+    """One step of each trainer and of `fit`, on float64 targets, as NumPy makes them."""
+    data, labels, timings = (torch.from_numpy(part) for part in make_events(4, 130, EVENTS, CHANNELS, seed=0))
+    lengths, options = torch.full((4,), 130), {"num_epochs": 1, "clip_norm": 1.0, "progress": False} | options
+    classifier = MODELS["LSTMEventClassifier"][0]()
+    trainer = SupervisedTrainer(classifier, losses.EventTimingLoss(), torch.optim.Adam(classifier.parameters()))
+    assert timings.dtype == torch.float64
+    trainer.fit([EventBatch(data, lengths, labels, timings, torch.full(labels.shape, -1))], **options)
+    autoencoder = MODELS["LSTMAutoencoder"][0]()
+    trainer = UnsupervisedTrainer(autoencoder, losses.AutoencoderLoss(), torch.optim.Adam(autoencoder.parameters()))
+    trainer.fit([(data, lengths)], **options)
+    contrastive = MODELS["ContrastiveLSTM"][0]()
+    trainer = ContrastiveTrainer(contrastive, torch.optim.Adam(contrastive.parameters()))
+    trainer.fit([(data, data.flip(1), lengths)], **options)
+    make, shape = MODELS["LogMelCNN"]
+    options["epochs"] = options.pop("num_epochs")
+    fit(make(), [(torch.randn(shape), torch.tensor([0, 1]))], **options)
+
+
+def test_no_trainer_puts_float64_on_the_device(on_meta):
+    train_each(device=on_meta)
+
+
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_trainers_on_a_gpu():
-    data, labels, timings = (torch.from_numpy(part) for part in make_events(4, 400, EVENTS, CHANNELS, seed=0))
-    lengths = torch.full((4,), 400)
-    classifier = MODELS["LSTMEventClassifier"][0]()
-    trainer = SupervisedTrainer(classifier, losses.EventTimingLoss(), torch.optim.Adam(classifier.parameters()))
-    frames = torch.full(labels.shape, -1)
-    trainer.fit([EventBatch(data, lengths, labels, timings, frames)], num_epochs=1)
-    autoencoder = MODELS["LSTMAutoencoder"][0]()
-    trainer = UnsupervisedTrainer(autoencoder, losses.AutoencoderLoss(), torch.optim.Adam(autoencoder.parameters()))
-    trainer.fit([(data, lengths)], num_epochs=1)
-    contrastive = MODELS["ContrastiveLSTM"][0]()
-    trainer = ContrastiveTrainer(contrastive, torch.optim.Adam(contrastive.parameters()))
-    trainer.fit([(data, data.flip(1), lengths)], num_epochs=1)
+    train_each()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    "name", [name for name in MODELS if name != "EventTemplateBank"]
+)  # a layer: it names the dtype
+def test_a_model_takes_floating_inputs_of_any_width_and_answers_in_float32(name, dtype):
+    make, shape = MODELS[name]
+    torch.manual_seed(0)
+    x = torch.randn(shape).to(dtype)
+    answers = []
+    for given in (x, x.float()):
+        torch.manual_seed(1)
+        with torch.no_grad():
+            answers.append(of(make().eval()(given)))
+    for got, expected in zip(*answers, strict=True):
+        torch.testing.assert_close(got, expected)  # float32 by its dtype
