@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_consistent_length, check_random_state
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset, default_collate
 
 from course_lib.data import SignalDataset
+from course_lib.data.dataset import as_array
+from course_lib.estimator.artefact import Saved, classes_from_list, classes_to_list, settings_of
+from course_lib.estimator.held_out import hold_out
 from course_lib.models import SignalSequenceTransformer, SignalTransformerConfig
 from course_lib.sequence import Sequence
 from course_lib.training import cosine_with_warmup, fit, predict, resolve_device
+from course_lib.training.checkpoint import put_weights, weights_of
 from course_lib.training.rng import isolated
 
 _ENOUGH_TOKENS = 16
 
 
-class SignalClassifier(ClassifierMixin, BaseEstimator):
+class SignalClassifier(Saved, ClassifierMixin, BaseEstimator):
     """Classifies signals with a `SignalSequenceTransformer`, or a model of your own, trained by `course_lib.training`.
 
     X: an array (N, L), (N, L, C) or (N, 1, samples), any real dtype; or a list of signals (L,), (L, C) or (1, samples)
-    whose lengths may differ.  y: N labels of any kind.  In training, signals of one row are taken for (1, samples);
-    after a training on several channels, one row is one step of them.
+    whose lengths may differ.  y: N labels of any kind, or (N, K) of 0 and 1 where a signal may have several labels.
+    In training, signals of one row are taken for (1, samples); after a training on several channels, one row is one
+    step of them.
     Each channel is brought to mean 0 and standard deviation 1 by the training signals' moments; then signals are
     zero-padded or cut on the right to `max_length` steps (None: the longest signal in training). A
     SignalSequenceTransformer gets a mask with them, so that padding changes nothing; a model of your own sees zeros.
@@ -36,12 +44,19 @@ class SignalClassifier(ClassifierMixin, BaseEstimator):
         None: a SignalSequenceTransformer of model_dim, num_heads, num_layers, channels, dropout, with as many stages
         of stride 2 as leave 16 tokens.
     epochs, batch_size, learning_rate, weight_decay: AdamW under a cosine with 10 % warm-up, gradients clipped to 1.
-    loss: loss(logits, classes); None: cross-entropy.
+    loss: loss(logits, classes); None: cross-entropy, for (N, K) labels the binary one of each label.
+    class_weight: None, "balanced" (each class counts the same in the loss, however rare), or {label: weight}.
+    nan: what a NaN in X is. "raise": an error; "interpolate": filled in on a line between the values beside it in its
+        channel; "mask": its time step is left out by the transformer's mask, in all channels.
+    validation: share of the signals that training does not see, in `fit` divided by `groups` where they are given; the
+        weights kept are those of the epoch with the least loss on it.  early_stopping: end after so many epochs without
+        a lower one; None: never.
     device: "auto", "cpu", "cuda", ….  random_state: an int makes fits repeatable on one machine; PyTorch's and NumPy's
         global generators are left alone.
     After fit: classes_, model_ (in evaluation mode), history_ (course_lib.training.History), max_length_, n_channels_,
     mean_ and scale_ (C,), and n_features_in_ where X was (N, L), which must then keep its L.
-    Raises ValueError where X or y are no such thing, hold NaN or infinity, or y has one class only.
+    Raises ValueError where X or y are no such thing, hold infinity, or NaN that `nan` forbids, or y has one class only.
+    `save` keeps all but `loss`; a file of an estimator with a model of your own is read by `load(path, model=...)`.
     """
 
     def __init__(
@@ -58,6 +73,10 @@ class SignalClassifier(ClassifierMixin, BaseEstimator):
         learning_rate: float = 1e-3,
         weight_decay: float = 0.01,
         loss: Callable[[Tensor, Tensor], Tensor] | None = None,
+        class_weight: dict | str | None = None,
+        nan: str = "raise",
+        validation: float = 0.0,
+        early_stopping: int | None = None,
         max_length: int | None = None,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
@@ -73,49 +92,70 @@ class SignalClassifier(ClassifierMixin, BaseEstimator):
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.loss = loss
+        self.class_weight = class_weight
+        self.nan = nan
+        self.validation = validation
+        self.early_stopping = early_stopping
         self.max_length = max_length
         self.device = device
         self.random_state = random_state
 
-    def fit(self, X, y) -> SignalClassifier:
-        """Train a new model on signals X and labels y."""
+    def fit(self, X, y, groups=None) -> SignalClassifier:
+        """Train a new model on signals X and labels y.  groups: (N,) what the validation part must not divide."""
+        self._check_options()
+        several = type_of_target(y) == "multilabel-indicator" if y is not None else False
         if _is_table(X):
-            X, y = validate_data(self, X, y, dtype=np.float32)
+            X, y = validate_data(
+                self,
+                X,
+                y,
+                dtype=np.float32,
+                ensure_all_finite=self._finite(),
+                multi_output=several,
+            )
         else:
-            y = validate_data(self, y=y)
+            y = validate_data(self, y=y) if not several else np.asarray(y)
             self.__dict__.pop("n_features_in_", None)
-        signals = _time_first(X)
-        y = column_or_1d(y, warn=True)
-        check_consistent_length(signals, y)
+        signals = self._signals(X)
+        y = y if several else column_or_1d(y, warn=True)
+        check_consistent_length(signals, y, groups)
         check_classification_targets(y)
-        self.classes_, labels = np.unique(y, return_inverse=True)
+        if several:
+            self.classes_, labels = np.arange(y.shape[1]), y.astype(np.float32)
+        else:
+            self.classes_, labels = np.unique(y, return_inverse=True)
+        self.several_ = several
         if len(self.classes_) < 2:
             raise ValueError(f"y: expected at least two classes, got one class: {self.classes_[0]!r}")
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        train, held = hold_out(labels, self.validation, groups, seed)
+        loss = self._loss(y[train])
         self.n_channels_ = signals[0].shape[1]
-        self.mean_, self.scale_ = _moments(signals)
+        self.mean_, self.scale_ = _moments([signals[i] for i in train])
         self.max_length_ = max(map(len, signals)) if self.max_length is None else self.max_length
 
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
         device = resolve_device(self.device)
-        make_model = self._signal_transformer if self.model is None else self.model
         with isolated(seed, device):
-            self.model_ = make_model(self.n_channels_, self.max_length_, len(self.classes_))
-        loader = DataLoader(
-            TensorDataset(*self._padded(signals), torch.from_numpy(labels)),
-            self.batch_size,
-            shuffle=True,
-            generator=torch.Generator().manual_seed(seed),
-            collate_fn=self._batch,
-        )
+            self.model_ = self._new_model()
+        own = torch.Generator().manual_seed(seed)
+        tensors = [*self._padded(signals), torch.from_numpy(labels)]
+
+        def loader(part: np.ndarray, **options: Any) -> DataLoader:
+            data = TensorDataset(*(tensor[part] for tensor in tensors))
+            return DataLoader(data, self.batch_size, generator=own, collate_fn=self._batch, **options)
+
         self.history_ = fit(
             self.model_,
-            loader,
+            loader(train, shuffle=True),
             epochs=self.epochs,
-            loss=self.loss,
+            validation=loader(held) if len(held) else None,
+            loss=loss,
             optimizer=lambda p: torch.optim.AdamW(p, lr=self.learning_rate, weight_decay=self.weight_decay),
             schedule=cosine_with_warmup,
             clip_norm=1.0,
             device=device,
+            early_stopping=self.early_stopping,
+            restore_best=len(held) > 0,
             generator=torch.Generator().manual_seed(seed),
             progress=False,
         )
@@ -123,27 +163,101 @@ class SignalClassifier(ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X) -> np.ndarray:
-        """(N, number of classes): the probability of each of `classes_`, rows of sum 1."""
+        """(N, number of classes): the probability of each of `classes_`.
+
+        Rows have sum 1; where a signal may have several labels, each probability stands by itself.
+        """
         check_is_fitted(self)
         if hasattr(self, "n_features_in_") and _is_table(X):
-            X = validate_data(self, X, dtype=np.float32, reset=False)
-        signals = _time_first(X, self.n_channels_)
+            X = validate_data(self, X, dtype=np.float32, reset=False, ensure_all_finite=self._finite())
+        signals = self._signals(X, self.n_channels_)
         if signals[0].shape[1] != self.n_channels_:
             raise ValueError(f"X: expected signals of {self.n_channels_} channels, got {signals[0].shape[1]}")
         own = torch.Generator()  # a loader without one draws from PyTorch's global generator
         loader = DataLoader(TensorDataset(*self._padded(signals)), 256, collate_fn=self._batch, generator=own)
-        logits = predict(self.model_, loader, device=self.device)
-        return torch.softmax(torch.from_numpy(logits).double(), dim=1).numpy()
+        logits = torch.from_numpy(predict(self.model_, loader, device=self.device)).double()
+        return (torch.sigmoid(logits) if self.several_ else torch.softmax(logits, dim=1)).numpy()
 
     def predict(self, X) -> np.ndarray:
-        """(N,) the most probable label of each signal."""
-        chosen = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[chosen]
+        """(N,) the most probable label of each signal; (N, K) of 0 and 1 where a signal may have several."""
+        probabilities = self.predict_proba(X)
+        if self.several_:
+            return (probabilities >= 0.5).astype(int)
+        return self.classes_[probabilities.argmax(axis=1)]
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = self.nan != "raise"
+        tags.classifier_tags.multi_label = True
         return tags
+
+    def _state(self) -> dict[str, Any]:
+        fitted = ("max_length_", "n_channels_", "several_", "mean_", "scale_")
+        return {
+            "settings": settings_of(self, "model", "loss", "device"),
+            "own model": self.model is not None,
+            "classes": classes_to_list(self.classes_),
+            "fitted": {name: getattr(self, name) for name in fitted},
+            "features": getattr(self, "n_features_in_", None),
+            "weights": weights_of(self.model_),
+        }
+
+    @classmethod
+    def _from_state(cls, state: dict[str, Any], **options: Any) -> SignalClassifier:
+        if state["own model"] != (options.get("model") is not None):
+            expected = "the function that made the model" if state["own model"] else "None, since the model is known"
+            raise ValueError(f"model: expected {expected}, got {options.get('model')!r}")
+        self = cls(**state["settings"] | options)
+        self.classes_ = classes_from_list(state["classes"])
+        for name, value in state["fitted"].items():
+            setattr(self, name, value)
+        if state["features"] is not None:
+            self.n_features_in_ = state["features"]
+        with isolated(0, resolve_device("cpu")):  # initial weights, which are overwritten, draw from no one's generator
+            self.model_ = self._new_model()
+        put_weights(self.model_, state["weights"])
+        self.model_.eval()
+        return self
+
+    def _check_options(self) -> None:
+        if self.nan not in ("raise", "interpolate", "mask"):
+            raise ValueError(f'nan: expected "raise", "interpolate" or "mask", got {self.nan!r}')
+        if self.nan == "mask" and self.model is not None:
+            raise ValueError('nan: expected "raise" or "interpolate", got "mask": a model of your own gets no mask')
+        if self.class_weight is not None and self.loss is not None:
+            raise ValueError("class_weight: expected None beside a loss of your own, which weighs as it likes")
+        if self.early_stopping is not None and not self.validation:
+            raise ValueError("early_stopping: needs a part to watch, such as validation=0.2")
+
+    def _finite(self) -> bool | str:
+        return True if self.nan == "raise" else "allow-nan"
+
+    def _loss(self, y: np.ndarray) -> Callable[[Tensor, Tensor], Tensor] | None:
+        if self.class_weight is None:
+            return F.binary_cross_entropy_with_logits if self.several_ and self.loss is None else self.loss
+        if self.several_:
+            raise ValueError("class_weight: expected None where a signal may have several labels")
+        weights = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
+        return nn.CrossEntropyLoss(torch.tensor(weights, dtype=torch.float32)).to(resolve_device(self.device))
+
+    def _new_model(self) -> nn.Module:
+        make = self._signal_transformer if self.model is None else self.model
+        return make(self.n_channels_, self.max_length_, len(self.classes_))
+
+    def _signals(self, X, n_channels: int | None = None) -> list[np.ndarray]:
+        """Signals (L, C), checked; NaN only where it stands for a step to be masked."""
+        if self.nan == "raise":
+            return _time_first(X, n_channels)
+        arrays = [as_array(signal) for signal in X]
+        gaps = [np.isnan(array) if array.dtype.kind == "f" else np.zeros(array.shape, bool) for array in arrays]
+        filled = [np.where(gap, 0, array) for gap, array in zip(gaps, arrays, strict=True)]
+        layouts = [_time_first(part, n_channels) for part in (filled, [gap.astype(int) for gap in gaps])]
+        signals = [np.where(gap, np.nan, signal) for signal, gap in zip(*layouts, strict=True)]
+        for i, signal in enumerate(signals):
+            if np.isnan(signal).all(axis=0 if self.nan == "interpolate" else None).any():
+                raise ValueError(f"X: expected a value in every channel of every signal, got only NaN in signal {i}")
+        return [_interpolated(signal) for signal in signals] if self.nan == "interpolate" else signals
 
     def _signal_transformer(self, in_channels: int, max_length: int, num_classes: int) -> SignalSequenceTransformer:
         halvings = max(0, int(np.log2(max(1, max_length / _ENOUGH_TOKENS))))
@@ -161,21 +275,25 @@ class SignalClassifier(ClassifierMixin, BaseEstimator):
         return SignalSequenceTransformer(config)
 
     def _padded(self, signals: list[np.ndarray]) -> tuple[Tensor, Tensor]:
-        """(N, max_length_, n_channels_) float32: standardised, then cut or followed by zeros; and the lengths (N,)."""
+        """(N, max_length_, n_channels_) float32: standardised, then cut or followed by zeros; and the mask (N, L)."""
         padded = torch.zeros(len(signals), self.max_length_, self.n_channels_)
+        valid = torch.zeros(len(signals), self.max_length_, dtype=torch.bool)
         for i, signal in enumerate(signals):
             kept = torch.from_numpy((signal[: self.max_length_] - self.mean_) / self.scale_)
-            padded[i, : len(kept)] = kept
+            there = ~kept.isnan().any(dim=1)
+            if not there.any():
+                raise ValueError(f"X: expected a step without NaN among the first {len(kept)} of signal {i}, got none")
+            valid[i, : len(kept)] = there
+            padded[i, : len(kept)] = torch.where(there[:, None], kept, 0)
             if not padded[i].isfinite().all():
                 raise ValueError(f"X: signal {i}, standardised by the training signals, is beyond what float32 holds")
-        return padded, torch.tensor([min(len(signal), self.max_length_) for signal in signals])
+        return padded, valid
 
     def _batch(self, items: list[tuple[Tensor, ...]]) -> tuple[Sequence | Tensor, ...]:
         """Padded signals, as a `Sequence` where the model knows what a mask is, and, in training, their labels."""
-        signals, lengths, *labels = default_collate(items)
+        signals, valid, *labels = default_collate(items)
         if isinstance(self.model_, SignalSequenceTransformer):
-            inside = torch.arange(signals.shape[1]) < lengths[:, None]  # (B, L)
-            signals = Sequence.of(signals) if inside.all() else Sequence(signals, inside)
+            signals = Sequence.of(signals) if valid.all() else Sequence(signals, valid)
         return signals, *labels
 
 
@@ -203,5 +321,15 @@ def _time_first(X, n_channels: int | None = None) -> list[np.ndarray]:
 def _moments(signals: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation (C,) of each channel over all time steps; a constant channel has deviation 1."""
     values = np.concatenate(signals).astype(np.float64)  # (steps, C)
+    values = values[~np.isnan(values).any(axis=1)]  # steps that a mask will leave out
     mean, deviation = values.mean(axis=0), values.std(axis=0)
     return mean, np.where(deviation > 1e-12 * np.maximum(1, np.abs(mean)), deviation, 1.0)
+
+
+def _interpolated(signal: np.ndarray) -> np.ndarray:
+    """(L, C) each channel's NaN on lines between the values beside it; at the ends, as the nearest value."""
+    filled, steps = signal.copy(), np.arange(len(signal))
+    for channel in filled.T:
+        gap = np.isnan(channel)
+        channel[gap] = np.interp(steps[gap], steps[~gap], channel[~gap])
+    return filled

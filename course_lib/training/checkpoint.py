@@ -19,6 +19,8 @@ from torch import Tensor, nn
 
 from course_lib.files import replacing
 
+_FORMAT = "course_lib.training.checkpoint.2"
+
 
 class CheckpointError(RuntimeError):
     """A checkpoint that is damaged, cut short, of another kind of file, or of another model or run."""
@@ -32,7 +34,7 @@ def save(path: Path | str, tree: Mapping) -> None:
     """
     tensors: dict[str, Tensor] = {}
     text = json.dumps(_pack(tree, "", tensors))
-    metadata = {"format": "course_lib.training.checkpoint.2", "tree": text, "crc32": str(_checksum(text, tensors))}
+    metadata = {"format": _FORMAT, "tree": text, "crc32": str(_checksum(text, tensors))}
     with replacing(Path(path)) as temporary:
         save_file(tensors, temporary, metadata=metadata)
 
@@ -49,6 +51,8 @@ def load(path: Path | str) -> dict:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  not a dict
+        if metadata["format"] != _FORMAT:
+            raise ValueError(f"its format is {metadata['format']!r}, expected {_FORMAT!r}")
         text, expected = metadata["tree"], int(metadata["crc32"])
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise CheckpointError(

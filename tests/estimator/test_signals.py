@@ -19,6 +19,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import nn
 
 from course_lib.estimator import SignalClassifier
+from course_lib.estimator.held_out import hold_out
 from course_lib.models import SignalSequenceTransformer, SignalTransformerConfig
 
 SMALL = {"model_dim": 8, "num_heads": 2, "num_layers": 1, "channels": (8,), "dropout": 0.0, "device": "cpu"}
@@ -270,3 +271,128 @@ def test_bad_data_is_named(x, y, complaint):
 def test_bad_parameters_are_named_in_fit(options, complaint):
     with pytest.raises((ValueError, RuntimeError), match=complaint):
         small(**options).fit(X, Y)
+
+
+def test_a_rare_class_is_found_once_it_counts_the_same():
+    """Two overlapping classes, one in ten of the rare one: unweighted, the frequent one wins; balanced, both count."""
+    rng = np.random.default_rng(0)
+    rare = np.arange(200) % 10 == 0
+    x = rng.standard_normal((200, 16)) + 0.35 * rare[:, None]
+    recall = {}
+    for weight in (None, "balanced"):
+        model = small(epochs=6, class_weight=weight).fit(x, rare)
+        recall[weight] = (model.predict(x)[rare]).mean()
+    assert recall["balanced"] > recall[None] + 0.2
+
+
+@pytest.mark.parametrize("nan", ["interpolate", "mask"])
+def test_missing_values(nan):
+    """A gap in a slow wave moves the probability little; where a gap is masked, what it hid does not matter."""
+    x, y = waves(24, 60)
+    holes = x.copy()
+    holes[np.arange(24), np.arange(24) + 10] = np.nan
+    holes[:, -3:] = np.nan
+    model = small(epochs=20, nan=nan).fit(holes, y)
+    assert model.score(holes, y) == 1.0 and np.isfinite(model.predict_proba(list(holes))).all()
+    np.testing.assert_allclose(model.predict_proba(holes), model.predict_proba(holes[:, :, None]), atol=1e-6)
+    with pytest.raises(ValueError, match="contains NaN"):
+        small(epochs=1).fit(holes, y)
+
+
+def test_masked_steps_are_as_steps_that_are_not_there():
+    x, y = waves(12)
+    model = small(nan="mask").fit(x, y)
+    tail = np.concatenate([x[0, :25], np.full(15, np.nan)])
+    np.testing.assert_allclose(model.predict_proba([tail]), model.predict_proba([x[0, :25]]), atol=1e-6)
+
+
+def test_interpolation_fills_on_a_line():
+    x, y = waves(12)
+    model = small(nan="interpolate").fit(x, y)
+    line, holes = np.arange(40.0), np.arange(40.0)
+    holes[[3, 4, 20]] = np.nan
+    np.testing.assert_allclose(model.predict_proba([holes]), model.predict_proba([line]), atol=1e-6)
+
+
+def test_the_validation_part_chooses_the_epoch_and_ends_the_training():
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((40, 20)), np.arange(40) % 2  # nothing to learn: validation soon gets worse
+    model = small(epochs=40, validation=0.25, early_stopping=3).fit(x, y)
+    losses = model.history_.table["validation_loss"]
+    assert len(losses) < 40 and len(losses) == losses.argmin() + 1 + 3
+
+
+def test_groups_are_never_divided():
+    x, y = waves(24)
+    groups = np.repeat(np.arange(6), 4)
+    train, held = hold_out(np.arange(24) % 2, 0.3, groups, seed=0)
+    assert not set(groups[train]) & set(groups[held]) and len(train) + len(held) == 24
+    assert small(epochs=2, validation=0.3).fit(x, y, groups=groups).history_.table["validation_loss"].notna().all()
+
+
+def test_a_signal_may_have_several_labels(tmp_path):
+    rng = np.random.default_rng(0)
+    there = rng.integers(0, 2, (80, 3))
+    clock = np.arange(64) / 64
+    waves = np.stack([np.sin(2 * np.pi * f * clock) for f in (3, 9, 20)])
+    x = there @ waves + 0.1 * rng.standard_normal((80, 64))
+    model = small(epochs=40).fit(x[:60], there[:60])
+    assert model.predict_proba(x).shape == (80, 3)
+    assert (model.predict(x[60:]) == there[60:]).mean() > 0.9
+    model.save(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(SignalClassifier.load(tmp_path / "m.safetensors").predict(x), model.predict(x))
+
+
+def test_a_model_of_ones_own_is_saved_without_its_code(tmp_path):
+    x, y = waves(12)
+    model = small(model=linear_model).fit(x, y)
+    model.save(tmp_path / "m.safetensors")
+    again = SignalClassifier.load(tmp_path / "m.safetensors", model=linear_model)
+    np.testing.assert_array_equal(again.predict_proba(x), model.predict_proba(x))
+    with pytest.raises(ValueError, match="model: expected the function that made the model"):
+        SignalClassifier.load(tmp_path / "m.safetensors")
+
+
+GAP = np.where(np.arange(20) == 3, np.nan, X)
+
+
+@pytest.mark.parametrize(
+    ("options", "x", "y", "complaint"),
+    [
+        ({"nan": "drop"}, X, Y, 'nan: expected "raise", "interpolate" or "mask"'),
+        ({"nan": "mask", "model": linear_model}, X, Y, "a model of your own gets no mask"),
+        ({"nan": "interpolate"}, [*GAP[:5], np.full(20, np.nan)], Y, "only NaN in signal 5"),
+        ({"nan": "mask"}, [*GAP[:5], np.full(20, np.nan)], Y, "only NaN in signal 5"),
+        (
+            {"nan": "mask", "max_length": 4},
+            [*X[:5], np.where(np.arange(20) < 9, np.nan, X[5])],
+            Y,
+            "first 4 of signal 5",
+        ),
+        ({"nan": "interpolate"}, np.where(np.arange(20) == 3, np.inf, X), Y, "infinity"),
+        ({"nan": "interpolate"}, list(np.where(np.arange(20) == 3, np.inf, X)), Y, "X: signals: expected finite"),
+        ({"class_weight": "equal"}, X, Y, "class_weight"),
+        (
+            {"class_weight": {"slow": 2}, "loss": nn.CrossEntropyLoss()},
+            X,
+            Y,
+            "class_weight: expected None beside a loss",
+        ),
+        ({"class_weight": "balanced"}, X, np.eye(3, dtype=int)[[0, 1, 2] * 2], "class_weight: expected None where"),
+        ({"validation": 1.0}, X, Y, "validation: expected a share from 0 to below 1"),
+        ({"validation": -0.1}, X, Y, "validation: expected a share"),
+        ({"validation": 0.1}, X, Y, "validation: a share of 0.1 cannot be held out"),
+        ({"early_stopping": 3}, X, Y, "early_stopping: needs a part to watch"),
+        ({"early_stopping": 0, "validation": 0.4}, X, Y, "early_stopping: expected an integer of at least 1"),
+    ],
+)
+def test_bad_options_are_named(options, x, y, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        small(epochs=1, **options).fit(x, y)
+
+
+def test_bad_groups_are_named():
+    with pytest.raises(ValueError, match="inconsistent numbers"):
+        small(epochs=1, validation=0.4).fit(X, Y, groups=[1, 2])
+    with pytest.raises(ValueError, match="groups: some class has all its signals in the held-out groups"):
+        small(epochs=1, validation=0.4).fit(X, Y, groups=Y)
