@@ -1,17 +1,18 @@
 """The course's own machinery: exercises, recorded runs, the command line and the syllabus.
 
-It stands on the library's rooms, and none of them imports it. A notebook needs two names of it::
+It stands on the library's rooms, and none of them imports it. A notebook needs three names of it::
 
-    from course_lib.course import check, results
+    from course_lib.course import check, predict, results
 
     check.conv1d_loop(conv1d_loop)      # prints one line: passed, not attempted yet, or the likely mistake
+    rate = predict("01", "crossings per sample", answer=None)  # keeps an answer; rate.came(0.02) shows both
     recorded = results.read("audio_cnn")  # a table of measurements that take longer than a notebook
 """
 
 import importlib
 from typing import Any
 
-__all__ = ["CheckFailed", "Outcome", "check", "results", "run_check"]
+__all__ = ["CheckFailed", "Outcome", "check", "predict", "results", "run_check"]
 
 
 def __getattr__(name: str) -> Any:

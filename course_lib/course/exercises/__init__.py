@@ -32,6 +32,7 @@ the mistake if the answer agrees everywhere with a known wrong one, and shows th
 from course_lib.course.exercises.compare import Hint
 from course_lib.course.exercises.differences import expect
 from course_lib.course.exercises.draw import Draw
+from course_lib.course.exercises.predictions import predict
 from course_lib.course.exercises.registry import Edge, Exercise, exercise, exercises
 from course_lib.course.exercises.runner import CheckFailed, Outcome, check, run_check
 
@@ -46,5 +47,6 @@ __all__ = [
     "exercise",
     "exercises",
     "expect",
+    "predict",
     "run_check",
 ]

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,33 @@ def take_hint(name: str) -> None:
     _change(name, hints=1)
 
 
+def record_prediction(notebook: str, question: str, **fields: str) -> None:
+    """Keep what was predicted and what came, under "predictions 01"; that is no entry of an exercise."""
+
+    def put(entries: dict[str, dict[str, Any]]) -> None:
+        entries.setdefault(f"predictions {notebook}", {})[question] = fields
+
+    _write(put)
+
+
 def _change(name: str, *, attempts: int = 0, hints: int = 0, passed: bool = False) -> None:
-    """Add to an exercise's entry.
+    """Add to an exercise's entry."""
+
+    def add(entries: dict[str, dict[str, Any]]) -> None:
+        entry = entries.get(name, {})
+        entries[name] = {
+            "passed": passed or entry.get("passed") is True,
+            "attempts": _number(entry, "attempts") + attempts,
+            "hints": _number(entry, "hints") + hints,
+            "last": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+
+    if not _write(add):
+        _unsaved[name] += hints
+
+
+def _write(change: Callable[[dict[str, dict[str, Any]]], None]) -> bool:
+    """Change the file's entries; returns whether that could be written.
 
     Several kernels may record at once: each waits for its turn. A file that cannot be read, wholly or in part, is kept
     beside the new one as `progress-damaged-1.json` and so on. A folder that cannot be written is no error: the notebook
@@ -58,17 +84,12 @@ def _change(name: str, *, attempts: int = 0, hints: int = 0, passed: bool = Fals
             entries, whole = _read()
             if not whole:
                 _set_aside(file)
-            entry = entries.get(name, {})
-            entries[name] = {
-                "passed": passed or entry.get("passed") is True,
-                "attempts": _number(entry, "attempts") + attempts,
-                "hints": _number(entry, "hints") + hints,
-                "last": datetime.now(UTC).isoformat(timespec="seconds"),
-            }
+            change(entries)
             with replacing(file) as temporary:
                 temporary.write_text(json.dumps(entries, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     except OSError:
-        _unsaved[name] += hints
+        return False
+    return True
 
 
 def _number(entry: dict[str, Any], name: str) -> int:
