@@ -122,7 +122,7 @@ def _texts(cell: NotebookNode) -> Iterator[str]:
     for output in cell.get("outputs", []):
         data = output.get("data", {})
         text = output.get("text") or data.get("text/html") or data.get("text/plain") or ""
-        yield re.sub(r"<style.*?</style>|<[^>]*>", " ", text, flags=re.DOTALL)
+        yield re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL)
 
 
 def _values(text: str) -> list[tuple[float, bool]]:

@@ -16,6 +16,7 @@ from course_lib.plots.exploration import (
     log_mel_statistics,
     shape_table,
 )
+from course_lib.plots.films import film
 from course_lib.plots.hygiene import hygiene_counts, hygiene_report
 from course_lib.plots.influence import gradient_flow, influence_map
 from course_lib.plots.measurements import error_bars, learning_curves
@@ -54,6 +55,7 @@ __all__ = [
     "event_traces",
     "expected_calibration_error",
     "feature_distributions",
+    "film",
     "frame_layout",
     "gradient_flow",
     "hygiene_counts",

@@ -75,8 +75,8 @@ def test_other_numbers_have_no_source(text, printed):
     assert len(missing(text, printed)) == 1
 
 
-def test_tables_count_in_html_and_hidden_style_does_not():
-    html = "<style>td {width: 0.77em}</style><table><td>0.6250</td></table>"
+def test_tables_count_in_html_and_hidden_style_and_scripts_do_not():
+    html = "<style>td {width: 0.77em}</style><script>x = 0.77;</script><table><td>0.6250</td></table>"
     cell = new_code_cell("table", id="c", outputs=[new_output("display_data", data={"text/html": html})])
     notebook = new_notebook(cells=[cell, markdown("62.5 % and 0.77")])
     assert [number.text for number in unsourced(notebook)[0]] == ["0.77"]
