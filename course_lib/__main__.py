@@ -15,6 +15,7 @@ from course_lib.paths import in_checkout
 NEEDS_CHECKOUT = {
     "learner:start": "the notebooks",
     "lab:lab": "the notebooks",
+    "grade:grade": "the notebooks",
     "run:run": "the notebooks",
     "figures:figures": "the recorded results",
     "measure:measure": "the recorded results",
@@ -46,6 +47,19 @@ def build_parser() -> argparse.ArgumentParser:
     lab.add_argument("options", nargs="*", metavar="-- OPTION", help="handed to JupyterLab, such as -- --no-browser")
 
     add("progress", "learner:show_progress", "Show which exercises you have passed.")
+
+    grade = add("grade", "grade:grade", "Grade learners' copies: each exercise in a process without network or files.")
+    grade.add_argument("folder", type=Path, help="where the copies are, also in sub-folders")
+    grade.add_argument(
+        "--out", type=Path, nargs="+", required=True, metavar="FILE", help="tables to write: .csv, .html"
+    )
+    grade.add_argument("--workers", type=int, default=2, metavar="N", help="copies at a time (default: %(default)s)")
+    grade.add_argument(
+        "--seconds", type=float, default=10, metavar="S", help="an exercise may take (default: %(default)s)"
+    )
+    grade.add_argument(
+        "--memory", type=int, default=1024, metavar="MIB", help="an exercise may take (default: %(default)s)"
+    )
 
     data = add("data", "data:data", "List, fetch or verify data sets.")
     data.add_argument("action", choices=("list", "fetch", "verify"), help="what to do")

@@ -13,7 +13,7 @@ class Hint(Exception):
 def as_array(value: Any) -> np.ndarray | None:
     """`value` as a numeric array, or None where it is not one. Tensors are detached and leave their device."""
     if hasattr(value, "detach"):
-        value = value.detach().cpu()
+        value = value.detach().cpu().resolve_conj().resolve_neg()
         if value.is_floating_point():
             value = value.double()
         value = value.numpy()

@@ -44,7 +44,9 @@ def run(*arguments: str) -> int:
     return command_line.main(list(arguments))
 
 
-@pytest.mark.parametrize("command", ["doctor", "start", "lab", "progress", "data", "run", "figures", "measure"])
+@pytest.mark.parametrize(
+    "command", ["doctor", "start", "lab", "progress", "grade", "data", "run", "figures", "measure"]
+)
 def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as stop:
         run(command, "--help")
