@@ -1,0 +1,71 @@
+"""What is exported: functions between tensors, around a layer's step, a layer, a model or an estimator's model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+from course_lib.sequence import Sequence, SequenceLayer
+
+
+class Step(nn.Module):
+    """`layer.step` between tensors: (x, mask, *state) -> (y, mask, *state), the leaves of the state in their order.
+
+    Complex numbers come and go as pairs of real ones.
+    """
+
+    def __init__(self, layer: SequenceLayer, state: Any, is_complex: bool):
+        super().__init__()
+        self.layer, self.is_complex = layer, is_complex
+        leaves, self.form = pytree.tree_flatten(state)
+        self.complex_leaves = [leaf.is_complex() for leaf in leaves]
+
+    def forward(self, x: Tensor, mask: Tensor, leaves: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        pairs = zip(leaves, self.complex_leaves, strict=True)
+        state = pytree.tree_unflatten([torch.view_as_complex(s) if c else s for s, c in pairs], self.form)
+        x = torch.view_as_complex(x) if self.is_complex else x
+        y, after = self.layer.step(Sequence(x, mask), state, training=False)
+        return as_real(y.values), y.mask, *map(as_real, pytree.tree_leaves(after))
+
+
+class Whole(nn.Module):
+    """A layer or model on whole inputs, every step valid: x -> y."""
+
+    def __init__(self, model: nn.Module, is_complex: bool):
+        super().__init__()
+        self.model, self.is_complex = model, is_complex
+
+    def forward(self, x: Tensor) -> Tensor:
+        return as_real(self.model(torch.view_as_complex(x) if self.is_complex else x))
+
+
+class Classifier(nn.Module):
+    """Raw signals x (B, L, C) and which steps are there (B, L) -> probabilities (B, classes).
+
+    Each channel is standardised, in float64 as the estimator does it; steps that are not there are 0, and masked where
+    the model takes a `Sequence`.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, model: nn.Module, mean: np.ndarray, scale: np.ndarray, masks: bool, several: bool):
+        super().__init__()
+        self.model, self.masks, self.several = model, masks, several
+        self.register_buffer("mean", torch.as_tensor(np.asarray(mean, np.float64)))
+        self.register_buffer("scale", torch.as_tensor(np.asarray(scale, np.float64)))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        standardised = ((x.double() - self.mean) / self.scale).float()
+        signals = torch.where(mask.unsqueeze(-1), standardised, 0.0)
+        logits = self.model(Sequence(signals, mask) if self.masks else signals).float()
+        return torch.sigmoid(logits) if self.several else torch.softmax(logits, dim=1)
+
+
+def as_real(values: Tensor) -> Tensor:
+    """Complex numbers as pairs of real ones, on a last axis of 2; real ones as they are."""
+    return torch.view_as_real(values) if values.is_complex() else values
