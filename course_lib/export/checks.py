@@ -91,7 +91,7 @@ def classifier_error(file: Path, estimator: Any) -> float:
     """`Model` against `predict_proba`, on signals of several lengths: noise, a constant, a jump."""
     random = np.random.default_rng(0)
     mean, scale, longest = estimator.mean_, estimator.scale_, estimator.max_length_
-    lengths = [longest, 1, (longest + 1) // 2, longest + 3, longest, longest]
+    lengths = [max(2, length) for length in (longest, 2, (longest + 1) // 2, longest + 3, longest, longest)]
     signals = [mean + scale * random.standard_normal((length, len(mean))) for length in lengths]
     signals[-2][:] = mean
     signals[-1][longest // 2 :] += 10 * scale

@@ -24,7 +24,7 @@ class Step(nn.Module):
         leaves, self.form = pytree.tree_flatten(state)
         self.complex_leaves = [leaf.is_complex() for leaf in leaves]
 
-    def forward(self, x: Tensor, mask: Tensor, leaves: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    def forward(self, x: Tensor, mask: Tensor, leaves: tuple[Tensor, ...] = ()) -> tuple[Tensor, ...]:
         pairs = zip(leaves, self.complex_leaves, strict=True)
         state = pytree.tree_unflatten([torch.view_as_complex(s) if c else s for s, c in pairs], self.form)
         x = torch.view_as_complex(x) if self.is_complex else x

@@ -147,10 +147,10 @@ def _of_step(source: nn.Module, spec: ChannelSpec | None, block: int | None, abo
     )
     return _Graph(
         step,
-        (x, torch.ones(2, block, dtype=torch.bool), leaves),
+        (x, torch.ones(2, block, dtype=torch.bool), *([leaves] if leaves else [])),
         ["x", "mask", *names],
         ["y", "y_mask", *(f"next_{name}" for name in names)],
-        (batch, batch, tuple(batch for _ in leaves)),
+        (batch, batch, *([tuple(batch for _ in leaves)] if leaves else [])),
         about,
         partial(checks.stream_error, layer=layer, step=step, spec=spec, block=block),
     )
@@ -284,7 +284,8 @@ def _to_onnx(graph: _Graph) -> Any:
             )
     except Exception as error:  # of many kinds, from tracing, from the open axes and from the conversion
         reason = str(error.__cause__ or error).strip().splitlines()
-        hint = ": pass an example= to settle the number of steps" if graph.about.steps is None else ""
+        left_open = graph.about.kind == "sequence" and graph.about.steps is None
+        hint = ": pass an example= to settle the number of steps" if left_open else ""
         raise NotImplementedError(
             f"no ONNX form was found{hint}: {reason[0] if reason else type(error).__name__}"
         ) from error
@@ -295,7 +296,9 @@ def _to_onnx(graph: _Graph) -> Any:
 def _save(model: Any, about: Metadata, file: Path) -> None:
     import onnx
 
-    del model.metadata_props[:]
+    for part in (model, model.graph, *model.graph.node, *model.graph.initializer, *model.graph.value_info):
+        del part.metadata_props[:]  # the exporter's: where in which file of this machine a node comes from
+        part.doc_string = ""
     onnx.helper.set_model_props(model, about.as_text())
     file.write_bytes(model.SerializeToString())
 

@@ -10,7 +10,7 @@ import torch
 import course_lib.layers as sl
 from course_lib.estimator import SignalClassifier
 from course_lib.export import Model, Stream, export
-from course_lib.sequence import Sequence, random_sequence
+from course_lib.sequence import random_sequence
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,11 @@ def test_a_file_says_what_it_is(file):
 
 def test_what_is_pushed_is_checked(file):
     stream = Stream(file)
-    for wrong, word in ((np.zeros((1, 3, 4)), "time axis"), (np.zeros((2, 4, 3)), "batch of 1"), (np.zeros(3), "B, T, 3")):
+    for wrong, word in (
+        (np.zeros((1, 3, 4)), "time axis"),
+        (np.zeros((2, 4, 3)), "batch of 1"),
+        (np.zeros(3), "B, T, 3"),
+    ):
         with pytest.raises(ValueError, match=word):
             stream.push(wrong)
     for value in (np.nan, np.inf, 1e300):
@@ -171,4 +175,3 @@ def test_a_classifier_of_ragged_signals_and_gaps(classifier, tmp_path):
             file.predict_proba(wrong)
     with pytest.raises(ValueError, match="kind sequence"):
         file(X)
-    assert sl.ChannelSpec and Sequence
