@@ -20,7 +20,7 @@ from course_lib.layers.accumulator import Accumulator, accumulate, accumulate_lo
 from course_lib.layers.attention import DotProductSelfAttention, MultiHeadSelfAttention
 from course_lib.layers.conditioning import Conditioning
 from course_lib.layers.convolution import Conv1D, Conv2D, Conv3D, DepthwiseConv1D
-from course_lib.layers.cross_attention import DotProductAttention
+from course_lib.layers.cross_attention import DotProductAttention, StreamingDotProductAttention
 from course_lib.layers.delay import Delay, Lookahead, StepDelay
 from course_lib.layers.dense import Dense, EinsumDense
 from course_lib.layers.elementwise import (
@@ -29,6 +29,7 @@ from course_lib.layers.elementwise import (
     GLU,
     Add,
     Dropout,
+    Emit,
     Flatten,
     Identity,
     Lambda,
@@ -51,30 +52,37 @@ from course_lib.layers.global_pooling import AttentionPooling, MaxPooling, MeanP
 from course_lib.layers.mel import LinearToMel
 from course_lib.layers.normalization import BatchNorm, GroupNorm, LayerNorm, RMSNorm, make_norm
 from course_lib.layers.overlap_add import OverlapAdd
-from course_lib.layers.parallel import Bidirectional, Parallel, Residual
+from course_lib.layers.parallel import Bidirectional, ChannelGroups, Parallel, Residual
 from course_lib.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
+    AveragePooling3D,
     Downsample1D,
     MaxPooling1D,
     MaxPooling2D,
+    MaxPooling3D,
     MinPooling1D,
     MinPooling2D,
+    MinPooling3D,
     Upsample1D,
 )
 from course_lib.layers.positional import AddTimingSignal, LearnedPositions, PositionalEncoding, T5RelativePositionBias
 from course_lib.layers.recurrent import GRU, LSTM, VanillaRNN
+from course_lib.layers.relative_position import ShawRelativePosition, TransformerXLRelativePosition
 from course_lib.layers.residual_cnn import MultiScaleCNN, ResidualBlock, SqueezeExcitation
+from course_lib.layers.rg_lru import RGLRU
 from course_lib.layers.rotary import RotaryEmbedding
 from course_lib.layers.sequential import Repeat, Sequential
 from course_lib.layers.stft import STFT, InverseSTFT
 from course_lib.layers.time_varying import MaskedDense, SequenceDense
 from course_lib.layers.transposed_convolution import Conv1DTranspose, Conv2DTranspose
+from course_lib.layers.wrappers import Blockwise, Checkpoint
 from course_lib.sequence import (
     ChannelSpec,
     Sequence,
     SequenceLayer,
     StatelessLayer,
+    emitted,
     random_sequence,
     random_tokens,
     stream,
@@ -86,11 +94,11 @@ __all__ = [
     "DotProductSelfAttention", "MultiHeadSelfAttention",
     "Conditioning",
     "Conv1D", "Conv2D", "Conv3D", "DepthwiseConv1D",
-    "DotProductAttention",
+    "DotProductAttention", "StreamingDotProductAttention",
     "Delay", "Lookahead", "StepDelay",
     "Dense", "EinsumDense",
-    "GEGLU", "GELU", "GLU", "Add", "Dropout", "Flatten", "Identity", "Lambda", "Mish", "ReLU", "Reshape", "Scale",
-    "Sigmoid", "SiLU", "Softmax", "SwiGLU", "Tanh",
+    "GEGLU", "GELU", "GLU", "Add", "Dropout", "Emit", "Flatten", "Identity", "Lambda", "Mish", "ReLU", "Reshape",
+    "Scale", "Sigmoid", "SiLU", "Softmax", "SwiGLU", "Tanh",
     "Embedding", "SequenceEmbedding",
     "CLSToken", "EncoderBlock", "FeedForward",
     "FIRFilter", "IIRFilter",
@@ -100,17 +108,21 @@ __all__ = [
     "LinearToMel",
     "BatchNorm", "GroupNorm", "LayerNorm", "RMSNorm", "make_norm",
     "OverlapAdd",
-    "Bidirectional", "Parallel", "Residual",
-    "AveragePooling1D", "AveragePooling2D", "Downsample1D", "MaxPooling1D", "MaxPooling2D", "MinPooling1D",
-    "MinPooling2D", "Upsample1D",
+    "Bidirectional", "ChannelGroups", "Parallel", "Residual",
+    "AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "Downsample1D", "MaxPooling1D", "MaxPooling2D",
+    "MaxPooling3D", "MinPooling1D", "MinPooling2D", "MinPooling3D", "Upsample1D",
     "AddTimingSignal", "LearnedPositions", "PositionalEncoding", "T5RelativePositionBias",
     "GRU", "LSTM", "VanillaRNN",
     "MultiScaleCNN", "ResidualBlock", "SqueezeExcitation",
+    "ShawRelativePosition", "TransformerXLRelativePosition",
+    "RGLRU",
     "RotaryEmbedding",
     "Repeat", "Sequential",
     "STFT", "InverseSTFT",
     "MaskedDense", "SequenceDense",
     "Conv1DTranspose", "Conv2DTranspose",
-    "ChannelSpec", "Sequence", "SequenceLayer", "StatelessLayer", "random_sequence", "random_tokens", "stream",
+    "Blockwise", "Checkpoint",
+    "ChannelSpec", "Sequence", "SequenceLayer", "StatelessLayer", "emitted", "random_sequence", "random_tokens",
+    "stream",
 ]
 # fmt: on

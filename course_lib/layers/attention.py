@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.layers.attention_functions import attention_weights, band, dot_product_attention, learned_scale, windows
-from course_lib.layers.positional import T5RelativePositionBias, layer_positions, positions_of
+from course_lib.layers.normalization import RMSNorm
+from course_lib.layers.positional import RelativePosition, layer_positions, positions_of
 from course_lib.layers.rotary import rotary_angles, rotate_pairs
 from course_lib.sequence import ChannelSpec, Constants, Sequence, SequenceLayer, at_least_float32, check_channels
 
@@ -26,7 +27,10 @@ class DotProductSelfAttention(SequenceLayer):
     capacity: past steps that a stream with unlimited past keeps. A stream that outgrows it raises ValueError when the
         first step comes that can no longer see all of its past (an exported step cannot raise: it forgets the oldest).
     bias: adds biases to the projections.  rotary: base of a rotary embedding of queries and keys (10_000.0 is usual).
-    relative_position: a `T5RelativePositionBias` with `num_heads` heads.  scale: 1/√units_per_head by default.
+    relative_position: a `T5RelativePositionBias`, `ShawRelativePosition` or `TransformerXLRelativePosition` with
+        `num_heads` heads.  scale: 1/√units_per_head by default.
+    qk_norm: passes queries and keys through an `RMSNorm` over the head's channels each, before the rotary embedding,
+        so that no logit is larger than the learned weights allow (Henry et al. 2020; Dehghani et al. 2023).
     per_dim_scale: multiplies each channel of the queries by a learned factor, the same in all heads: `learned_scale`.
     logits_soft_cap, dropout (on the weights, in training), implementation ("sdpa" or "math"): see
         `dot_product_attention`.
@@ -49,8 +53,9 @@ class DotProductSelfAttention(SequenceLayer):
         capacity: int | None = None,
         bias: bool = False,
         rotary: float | None = None,
-        relative_position: T5RelativePositionBias | None = None,
+        relative_position: RelativePosition | None = None,
         scale: float | None = None,
+        qk_norm: bool = False,
         per_dim_scale: bool = False,
         logits_soft_cap: float | None = None,
         dropout: float = 0.0,
@@ -69,8 +74,8 @@ class DotProductSelfAttention(SequenceLayer):
             raise ValueError(f"query_block: expected a positive number, got {query_block}")
         if rotary is not None and units_per_head % 2:
             raise ValueError(f"units_per_head: expected an even number with rotary, got {units_per_head}")
-        if relative_position is not None and relative_position.weight.shape[1] != num_heads:
-            raise ValueError(f"relative_position: expected {num_heads} heads, got {relative_position.weight.shape[1]}")
+        if relative_position is not None and relative_position.num_heads != num_heads:
+            raise ValueError(f"relative_position: expected {num_heads} heads, got {relative_position.num_heads}")
         self.input_size, self.units_per_head = input_size, units_per_head
         self.num_heads, self.num_kv_heads = num_heads, num_kv_heads
         self.past = None if max_past_horizon < 0 else max_past_horizon
@@ -83,6 +88,7 @@ class DotProductSelfAttention(SequenceLayer):
         self.in_proj_weight = nn.Parameter(torch.empty(rows, input_size))
         self.in_proj_bias = nn.Parameter(torch.zeros(rows)) if bias else None
         self.per_dim_scale = nn.Parameter(torch.zeros(units_per_head)) if per_dim_scale else None
+        self.query_norm, self.key_norm = (RMSNorm(units_per_head) if qk_norm else None for _ in range(2))
         nn.init.xavier_uniform_(self.in_proj_weight)
 
         self.supports_step = self.future is not None and (self.past is not None or capacity is not None)
@@ -122,7 +128,7 @@ class DotProductSelfAttention(SequenceLayer):
 
     def _query_block(self, length: int, span: int) -> int | None:
         """Queries per block, or None where one block takes all. `span`: keys that a query sees beside one."""
-        if isinstance(length, torch.SymInt):  # of torch.export, which follows one branch only
+        if isinstance(length, torch.SymInt) or self._emitted is not None:  # torch.export follows one branch only
             return None
         block = self.query_block or max(32, span)
         worthwhile = 2 * (block + span) <= length or self.query_block is not None
@@ -177,6 +183,9 @@ class DotProductSelfAttention(SequenceLayer):
         if self.in_proj_bias is not None:
             projected = x.with_values(projected).masked().values
         heads = projected.view(*x.shape[:2], self.num_heads + 2 * self.num_kv_heads, self.units_per_head)
+        if self.query_norm is not None and self.key_norm is not None:
+            q, k, v = heads.split_with_sizes([self.num_heads, self.num_kv_heads, self.num_kv_heads], dim=2)
+            heads = torch.cat([self.query_norm._values(q, False), self.key_norm._values(k, False), v], dim=2)
         if positions is not None and self.rotary is not None:
             dtype = at_least_float32(heads.dtype)
             angles = rotary_angles(positions, self.units_per_head, self.rotary, dtype).unsqueeze(-2)
@@ -198,19 +207,34 @@ class DotProductSelfAttention(SequenceLayer):
             valid = valid.view(valid.shape[0], 1, 1, keys)
             visible = valid if visible is None else visible & valid
         key_heads, value_heads = kv.transpose(1, 2).chunk(2, dim=1)  # (B, KV, K, D) each
+        queries, bias = self._positioned(queries.transpose(1, 2), keys, offset)
+        if self._emitted is not None:
+            self._emit("weights", self._weights(queries, key_heads, visible, bias))
         y = dot_product_attention(
-            queries.transpose(1, 2),
+            queries,
             key_heads,
             value_heads,
             None if is_causal else visible,
             is_causal=is_causal,
-            bias=None if self.relative_position is None else self.relative_position(length, keys, offset),
+            bias=bias,
             scale=self.scale,
             soft_cap=self.logits_soft_cap,
             dropout=self.dropout if training else 0.0,
             implementation=self.implementation,
         )
         return y.transpose(1, 2).flatten(2)  # (B, H, Q, D) -> (B, Q, H * D)
+
+    def _positioned(self, queries: Tensor, keys: int, offset: int) -> tuple[Tensor, Tensor | None]:
+        """The queries (B, H, Q, D) that meet the keys, and what their distances add to the logits, or None."""
+        if self.relative_position is None:
+            return queries, None
+        scale = self.units_per_head**-0.5 if self.scale is None else self.scale
+        bias = self.relative_position.logits(queries, keys, offset, scale)
+        content = self.relative_position.content_bias
+        return queries if content is None else queries + content[:, None], bias
+
+    def _weights(self, queries: Tensor, keys: Tensor, visible: Tensor | None, bias: Tensor | None) -> Tensor:
+        return attention_weights(queries, keys, visible, bias=bias, scale=self.scale, soft_cap=self.logits_soft_cap)
 
     def _in_blocks(self, queries: Tensor, kv: Tensor, valid: Tensor, offset: int, block: int, training: bool) -> Tensor:
         """As `_attend`, but each block of queries meets only the keys that its horizons reach."""
@@ -307,14 +331,9 @@ class MultiHeadSelfAttention(DotProductSelfAttention):
         queries, kv = self._project(x, None if self.rotary is None else layer_positions(x))
         visible = x.mask[:, None, :, None] & x.mask[:, None, None, :]  # (B, 1, T, T)
         near = band(length, length, 0, self.past, self.future, queries.device)
-        return attention_weights(
-            queries.transpose(1, 2),  # (B, H, T, D)
-            kv.transpose(1, 2).chunk(2, dim=1)[0],  # (B, KV, T, D), the keys
-            visible if near is None else visible & near,
-            bias=None if self.relative_position is None else self.relative_position(length, length, 0),
-            scale=self.scale,
-            soft_cap=self.logits_soft_cap,
-        )
+        queries, bias = self._positioned(queries.transpose(1, 2), length, 0)  # (B, H, T, D)
+        keys = kv.transpose(1, 2).chunk(2, dim=1)[0]  # (B, KV, T, D)
+        return self._weights(queries, keys, visible if near is None else visible & near, bias)
 
     def _layer(self, x, training, constants):
         return self._joined(super()._layer(x, training, constants))

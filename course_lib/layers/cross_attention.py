@@ -1,13 +1,16 @@
-"""Attention of a sequence to another one, which is known as a whole."""
+"""Attention of a sequence to another one, which is known as a whole, or runs beside it."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.layers.attention import check_attention
-from course_lib.layers.attention_functions import dot_product_attention, learned_scale
+from course_lib.layers.attention_functions import attention_weights, dot_product_attention, learned_scale
+from course_lib.layers.delay import step_numbers
 from course_lib.sequence import ChannelSpec, Constants, FormOnly, Sequence, SequenceLayer, TensorForm, check_channels
 
 
@@ -59,12 +62,11 @@ class DotProductAttention(SequenceLayer):
         check_channels(self, spec, *self.input_spec)
         return ChannelSpec((self.num_heads * self.units_per_head,), spec.dtype)
 
-    def _source(self, batch_size: int, constants: Constants) -> tuple[Tensor, Tensor]:
-        """Keys and values (B, S, 2 KV, D) of the source, and its mask (B, S)."""
+    def _checked_source(self, batch_size: int, constants: Constants) -> Sequence:
         source = constants.get(self.source_name)
         if not isinstance(source, Sequence):
             raise ValueError(
-                f"constants: expected a Sequence under {self.source_name!r} in DotProductAttention, got "
+                f"constants: expected a Sequence under {self.source_name!r} in {type(self).__name__}, got "
                 f"{type(source).__name__} among {sorted(constants)}"
             )
         if source.shape[0] != batch_size or source.shape[2:] != (self.source_size,):
@@ -72,31 +74,93 @@ class DotProductAttention(SequenceLayer):
                 f"constants[{self.source_name!r}]: expected ({batch_size}, S, {self.source_size}), got "
                 f"{tuple(source.shape)}"
             )
+        return source
+
+    def _projected(self, source: Sequence) -> Tensor:
+        """Keys and values (B, S, 2 KV, D) of the source."""
         kv = F.linear(source.masked().values, self.kv_proj_weight, self.kv_proj_bias)
-        return kv.unflatten(2, (2 * self.num_kv_heads, self.units_per_head)), source.mask
+        return kv.unflatten(2, (2 * self.num_kv_heads, self.units_per_head))
 
     def _initial_state(self, batch_size, spec, device, constants):
         if isinstance(constants, FormOnly):
             dtype, device = self.kv_proj_weight.dtype, torch.device(device)
             kv = TensorForm((batch_size, None, 2 * self.num_kv_heads, self.units_per_head), dtype, device)
             return kv, TensorForm((batch_size, None), torch.bool, device)
-        return self._source(batch_size, constants)
+        source = self._checked_source(batch_size, constants)
+        return self._projected(source), source.mask
 
     def _step(self, x, state, training, constants):
         kv, valid = state
+        return self._attend(x, kv, valid[:, None, None, :], training), state
+
+    def _attend(self, x: Sequence, kv: Tensor, visible: Tensor, training: bool) -> Sequence:
+        """x (B, T, input_size) against keys and values (B, S, 2 KV, D).  visible: broadcastable to (B, H, T, S)."""
         queries = F.linear(x.masked().values, self.q_proj_weight, self.q_proj_bias)
-        queries = queries.unflatten(2, (self.num_heads, self.units_per_head))  # (B, T, H, D)
+        queries = queries.unflatten(2, (self.num_heads, self.units_per_head)).transpose(1, 2)  # (B, H, T, D)
         if self.per_dim_scale is not None:
             queries = queries * learned_scale(self.per_dim_scale)
         keys, values = kv.transpose(1, 2).chunk(2, dim=1)  # (B, KV, S, D) each
+        if self._emitted is not None:
+            weights = attention_weights(queries, keys, visible, scale=self.scale, soft_cap=self.logits_soft_cap)
+            self._emit("weights", weights)
         y = dot_product_attention(
-            queries.transpose(1, 2),
+            queries,
             keys,
             values,
-            valid[:, None, None, :],
+            visible,
             scale=self.scale,
             soft_cap=self.logits_soft_cap,
             dropout=self.dropout if training else 0.0,
             implementation=self.implementation,
         )
-        return x.with_values(y.transpose(1, 2).flatten(2)), state
+        return x.with_values(y.transpose(1, 2).flatten(2))
+
+
+class StreamingDotProductAttention(DotProductAttention):
+    """Cross-attention to a source that runs beside x: step n sees the source's steps n - past to n + future.
+
+    `constants[source_name]` is a Sequence (B, S, source_size) whose step 0 belongs to the first valid step of x, item
+    by item, as in `Conditioning`. A step reads no later row than its horizon, so that a stream may pass the rows that
+    have come so far; rows that are not there are as invalid ones. Keys and values are computed for the rows of a
+    block's horizons alone: neither the cost of a step nor its memory grows with the length of the source.
+
+    max_past_horizon, max_future_horizon: in steps of the source, at least 0.
+    options: the other arguments of `DotProductAttention`. The state is the number of steps seen, (B,).
+    Raises ValueError for a negative horizon or a source that does not fit.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        source_size: int,
+        num_heads: int,
+        units_per_head: int,
+        max_past_horizon: int,
+        max_future_horizon: int = 0,
+        **options: Any,
+    ):
+        super().__init__(input_size, source_size, num_heads, units_per_head, **options)
+        for name, horizon in (("max_past_horizon", max_past_horizon), ("max_future_horizon", max_future_horizon)):
+            if horizon < 0:
+                raise ValueError(f"{name}: expected at least 0, got {horizon}")
+        self.past, self.future = max_past_horizon, max_future_horizon
+
+    def _initial_state(self, batch_size, spec, device, constants):
+        device = self.q_proj_weight.device if device is None else device
+        return (torch.zeros(batch_size, dtype=torch.long, device=device),)
+
+    def _step(self, x, state, training, constants):
+        source = self._checked_source(x.shape[0], constants)
+        numbers, count = step_numbers(x.mask, state[0])  # (B, T), -1 before the first valid step
+        span = self.past + x.shape[1] + self.future
+        rows = (state[0] - self.past)[:, None] + torch.arange(span, device=x.values.device)  # (B, span)
+        there = (rows >= 0) & (rows < source.shape[1])
+        if source.shape[1] == 0:
+            near = Sequence.invalid(x.shape[0], span, source.spec, x.values.device)
+        else:
+            items = torch.arange(x.shape[0], device=x.values.device)[:, None]
+            index = rows.clamp(0, source.shape[1] - 1)
+            near = Sequence(source.values[items, index], source.mask[items, index] & there)
+        distance = rows[:, None] - numbers[..., None]  # (B, T, span)
+        visible = (distance >= -self.past) & (distance <= self.future) & near.mask[:, None]
+        return self._attend(x, self._projected(near), visible[:, None], training), (count,)

@@ -10,7 +10,7 @@ from math import prod
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from course_lib.sequence import ChannelSpec, StatelessLayer, at_least_float32, check_floating
 
@@ -188,6 +188,8 @@ _LEVELS = 1 << 16  # what sixteen random bits can tell apart
 class Lambda(StatelessLayer):
     """Any function of the values (B, T, *C) that treats each time step alone and returns (B, T, *C').
 
+    A module of PyTorch will do, Lambda(nn.ELU()) or Lambda(nn.Linear(4, 8)); its parameters become the layer's. Whether
+    the function looks at other time steps is not seen here; `check_contract` finds it out.
     output_spec: what comes out, where it does not depend on what goes in. Without it one step of zeros is tried, once
     for each kind of input. Raises ValueError where that fails or the function does not keep (B, T).
     """
@@ -202,7 +204,8 @@ class Lambda(StatelessLayer):
         if self._declared is not None:
             return self._declared
         if spec not in self._inferred:
-            zeros = torch.zeros(1, 1, *spec.shape, dtype=spec.dtype)
+            device = next((p.device for p in self.parameters()), None)
+            zeros = torch.zeros(1, 1, *spec.shape, dtype=spec.dtype, device=device)
             try:
                 with torch.no_grad():
                     y = self.function(zeros)
@@ -220,7 +223,21 @@ class Lambda(StatelessLayer):
         return self.function(values)
 
     def extra_repr(self) -> str:
+        if isinstance(self.function, nn.Module):
+            return ""  # shown as a child
         return getattr(self.function, "__name__", repr(self.function))
+
+
+class Emit(Identity):
+    """Returns its input, and hands it out under `name` to whoever listens: see `course_lib.sequence.emitted`."""
+
+    def __init__(self, name: str):
+        super().__init__()
+        self.name = name
+
+    def _layer(self, x, training, constants):
+        self._emit(self.name, x.values)
+        return x
 
 
 class _Constant(StatelessLayer):

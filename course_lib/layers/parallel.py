@@ -1,4 +1,6 @@
-"""Layers side by side: `Parallel`; `Residual`, with a shortcut; `Bidirectional`, one of them backwards in time."""
+"""Layers side by side: `Parallel`; `Residual`, with a shortcut; `ChannelGroups`, each with channels of its own;
+`Bidirectional`, one of them backwards in time.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,16 @@ class Parallel(SequenceLayer):
         return next((branch.input_spec for branch in self if branch.input_spec is not None), None)
 
     def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
-        return combined_spec(type(self).__name__, [branch.output_spec(spec) for branch in self], self.combine)
+        part = self._part_spec(spec)
+        return combined_spec(type(self).__name__, [branch.output_spec(part) for branch in self], self.combine)
+
+    def _part_spec(self, spec: ChannelSpec) -> ChannelSpec:
+        """What each branch sees of an input of this spec."""
+        return spec
+
+    def _parts(self, x: Sequence) -> list[Sequence]:
+        """What each of the branches sees of x."""
+        return [x] * len(self)
 
     def output_length(self, length: int) -> int:
         return min(branch.output_length(length) for branch in self)
@@ -78,12 +89,14 @@ class Parallel(SequenceLayer):
         return widest(branch.receptive_field_at(step) for branch in self) or (1, 0)
 
     def _layer(self, x, training, constants):
-        outputs = [branch._layer(x, training, constants) for branch in self]
+        parts = zip(self, self._parts(x), strict=True)
+        outputs = [branch._layer(part, training, constants) for branch, part in parts]
         length = min(y.shape[1] for y in outputs)
         return combined([y if y.shape[1] == length else y[:, :length] for y in outputs], self.combine)
 
     def _initial_state(self, batch_size, spec, device, constants):
         state = []
+        spec = None if spec is None else self._part_spec(spec)
         for branch, wait in zip(self, self._waits, strict=True):
             state.append(branch._initial_state(batch_size, spec, device, constants))
             if wait.length:
@@ -94,8 +107,8 @@ class Parallel(SequenceLayer):
     def _step(self, x, state, training, constants):
         parts = iter(state)
         outputs, after = [], []
-        for branch, wait in zip(self, self._waits, strict=True):
-            y, part = branch._step(x, next(parts), training, constants)
+        for branch, wait, seen in zip(self, self._waits, self._parts(x), strict=True):
+            y, part = branch._step(seen, next(parts), training, constants)
             after.append(part)
             if wait.length:
                 y, part = wait._step(y, next(parts), training, constants)
@@ -120,6 +133,37 @@ class Residual(Parallel):
     def __init__(self, body: SequenceLayer, shortcut: SequenceLayer | None = None):
         SequenceLayer.__init__(self)
         self._set_branches({"body": body, "shortcut": Identity() if shortcut is None else shortcut}, "add")
+
+
+class ChannelGroups(Parallel):
+    """The channels of the last axis in as many equal groups as there are branches, one for each: (B, T, *S, C).
+
+    combine: as in `Parallel`; "concatenate" puts the groups back side by side.
+    Raises ValueError where the number of branches does not divide C.
+    """
+
+    def __init__(self, branches: Iterable[SequenceLayer], combine: str = "concatenate"):
+        super().__init__(branches, combine)
+
+    @property
+    def input_spec(self) -> ChannelSpec | None:
+        part = super().input_spec
+        return None if part is None or not part.shape else self._of_last(part, part.shape[-1] * len(self))
+
+    def _part_spec(self, spec):
+        if not spec.shape or spec.shape[-1] % len(self):
+            raise ValueError(
+                f"x: expected a multiple of {len(self)} channels in the last axis, got {tuple(spec.shape)} in "
+                f"{type(self).__name__}"
+            )
+        return self._of_last(spec, spec.shape[-1] // len(self))
+
+    def _parts(self, x):
+        return [Sequence(part, x.mask, x.all_valid) for part in x.values.chunk(len(self), dim=-1)]
+
+    @staticmethod
+    def _of_last(spec: ChannelSpec, channels: int) -> ChannelSpec:
+        return ChannelSpec((*spec.shape[:-1], channels), spec.dtype)
 
 
 class Bidirectional(SequenceLayer):

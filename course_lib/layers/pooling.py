@@ -1,4 +1,4 @@
-"""Pooling over time, and over time and one more axis: the largest, smallest or mean value of each window.
+"""Pooling over time, and over time and one or two more axes: the largest, smallest or mean value of each window.
 
 Invalid steps and padding never win: they hold ∓∞ (the smallest or largest integer), or 0 for the mean. Beside it stand
 the plain changes of rate, `Downsample1D` and `Upsample1D`.
@@ -18,9 +18,9 @@ from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer, at_least_f
 
 
 class _Pooling(WindowedLayer):
-    """`space`: the windows of a second axis, or None."""
+    """`space`: the windows of the axes after time."""
 
-    def __init__(self, windows: Windows, space: Windows | None = None):
+    def __init__(self, windows: Windows, *space: Windows):
         super().__init__(windows)
         self.space = space
 
@@ -28,19 +28,21 @@ class _Pooling(WindowedLayer):
         name = type(self).__name__
         if spec.dtype.is_complex or spec.dtype == torch.bool:
             raise ValueError(f"x: expected real numbers in {name}, got {spec.dtype}")
-        if self.space is None:
-            return spec
-        if len(spec.shape) < 2:
-            raise ValueError(f"x: expected (B, T, H, C) in {name}, got channels {tuple(spec.shape)}")
-        return ChannelSpec((self.space.output_length(spec.shape[0]), *spec.shape[1:]), spec.dtype)
+        axes = len(self.space)
+        if axes and len(spec.shape) <= axes:
+            wanted = ", ".join("HW"[:axes])
+            raise ValueError(f"x: expected (B, T, {wanted}, C) in {name}, got channels {tuple(spec.shape)}")
+        sizes = (axis.output_length(size) for axis, size in zip(self.space, spec.shape, strict=False))
+        return ChannelSpec((*sizes, *spec.shape[axes:]), spec.dtype)
 
     def _padded_in_space(self, values):
-        """(B, T', H, *C) -> (B, T', H', *C) with the neutral value on both sides of the second axis."""
-        space = self.space or _NO_WINDOW
-        return pad_axis(values, 2, space.pads(values.shape[2]), self._fill(values.dtype))
+        """(B, T', H, …, *C) with the neutral value on both sides of each axis that has windows."""
+        for axis, windows in enumerate(self.space, start=2):
+            values = pad_axis(values, axis, windows.pads(values.shape[axis]), self._fill(values.dtype))
+        return values
 
     def extra_repr(self) -> str:
-        return str(self.windows) if self.space is None else f"{self.windows}, {self.space}"
+        return ", ".join(map(str, (self.windows, *self.space)))
 
 
 class _ExtremePooling(_Pooling):
@@ -48,8 +50,8 @@ class _ExtremePooling(_Pooling):
 
     smallest = False
 
-    def __init__(self, windows, space=None):
-        super().__init__(windows, space)
+    def __init__(self, windows, *space):
+        super().__init__(windows, *space)
         # The anchor may lie between two taps. Then an output can be valid without a valid tap in its window.
         self.looks_at_mask = windows.before % windows.dilation > 0
 
@@ -59,23 +61,23 @@ class _ExtremePooling(_Pooling):
         return torch.iinfo(dtype).max if self.smallest else torch.iinfo(dtype).min
 
     def _windowed(self, values, mask):
-        time, space = self.windows, self.space or _NO_WINDOW
-        values = values.unsqueeze(2) if self.space is None else self._padded_in_space(values)
-        shape = values.shape[3:]
+        axes = self.windows, *(self.space or (_NO_WINDOW,))  # PyTorch's kernel needs two axes at least
+        values = self._padded_in_space(values) if self.space else values.unsqueeze(2)
+        shape = values.shape[1 + len(axes) :]
         flat = _reverse_order(values) if self.smallest else values
         # (B, T', H, C) seen as (B, C, T', H): the layout "channels last" of PyTorch's kernel, so nothing is copied.
-        y = F.max_pool2d(
-            flat.flatten(3).permute(0, 3, 1, 2) if shape else flat.unsqueeze(1),
-            (time.kernel_size, space.kernel_size),
-            (time.stride, space.stride),
-            dilation=(time.dilation, space.dilation),
-        ).permute(0, 2, 3, 1)
+        flat = flat.flatten(1 + len(axes)).movedim(-1, 1) if shape else flat.unsqueeze(1)
+        pool = F.max_pool2d if len(axes) == 2 else F.max_pool3d
+        kernel, stride, dilation = (
+            tuple(getattr(axis, name) for axis in axes) for name in ("kernel_size", "stride", "dilation")
+        )
+        y = pool(flat, kernel, stride, dilation=dilation).movedim(1, -1)
         y = _reverse_order(y) if self.smallest else y
-        y = y.reshape(y.shape[:3] + shape)
-        y = y.squeeze(2) if self.space is None else y
+        y = y.reshape(y.shape[: 1 + len(axes)] + shape)
+        y = y if self.space else y.squeeze(2)
         if not self.looks_at_mask:
             return y
-        any_valid = time.any_valid(mask)
+        any_valid = self.windows.any_valid(mask)
         return torch.where(any_valid.reshape(any_valid.shape + (1,) * (y.dim() - 2)), y, 0)
 
     # A window without a valid tap leaves the infinite fill, in an output that is invalid: make that a finite number.
@@ -89,8 +91,8 @@ class _ExtremePooling(_Pooling):
 
 
 class _AveragePooling(_Pooling):
-    def __init__(self, windows, space=None, masked_average=False):
-        super().__init__(windows, space)
+    def __init__(self, windows, *space, masked_average=False):
+        super().__init__(windows, *space)
         self.looks_at_mask = self.masked_average = masked_average
 
     def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
@@ -100,9 +102,9 @@ class _AveragePooling(_Pooling):
     def _windowed(self, values, mask):
         dtype = values.dtype
         total = self.windows.of(values).sum(dim=-1, dtype=at_least_float32(dtype))
-        if self.space is not None:
-            space, total = self.space, self._padded_in_space(total)
-            total = total.unfold(2, space.extent, space.stride)[..., :: space.dilation].mean(dim=-1)
+        total = self._padded_in_space(total)
+        for axis, space in enumerate(self.space, start=2):
+            total = total.unfold(axis, space.extent, space.stride)[..., :: space.dilation].mean(dim=-1)
         if not self.masked_average:
             return (total / self.windows.kernel_size).to(dtype)
         count = self.windows.of(mask).sum(dim=-1).clamp(min=1)
@@ -126,21 +128,31 @@ class _Pooling1D(_Pooling):
         super().__init__(Windows(pool_size, pool_size if stride is None else stride, dilation, padding), **options)
 
 
-class _Pooling2D(_Pooling):
-    """The arguments of pooling over time and one more axis."""
+class _PoolingInSpace(_Pooling):
+    """The arguments of pooling over time and further axes."""
+
+    rank: int  # time and the axes after it
 
     def __init__(
         self,
-        pool_size: int | tuple[int, int],
-        stride: int | tuple[int, int] | None = None,
+        pool_size: int | tuple[int, ...],
+        stride: int | tuple[int, ...] | None = None,
         time_padding: str = "causal",
         spatial_padding: str = "same",
-        dilation: int | tuple[int, int] = 1,
+        dilation: int | tuple[int, ...] = 1,
         **options: Any,
     ):
         stride = pool_size if stride is None else stride
-        windows = axis_windows(2, pool_size, stride, dilation, time_padding, spatial_padding)
+        windows = axis_windows(self.rank, pool_size, stride, dilation, time_padding, spatial_padding)
         super().__init__(*windows, **options)
+
+
+class _Pooling2D(_PoolingInSpace):
+    rank = 2
+
+
+class _Pooling3D(_PoolingInSpace):
+    rank = 3
 
 
 class MaxPooling1D(_Pooling1D, _ExtremePooling):
@@ -183,6 +195,23 @@ class AveragePooling2D(_Pooling2D, _AveragePooling):
 
     `masked_average=True` leaves out invalid steps; padding of the second axis always counts as zeros.
     """
+
+
+class MaxPooling3D(_Pooling3D, _ExtremePooling):
+    """The largest value of each window over time and two more axes, (B, T, H, W, *C) -> (B, N, H', W', *C).
+
+    Arguments as in `MaxPooling2D`; a tuple has three numbers, for time, H and W.
+    """
+
+
+class MinPooling3D(_Pooling3D, _ExtremePooling):
+    """The smallest value of each window over time and two more axes; arguments as in `MaxPooling3D`."""
+
+    smallest = True
+
+
+class AveragePooling3D(_Pooling3D, _AveragePooling):
+    """The mean of each window over time and two more axes; arguments as in `MaxPooling3D` and `AveragePooling2D`."""
 
 
 class _Resample(SequenceLayer):

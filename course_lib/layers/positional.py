@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from course_lib.sequence import (
     ChannelSpec,
+    Device,
     Sequence,
     SequenceLayer,
     at_least_float32,
@@ -239,7 +240,31 @@ def relative_position_bucket(
     return offset + torch.where(back < exact, back, large.clamp(max=num_buckets - 1))
 
 
-class T5RelativePositionBias(nn.Module):
+class RelativePosition(nn.Module):
+    """What attention adds to its logits for each distance between key and query. A subclass writes `logits`."""
+
+    content_bias: Tensor | None  # (H, D), added to the queries where they meet the keys
+
+    def __init__(self, num_heads: int):
+        super().__init__()
+        self.num_heads = num_heads
+        self.register_parameter("content_bias", None)
+
+    def logits(self, queries: Tensor, keys: int, offset: int, scale: float) -> Tensor:
+        """What is added, broadcastable to (B, H, Q, K), for query i at time i and key j at time j - offset.
+
+        queries: (B, H, Q, D).  keys: K.  scale: attention's, for what is a product with the queries.
+        """
+        raise NotImplementedError
+
+    @staticmethod
+    def distances(queries: int, keys: int, offset: int, device: Device = None) -> Tensor:
+        """Key time - query time, (Q, K) int64."""
+        times = torch.arange(keys, device=device) - offset
+        return times - torch.arange(queries, device=device)[:, None]
+
+
+class T5RelativePositionBias(RelativePosition):
     """A learned number for each head and distance bucket, added to attention logits.
 
     num_heads: query heads.  num_buckets, max_distance, bidirectional: see `relative_position_bucket`.
@@ -247,7 +272,7 @@ class T5RelativePositionBias(nn.Module):
     """
 
     def __init__(self, num_heads: int, num_buckets: int = 32, max_distance: int = 128, bidirectional: bool = True):
-        super().__init__()
+        super().__init__(num_heads)
         smallest = 4 if bidirectional else 2
         if num_buckets < smallest or (bidirectional and num_buckets % 2):
             raise ValueError(f"num_buckets: expected at least {smallest}, even if bidirectional, got {num_buckets}")
@@ -259,8 +284,9 @@ class T5RelativePositionBias(nn.Module):
 
     def forward(self, queries: int, keys: int, offset: int = 0) -> Tensor:
         """Bias (H, Q, K) for query i at time i and key j at time j - offset."""
-        device = self.weight.device
-        times = torch.arange(keys, device=device) - offset
-        distance = times - torch.arange(queries, device=device)[:, None]
+        distance = self.distances(queries, keys, offset, self.weight.device)
         buckets = relative_position_bucket(distance, self.num_buckets, self.max_distance, self.bidirectional)
         return self.weight[buckets].permute(2, 0, 1)
+
+    def logits(self, queries: Tensor, keys: int, offset: int, scale: float) -> Tensor:
+        return self(queries.shape[2], keys, offset)

@@ -6,6 +6,7 @@ the whole-sequence run returns. `check_contract` asks any layer, yours too, whet
 """
 
 from course_lib.sequence.contract import PROPERTIES, Case, check_contract
+from course_lib.sequence.emitted import emitted
 from course_lib.sequence.layer import (
     Constants,
     FormOnly,
@@ -48,6 +49,7 @@ __all__ = [
     "check_dtype",
     "check_floating",
     "check_positive",
+    "emitted",
     "float64_on",
     "influence",
     "parameter_dtype",

@@ -8,7 +8,7 @@ latency, and `stream` flushes what is left at the end.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from math import ceil, floor
 from types import EllipsisType
@@ -40,6 +40,7 @@ class SequenceLayer(nn.Module):
     supports_step: bool = True
     receptive_field: Reach = (0, 0)
     channelwise: bool = False  # True: a channel that comes out depends on the same channel of the input alone
+    _emitted: Callable[[str, Tensor], None] | None = None
     _accepted: tuple | None = None
     _accepted_state: tuple | None = None
 
@@ -141,6 +142,11 @@ class SequenceLayer(nn.Module):
         if device is None:
             device = next((p.device for p in self.parameters()), None)
         return self._initial_state(batch_size, spec, device, constants or {})
+
+    def _emit(self, name: str, value: Tensor) -> None:
+        """Hand out something from inside, under a name; nobody may be listening. See `emitted`."""
+        if self._emitted is not None:
+            self._emitted(name, value)
 
     def why_no_step(self) -> str:
         """Completes the sentence "… cannot step: ". Overridden where `supports_step` is False."""

@@ -287,3 +287,80 @@ def test_a_learned_scale_in_cross_attention():
     other.load_state_dict(layer.state_dict(), strict=False)
     torch.testing.assert_close(after.values, other.layer(x, constants=constants).values)
     assert not torch.allclose(before.values, after.values)
+
+
+@pytest.mark.parametrize("kind", ["Shaw", "Transformer-XL"])
+@pytest.mark.parametrize("scale", [None, 0.7])
+def test_relative_positions_are_their_formulas_pair_by_pair(kind, scale):
+    torch.manual_seed(0)
+    H, D, P, F_ = 2, 4, 3, 2
+    relative = sl.ShawRelativePosition(H, D, 2, 1) if kind == "Shaw" else sl.TransformerXLRelativePosition(H, D, 6)
+    layer = sl.DotProductSelfAttention(5, H, D, P, F_, relative_position=relative, scale=scale).double()
+    for parameter in relative.parameters():
+        torch.nn.init.normal_(parameter)
+    x = torch.randn(1, 7, 5, dtype=torch.float64)
+    q, k, v = (x[0] @ layer.in_proj_weight.T).unflatten(1, (3, H, D)).unbind(1)  # (T, H, D) each
+    expected = torch.zeros(7, H, D, dtype=torch.float64)
+    for h in range(H):
+        for i in range(7):
+            seen = range(max(i - P, 0), min(i + F_, 6) + 1)
+            logits = []
+            for j in seen:
+                if kind == "Shaw":
+                    dot = q[i, h] @ (k[j, h] + relative.weight[min(max(j - i, -2), 1) + 2, h])
+                else:
+                    rates = 10_000.0 ** -(torch.arange(3).double() / 2)
+                    wave = torch.cat([torch.sin((j - i) * rates), torch.cos((j - i) * rates)])
+                    place = relative.weight.unflatten(0, (H, D))[h] @ wave
+                    dot = (q[i, h] + relative.content_bias[h]) @ k[j, h]
+                    dot = dot + (q[i, h] + relative.position_bias[h]) @ place
+                logits.append(dot * (D**-0.5 if scale is None else scale))
+            weights = torch.softmax(torch.stack(logits), dim=0)
+            expected[i, h] = sum(w * v[j, h] for w, j in zip(weights, seen, strict=True))
+    torch.testing.assert_close(layer(x)[0], expected.flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: sl.ShawRelativePosition(2, 4, -1), "max_past, max_future: expected at least 0, got -1, 0"),
+        (lambda: sl.ShawRelativePosition(2, 0, 1), "num_heads, units_per_head: expected at least 1"),
+        (lambda: sl.TransformerXLRelativePosition(2, 4, 0), "position_channels: expected at least 1"),
+        (lambda: sl.StreamingDotProductAttention(5, 3, 2, 4, -1), "max_past_horizon: expected at least 0, got -1"),
+    ],
+)
+def test_positions_and_horizons_that_cannot_be(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_normalised_queries_and_keys_bound_the_logits():
+    x = 1000 * torch.randn(2, 9, 6, generator=torch.Generator().manual_seed(0))
+    layer = sl.DotProductSelfAttention(6, 2, 4, -1, qk_norm=True)
+    with sl.emitted(layer) as seen:
+        layer(x)
+    (weights,) = seen["weights"]
+    lowest = torch.where(weights > 0, weights, 1.0).amin(dim=-1) / weights.amax(dim=-1)
+    assert (lowest > math.exp(-2 * 4 / 2) * 0.999).all(), "two vectors of length √D make at most √D: ±2 for D = 4"
+    heads = F.linear(x, layer.in_proj_weight).unflatten(2, (6, 4))
+    q, k = (F.rms_norm(part, (4,), eps=1e-6) for part in (heads[:, :, :2], heads[:, :, 2:4]))
+    expected = F.scaled_dot_product_attention(
+        q.transpose(1, 2), k.transpose(1, 2), heads[:, :, 4:].transpose(1, 2), is_causal=True
+    )
+    torch.testing.assert_close(layer(x), expected.transpose(1, 2).flatten(2))
+
+
+def test_a_source_that_streams_is_read_no_farther_than_the_horizon():
+    layer = sl.StreamingDotProductAttention(5, 3, 2, 4, max_past_horizon=2, max_future_horizon=1).eval()
+    x, source = sl.random_sequence(2, 8, 5), sl.random_sequence(2, 8, 3)
+    whole = layer.layer(x, constants={"source": source})
+    wide = sl.DotProductAttention(5, 3, 2, 4)
+    wide.load_state_dict(layer.state_dict())
+    for n in range(8):  # step n is ordinary cross-attention to its own piece of the source
+        piece = source[:, max(n - 2, 0) : n + 2]
+        expected = wide.layer(x[:, n : n + 1], constants={"source": piece})
+        torch.testing.assert_close(whole.values[:, n : n + 1], expected.values)
+    state = layer.initial_state(2)
+    for n in range(8):  # rows that have not come yet are not missed
+        y, state = layer.step(x[:, n : n + 1], state, constants={"source": source[:, : n + 2]})
+        torch.testing.assert_close(y.values, whole.values[:, n : n + 1])

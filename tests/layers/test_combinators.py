@@ -134,3 +134,70 @@ def test_bidirectional_reads_each_item_from_both_ends():
         layer.initial_state(2, X.spec)
     with pytest.raises(NotImplementedError, match="Sequential cannot step: Bidirectional cannot"):
         sl.Sequential([sl.ReLU(), layer]).initial_state(2, X.spec)
+
+
+def test_channel_groups_are_a_grouped_convolution():
+    x = torch.randn(2, 9, 6)
+    grouped = sl.Conv1D(6, 4, 3, groups=2)
+    halves = sl.ChannelGroups([sl.Conv1D(3, 2, 3), sl.Conv1D(3, 2, 3)])
+    with torch.no_grad():
+        for i, half in enumerate(halves):
+            half.weight.copy_(grouped.weight[2 * i : 2 * i + 2])
+            half.bias.copy_(grouped.bias[2 * i : 2 * i + 2])
+    torch.testing.assert_close(halves(x), grouped(x))
+    assert halves.input_spec.shape == (6,)
+    with pytest.raises(ValueError, match="x: expected a multiple of 2 channels .* got .5,. in ChannelGroups"):
+        halves(torch.randn(2, 9, 5))
+
+
+def test_a_checkpoint_keeps_its_input_alone_until_the_gradient_is_the_same():
+    def kept(layer):
+        sizes = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(t.numel()) or t, lambda t: t):
+            y = layer(x)
+        return y, sum(sizes)
+
+    torch.manual_seed(0)
+    block = sl.Sequential([sl.Dense(32, 4), sl.Tanh(), sl.Dropout(0.5), sl.Dense(4, 32)])
+    x = torch.randn(2, 50, 4, requires_grad=True)
+    gradients, memory = [], []
+    for layer in (block, sl.Checkpoint(block)):
+        torch.manual_seed(1)  # the same dropout, forwards and in what is computed again
+        y, size = kept(layer)
+        gradients.append(torch.autograd.grad(y.square().sum(), [x, *block.parameters()]))
+        memory.append(size)
+    for once, twice in zip(*gradients, strict=True):
+        torch.testing.assert_close(once, twice)
+    assert memory[1] < memory[0] / 10
+
+
+def test_blockwise_holds_one_block_at_a_time():
+    lengths = []
+    look = sl.Lambda(lambda v: lengths.append(v.shape[1]) or v)
+    x = torch.randn(1, 10, 3)
+    torch.testing.assert_close(sl.Blockwise(look, 4)(x), x)
+    assert max(lengths) == 4
+    with pytest.raises(ValueError, match="block_size: expected a multiple of 3, got 4"):
+        sl.Blockwise(sl.Downsample1D(3), 4)
+    with pytest.raises(ValueError, match="inner: Bidirectional cannot step"):
+        sl.Blockwise(sl.Bidirectional(sl.Dense(3), sl.Dense(3)), 4)
+
+
+def test_what_is_emitted_inside_is_the_same_for_a_sequence_and_a_stream():
+    torch.manual_seed(0)
+    attention = sl.DotProductSelfAttention(4, 2, 3, 2, 1)
+    model = sl.Sequential([sl.Dense(4, 4), sl.Emit("inputs"), attention]).eval()
+    x = torch.randn(2, 6, 4)
+    with sl.emitted(model) as whole:
+        y = model(x)
+    weights = whole["2.weights"][0]  # (B, H, T, T)
+    torch.testing.assert_close(whole["1.inputs"][0], model[0](x))
+    torch.testing.assert_close(weights.sum(-1), torch.ones(2, 2, 6))
+    assert not torch.ones(6, 6).tril(1).triu(-2).eq(0).logical_and(weights[0, 0] > 0).any()
+    with sl.emitted(model) as streamed:
+        sl.stream(model, sl.Sequence.of(x))
+    for t, step in enumerate(streamed["2.weights"][1:7]):  # one step late; its keys are at t - 2 to t + 1
+        seen = weights[:, :, t, max(t - 2, 0) : t + 2]
+        torch.testing.assert_close(step[:, :, 0][..., max(2 - t, 0) :][..., : seen.shape[-1]], seen)
+    assert len(whole["2.weights"]) == 1 and attention._emitted is None, "nobody listens any more"
+    torch.testing.assert_close(model(x), y)

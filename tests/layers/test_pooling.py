@@ -31,6 +31,17 @@ def test_two_dimensions_equal_pytorch():
     torch.testing.assert_close(sl.AveragePooling2D((3, 2), (1, 2), "same", "valid")(x), expected)
 
 
+def test_three_dimensions_equal_pytorch():
+    x = torch.randn(2, 9, 6, 5, 3)
+    volume = x.permute(0, 4, 1, 2, 3)
+    kernel, stride, padding = (3, 2, 3), (1, 2, 1), (1, 0, 0)
+    expected = F.max_pool3d(volume, kernel, stride, padding=padding).permute(0, 2, 3, 4, 1)
+    torch.testing.assert_close(sl.MaxPooling3D(kernel, stride, "same", "valid")(x), expected)
+    torch.testing.assert_close(sl.MinPooling3D(kernel, stride, "same", "valid")(-x), -expected)
+    expected = F.avg_pool3d(volume, kernel, stride, padding=padding).permute(0, 2, 3, 4, 1)
+    torch.testing.assert_close(sl.AveragePooling3D(kernel, stride, "same", "valid")(x), expected)
+
+
 @pytest.mark.parametrize("layer", LAYERS)
 def test_stride_is_the_pool_size_where_none_is_given(layer):
     assert layer(3).block_size == 3

@@ -1,4 +1,4 @@
-"""Accumulators: the three kinds of decay, and the two fixed ones at the ends."""
+"""Accumulators: the three kinds of decay, the two fixed ones at the ends, and the gated one."""
 
 import course_lib.layers as sl
 from course_lib.sequence import Case, ragged
@@ -17,4 +17,6 @@ CASES = {
     "input-dependent": accumulator([0.3, 0.6, 0.9, 0.5], "input-dependent"),
     "learned, several chunks": accumulator(0.8, "learned", (37, 20, 0)),
     "input-dependent, several chunks": accumulator(0.8, "input-dependent", (37, 20, 0)),
+    "RG-LRU": lambda: Case(lambda: sl.RGLRU(4), ragged(4)),
+    "RG-LRU, two blocks, several chunks": lambda: Case(lambda: sl.RGLRU(4, 2), ragged(4, lengths=(37, 20, 0))),
 }

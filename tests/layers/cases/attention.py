@@ -7,14 +7,33 @@ from course_lib.sequence import PROPERTIES, Case, ragged
 ALL_BUT_LATENCY = tuple(name for name in PROPERTIES if name != "latency")
 
 
-def attention(past, future=0, *, heads=2, t5=None, **options):
-    """A case of self-attention; t5: arguments of a relative position bias, made anew with every layer."""
+def attention(past, future=0, *, heads=2, t5=None, relative=None, **options):
+    """A case of self-attention; t5: arguments of a relative position bias, made anew with every layer.
+
+    relative: what makes another kind of relative position.
+    """
 
     def make():
         bias = {} if t5 is None else {"relative_position": sl.T5RelativePositionBias(heads, **t5)}
+        bias |= {} if relative is None else {"relative_position": relative()}
         return sl.DotProductSelfAttention(5, heads, 4, past, future, **options, **bias)
 
     return lambda: Case(make, ragged(5))
+
+
+def shaw(heads=2):
+    return lambda: sl.ShawRelativePosition(heads, 4, 3, 2)
+
+
+def transformer_xl(heads=2):
+    return lambda: sl.TransformerXLRelativePosition(heads, 4, 6)
+
+
+def beside(past, future=0, **options):
+    """Cross-attention to a source that streams too, longer here and shorter there than x."""
+    source = ragged(3, lengths=(16, 4, 5))
+    make = lambda: sl.StreamingDotProductAttention(5, 3, 2, 4, past, future, **options)  # noqa: E731
+    return lambda: Case(make, ragged(5), {"source": source})
 
 
 def cross_attention(**options):
@@ -58,6 +77,28 @@ CASES = {
         -1, -1, rotary=100.0, t5={"num_buckets": 8, "max_distance": 6}
     ),
     "past 2, unlimited future": attention(2, -1, bias=True),
+    "Shaw, clipped on both sides": attention(5, 4, relative=shaw()),
+    "Shaw, blocks of 3 queries, grouped heads": attention(
+        4, 2, heads=4, num_kv_heads=2, relative=shaw(4), query_block=3
+    ),
+    "Shaw, unlimited past and future, own scale": attention(-1, -1, relative=shaw(), scale=0.7),
+    "Transformer-XL": attention(4, relative=transformer_xl()),
+    "Transformer-XL, future 2, soft cap, blocks of 3 queries": attention(
+        4, 2, relative=transformer_xl(), logits_soft_cap=2.0, query_block=3
+    ),
+    "Transformer-XL, the formula, capacity": attention(
+        -1, 1, relative=transformer_xl(), implementation="math", capacity=13
+    ),
+    "normalised queries and keys, rotary, grouped heads": attention(
+        3, 1, heads=4, num_kv_heads=2, rotary=100.0, qk_norm=True, bias=True
+    ),
+    "beside": beside(3),
+    "beside, ahead, bias, the formula": beside(0, 2, bias=True, implementation="math"),
+    "beside, behind a latency": lambda: Case(
+        lambda: sl.Sequential([sl.Lookahead(2), sl.StreamingDotProductAttention(5, 3, 4, 2, 2, 1, num_kv_heads=2)]),
+        ragged(5),
+        {"source": ragged(3, lengths=(16, 4, 5))},
+    ),
     "cross": cross_attention(),
     "cross, a learned scale per head dimension": cross_attention(per_dim_scale=True),
     "cross, bias, the formula": cross_attention(bias=True, implementation="math"),

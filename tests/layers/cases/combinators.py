@@ -44,6 +44,20 @@ CASES |= {
     ),
     "Repeat": lambda: Case(lambda: sl.Repeat(lambda: sl.Residual(sl.Dense(4, activation=torch.tanh)), 3), ragged(4)),
     "Repeat copies": lambda: Case(lambda: sl.Repeat(sl.Residual(sl.Lookahead(1)), 2), ragged(4)),
+    "ChannelGroups": lambda: Case(lambda: sl.ChannelGroups([sl.Conv1D(2, 3, 3), sl.Lookahead(1)]), ragged(4)),
+    "ChannelGroups of two axes, stacked": lambda: Case(
+        lambda: sl.ChannelGroups([sl.Tanh(), sl.Delay(2), sl.Dense(2)], combine="stack"), ragged(3, 6)
+    ),
+    "Checkpoint": lambda: Case(
+        lambda: sl.Checkpoint(sl.Sequential([sl.Conv1D(4, 4, 3, padding="same"), sl.GRU(4, 3)])), ragged(4)
+    ),
+    "Blockwise": lambda: Case(lambda: sl.Blockwise(sl.Conv1D(4, 3, 3, stride=2, padding="same"), 4), ragged(4)),
+    "Blockwise attention between layers with latency": lambda: Case(
+        lambda: sl.Sequential(
+            [sl.Lookahead(1), sl.Blockwise(sl.DotProductSelfAttention(4, 2, 3, 4, 2), 3), sl.Delay(1)]
+        ),
+        ragged(4),
+    ),
     "Bidirectional": lambda: Case(lambda: sl.Bidirectional(sl.MaskedDense(3, 13), sl.Dense(3)), ragged(4)),
     "Conditioning add": lambda: _conditioned(lambda: sl.Conditioning("c"), 4),
     "Conditioning multiply, shorter": lambda: _conditioned(lambda: sl.Conditioning("c", "multiply"), 1, steps=11),

@@ -39,4 +39,7 @@ CASES |= {
     "AveragePooling2D masked": lambda: Case(
         lambda: sl.AveragePooling2D((3, 2), (1, 2), masked_average=True), ragged(5, 2)
     ),
+    "MaxPooling3D": lambda: Case(lambda: sl.MaxPooling3D((2, 2, 3), (2, 1, 2)), ragged(4, 5, 2)),
+    "MinPooling3D": lambda: Case(lambda: sl.MinPooling3D(2, 1, "reverse_causal", "valid"), ragged(3, 4, 2)),
+    "AveragePooling3D": lambda: Case(lambda: sl.AveragePooling3D(2, 1, "same", dilation=(1, 2, 1)), ragged(4, 5, 2)),
 }

@@ -18,6 +18,8 @@ CASES = {
     "Softmax": lambda: Case(sl.Softmax, ragged(4)),
     "Softmax over the first of two channel axes": lambda: Case(lambda: sl.Softmax(axis=2), ragged(3, 4)),
     "Dropout": lambda: Case(lambda: sl.Dropout(0.3), ragged(4)),
+    "Lambda of a module": lambda: Case(lambda: sl.Lambda(torch.nn.Linear(4, 3)), ragged(4)),
+    "Emit": lambda: Case(lambda: sl.Emit("inside"), ragged(4)),
     "Lambda": lambda: Case(lambda: sl.Lambda(lambda v: v.exp()), ragged(4)),
     "Lambda to complex": lambda: Case(lambda: sl.Lambda(lambda v: torch.view_as_complex(v)), ragged(3, 2)),
     "Scale": lambda: Case(lambda: sl.Scale(-2.5), ragged(4)),
