@@ -132,6 +132,8 @@ def shown(value: Any, most: int = 12) -> str:
         text = getattr(value, "__name__", type(value).__name__)
     elif isinstance(value, np.ndarray):
         text = str(value.tolist())
+    elif hasattr(value, "mask") and value.values.numel() <= most:  # a Sequence
+        text = f"{type(value).__name__}({shown(value.values)}, {shown(value.mask)})"
     elif hasattr(value, "shape"):
         text = f"{type(value).__name__} of shape {tuple(value.shape)}"
     else:

@@ -65,6 +65,15 @@ def _rms(part):
             "The end was padded with zeros, so the last value is too low: leave incomplete frames out.",
         ),
     ],
+    example=(np.array([3.0, 4.0, 0.0, 0.0, 5.0]), 2, 2),
+    hints=[
+        "A frame is a slice of `frame_length` samples. Where does the second one begin, and where the last that is "
+        "whole?",
+        ("The frames begin at samples {}.", lambda x, frame, hop: list(range(0, len(x) - frame + 1, hop))),
+        "Go through the beginnings in steps of `hop_length`, take the RMS of each slice as in notebook 00, and make "
+        "an array.",
+        "Begin with `starts = range(0, len(x) - frame_length + 1, hop_length)`.",
+    ],
 )
 def frame_rms(x, frame_length, hop_length):
     """frame_rms(x, frame_length, hop_length): x (T,) -> the RMS of each whole frame, (frames,)."""
@@ -119,6 +128,13 @@ def _bin(angle, first=0):
             "N is missing: after N samples, not after one, the wave has made k cycles.",
         ),
         (lambda x, k: np.fft.fft(x), "These are all bins, an array of that shape: return X[k] alone."),
+    ],
+    example=(np.array([2.0, 0.0, -2.0, 0.0]), 2),
+    hints=[
+        "It is one sum over n. From term to term only the sample and the angle −2π·k·n/N change.",
+        ("The angles of the four samples, in units of π: {}.", lambda x, k: -2 * k * np.arange(len(x)) / len(x)),
+        "Multiply each sample by `np.exp` of i times its angle and add up. No magnitude, no division.",
+        "Begin with `total = 0.0`, then loop over n.",
     ],
 )
 def dft_bin(x, k):
@@ -182,6 +198,14 @@ def _floored(level):
             lambda power: -10 * np.log10(np.maximum(power / power.max(), 1e-8)),
             "The sign is flipped: softer than the loudest is negative.",
         ),
+    ],
+    example=(np.array([4.0, 0.4, 0.0]),),
+    hints=[
+        "Which number should the largest power become? Divide first, then take the logarithm.",
+        ("The powers relative to the largest are {}.", lambda power: power / power.max()),
+        "−80 dB is a ratio of 10 to the power of −8: lift smaller ratios to that before the logarithm, which is −∞ at "
+        "0.",
+        "Begin with `ratio = power / power.max()`.",
     ],
 )
 def decibels(power):
@@ -258,6 +282,14 @@ def _folds(groups, folds):
             lambda groups, folds: sum(n > 1 for n in _folds(groups, folds).values()),
             "This is how many leak: return the names of the groups.",
         ),
+    ],
+    example=(np.array(["owl", "ant", "owl", "ant"]), np.array([1, 2, 2, 2])),
+    hints=[
+        "Take one group. In which folds do its clips lie, and how many different ones are they?",
+        ("The folds of the owl's clips are {}.", lambda groups, folds: folds[groups == "owl"]),
+        "A boolean mask picks the folds of a group; a `set` of them has more than one member where the group leaks. "
+        "Sort the names.",
+        "Begin with `names = sorted(set(groups))`.",
     ],
 )
 def leaking_groups(groups, folds):

@@ -51,6 +51,19 @@ def _every_channel(x, w, b):
             "This is padded with zeros: here the window must lie inside the signal.",
         ),
     ],
+    example=(
+        torch.tensor([[1.0, 2.0, 0.0], [3.0, 4.0, 1.0]]),
+        torch.tensor([[[1.0, 0.0], [0.0, 1.0]]]),
+        torch.tensor([10.0]),
+    ),
+    hints=[
+        "Which axes go away? An output has neither input channels nor taps: both are summed over.",
+        ("Before the bias the outputs are {}.", lambda x, w, b: F.conv1d(x[None], w)[0]),
+        "Either loop over output channel and position and sum a (C, K) window times a filter, or take all windows at "
+        "once "
+        "and name the axes in one `einsum`.",
+        "Begin with `windows = x.unfold(1, w.shape[2], 1)`, of shape (C, T − K + 1, K).",
+    ],
 )
 def conv1d_channels(x, w, b):
     """conv1d_channels(x, w, b): x (C, T), w (O, C, K), b (O,) -> (O, T - K + 1)."""
@@ -116,6 +129,19 @@ def _parameters(classes, positions, kernel=3, bias=1, of_convolutions=1, of_line
             "These are the convolutions' parameters: the linear layer has some, too.",
         ),
     ],
+    example=(2, 20),
+    hints=[
+        "Go layer by layer: convolutions from 1 to 32, 64 and 128 channels, then one linear layer. Poolings have no "
+        "parameters.",
+        (
+            "The three convolutions have {} parameters.",
+            lambda *_: [(3 * before + 1) * after for before, after in ((1, 32), (32, 64), (64, 128))],
+        ),
+        "The linear layer has, for each class, a weight for each of 128 channels at each position that three halvings "
+        "leave, "
+        "and a bias.",
+        "Begin with `positions = input_length // 8`.",
+    ],
 )
 def audio_cnn_parameters(num_classes, input_length):
     """audio_cnn_parameters(num_classes, input_length): the number of trainable values in AudioCNN, an integer."""
@@ -178,6 +204,13 @@ def _either(train, test):
             lambda train, test: (..., test),
             "test came back unchanged: the model must see it on the scale that it was trained on.",
         ),
+    ],
+    example=(np.array([1.0, 3.0]), np.array([4.0])),
+    hints=[
+        "Two numbers are needed, a mean and a standard deviation. Of which of the two arrays?",
+        ("Mean and standard deviation are {}.", lambda train, test: [train.mean(), train.std()]),
+        "Subtract the one and divide by the other in both arrays; return both.",
+        "Begin with `mean = train.mean()`.",
     ],
 )
 def standardise(train, test):
@@ -250,6 +283,13 @@ def _f1_of_means(labels, predictions, num_classes):
             "You averaged precision and recall: F1 is their harmonic mean, 2PR / (P + R).",
         ),
         (lambda *a: _scores(*a)[2], "These are the F1 scores of the classes: return their mean."),
+    ],
+    example=(np.array([0, 0, 0, 1, 1, 2]), np.array([0, 0, 1, 1, 2, 2]), 3),
+    hints=[
+        "F1 belongs to one class. Take class 0: how many hits, how often was it said, how often is it true?",
+        ("The F1 of the three classes are {}.", lambda *a: _scores(*a)[2]),
+        "Loop over all `num_classes`. Where a class was neither said nor true, its score is 0. Then the plain mean.",
+        "Begin with `scores = []` and loop over `range(num_classes)`.",
     ],
 )
 def macro_f1(labels, predictions, num_classes):

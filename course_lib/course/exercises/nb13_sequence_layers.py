@@ -75,6 +75,18 @@ def _masked_after(values, mask):
         (_standardised(divide=False), "The mean is subtracted, but nothing is divided."),
         (_masked_after, "Mean and deviation are taken over all steps: only the result is masked."),
     ],
+    example=(torch.tensor([[[1.0], [5.0], [9.0]]]), torch.tensor([[True, True, False]])),
+    hints=[
+        "Padding does harm twice: it is counted in the mean, and after the mean is subtracted it is no longer zero.",
+        (
+            "Distances from the mean, padding zeroed again: {}.",
+            lambda values, mask: torch.where(mask[..., None], values - values[mask].mean(), 0.0),
+        ),
+        "Zero the padding with `torch.where`; sum and divide by the number of valid steps; subtract; zero again; then "
+        "the root "
+        "of the mean square.",
+        "Begin with `count = mask.sum(dim=1)[:, None, None]`, of shape (B, 1, 1).",
+    ],
 )
 def masked_standardise(values, mask):
     """masked_standardise(values, mask): values (B, T, C), mask (B, T) -> (B, T, C), 0 at invalid steps"""
@@ -191,6 +203,18 @@ FORGETS = "Every block starts from the initial state: pass the state that `step`
             _loop(blank=lambda blank: sl.Sequence.of(blank.values)),
             "What you feed at the end counts as signal: use Sequence.invalid.",
         ),
+    ],
+    example=(_mean_of_two, sl.Sequence.of(torch.tensor([[[1.0], [3.0], [5.0]]])), 2),
+    hints=[
+        "Look at both ends: what must follow x so that the last answers come out, and which first outputs answer "
+        "nothing?",
+        (
+            "Input and output latency of this layer: {}. (In what is expected, the 1 beside each value says that it "
+            "is valid.)",
+            lambda layer, x, block_size: [layer().input_latency, layer().output_latency],
+        ),
+        "Invalid steps behind x up to whole blocks; a loop over blocks that passes the state on; join; drop and cut.",
+        "Begin with `length = x.shape[1]`.",
     ],
 )
 def stream_loop(layer, x, block_size):
@@ -326,6 +350,15 @@ def _two_blocks(make_layer, values, mask, first):
         (_with_state(lambda x, state, y: x.values[:, -1:]), "The state is the last value, not the largest so far."),
         (_Forgets, "The second block forgets the first: compare with state[0], too."),
     ],
+    example=(-torch.tensor([[[2.0], [1.0], [3.0]]]), torch.tensor([[True, True, True]]), 2),
+    hints=[
+        "A block has several steps: each needs the largest so far in the block, and what came before the block.",
+        ("Within the first block alone the maxima are {}.", lambda v, mask, first: v[:, :first].cummax(dim=1).values),
+        "Invalid steps as −∞, `cummax` over time, then the maximum with the state. The next state is the last step of "
+        "that, with "
+        "its time axis.",
+        "Begin with `largest = x.masked(-torch.inf).values.cummax(dim=1).values`.",
+    ],
 )
 def running_max():
     """RunningMax._step(x, state, training, constants) -> (x with the largest valid value so far, the next state)"""
@@ -406,6 +439,15 @@ def _composed(waits=True, wait_in=True, scaled=True, own=False, worth=lambda ste
         (_composed(own=True), "R is the ratio before the layer: multiply its own in after using it."),
         (_composed(scaled=False), "The output latency so far is not scaled: a slower layer has fewer outputs."),
         (_composed(wait_in=False), "The wait delays the end, too: add it to the layer's input latency."),
+    ],
+    example=([CENTRED, FOUR],),
+    hints=[
+        "After the first layer ratio and both latencies are 1. How many steps are missing to a whole block of the "
+        "second?",
+        ("Before the second layer the wait is {}.", lambda stages: -stages[0][3] % stages[1][0]),
+        "The four rules of the text are four lines of a loop, in that order. `-late % block_size` is the wait, `ceil` "
+        "rounds up.",
+        "Begin with `ratio, late_in, late_out = Fraction(1), 0, 0`.",
     ],
 )
 def chain_latency(stages):

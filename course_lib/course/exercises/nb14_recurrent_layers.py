@@ -29,6 +29,13 @@ def _states(draw: Draw):
         (lambda h, w: (1 - h)[:, None] * w, "The slope of tanh is 1 - h²: the square is missing."),
         (lambda h, w: h[:, None] * w, "The slope of tanh at that point is 1 - h², not h."),
     ],
+    example=(torch.tensor([0.6, 0.8]), torch.tensor([[1.0, 2.0], [3.0, 4.0]])),
+    hints=[
+        "Chain rule: the slope of tanh, times what stands inside it. Which of the two belongs to the row?",
+        ("The slopes of tanh are {}.", lambda h, w_hh: 1 - h**2),
+        "Row i of the weights, all of it, is multiplied by the slope at h_i.",
+        "Begin with `slope = 1 - h**2`, of shape (H,).",
+    ],
 )
 def state_jacobian(h, w_hh):
     """state_jacobian(h, w_hh): new state h (H,), w_hh (H, H) -> (H, H): row i, column j: dh_i / d(previous h_j)."""
@@ -71,6 +78,20 @@ def _lstm(order=(0, 1, 2, 3), candidate=torch.tanh, squash=lambda new, old: new.
         (_lstm(gate=1.0), "The input gate is missing: i times g."),
         (_lstm(bias=0.0), "The bias is missing: without it no gate can stay open by itself."),
     ],
+    example=(
+        torch.tensor([[1.0]]),
+        (torch.tensor([[0.0]]), torch.tensor([[1.0]])),
+        torch.tensor([[0.0], [0.0], [1.0], [0.0]]),
+        torch.zeros(4, 1),
+        torch.zeros(4),
+    ),
+    hints=[
+        "The sum of both products has 4 H columns. Which of them belong to which gate?",
+        ("Before sigmoid and tanh the four gates are {}.", lambda x, s, wi, wh, b: x @ wi.T + s[0] @ wh.T + b),
+        "i, f and o go through the sigmoid, g through tanh. The new c is f times the old one plus i times g; h is o "
+        "times tanh of it.",
+        "Begin with `h, c = state`.",
+    ],
 )
 def lstm_step(x, state, weight_ih, weight_hh, bias):
     """lstm_step(x, state, weight_ih, weight_hh, bias): x (B, C), state (h, c), each (B, H) -> the next (h, c)."""
@@ -110,6 +131,13 @@ def _gate(steps):
         (lambda steps: _logit(2.0**-steps), "The exponent is turned round: the gate is 2 ** (-1 / steps)."),
         (lambda steps: math.log(_gate(steps)), "This is the logarithm of the gate: σ is inverted by log(g / (1 - g))."),
         (lambda steps: 1 / (1 + math.exp(-_gate(steps))), "σ was applied once more: invert it instead."),
+    ],
+    example=(2.0,),
+    hints=[
+        "First without σ: which number, multiplied by itself `steps` times, gives one half?",
+        ("The gate is {}.", lambda steps: 2 ** (-1 / steps)),
+        "Solve g = 1 / (1 + exp(−b)) for b: it is the logarithm of the odds, g to 1 − g.",
+        "Begin with `keep = 2 ** (-1 / steps)`.",
     ],
 )
 def half_life_bias(steps):
@@ -216,6 +244,23 @@ def _unheld_outputs(step, x, mask, state):
             "The outputs look at the mask, but the state that goes on does not: hold the state itself.",
         ),
         (lambda *a: (_held()(*a)[0].transpose(0, 1), ...), "Time comes first in the states: stack them along dim=1."),
+    ],
+    example=(
+        torch.tensor([[1.0]]),
+        torch.tensor([[0.5]]),
+        torch.tensor([[[1.0], [9.0], [1.0]]]),
+        torch.tensor([[True, False, True]]),
+        torch.tensor([[0.0]]),
+    ),
+    hints=[
+        "At each step there are two candidates for the state, the new and the old. Who chooses? (In the example the "
+        "step is "
+        "tanh(x·w + state·u).)",
+        ("After its first step the state is {}.", lambda w, u, x, mask, state: torch.tanh(x[:, 0] @ w + state @ u)),
+        "Loop over time; `torch.where` takes the new state where the step is valid. NaN must be replaced in x before "
+        "the step, "
+        "or gradients become NaN.",
+        "Begin with `x = torch.where(mask[..., None], x, 0.0)`.",
     ],
 )
 def run_held(step, x, mask, state):

@@ -53,6 +53,15 @@ def _leaky(age, decay):
             "The age is missing: after k steps an input has leaked k times.",
         ),
     ],
+    example=(3, 0.5),
+    hints=[
+        "Row t, column s: how many steps ago did input s come, seen from step t? And if it has not come yet?",
+        ("Row minus column is {}.", lambda steps, decay: torch.arange(steps)[:, None] - torch.arange(steps)),
+        "The weight is the decay to the power of the age where the age is 0 or more, else 0. A negative power is no "
+        "good "
+        "even where it is not chosen: with decay 0 it is infinite.",
+        "Begin with `t = torch.arange(steps)`.",
+    ],
 )
 def decay_matrix(steps, decay):
     """decay_matrix(steps, decay): (T, T), row t, column s: the weight of input s in the leaky sum at step t."""
@@ -99,6 +108,16 @@ def _joined(rule):
             _joined(lambda p, a, q, b: (q * a + b, p * q)),
             "The two are swapped: the factor comes first, the sum second.",
         ),
+    ],
+    example=((torch.tensor([0.5]), torch.tensor([3.0])), (torch.tensor([0.2]), torch.tensor([1.0]))),
+    hints=[
+        "What happens to the earlier sum while the later stretch goes by?",
+        (
+            "At the end of the later stretch, the earlier sum has become {}.",
+            lambda earlier, later: later[0] * earlier[1],
+        ),
+        "Factors multiply. The sums add, after the earlier one has decayed by the later factor.",
+        "Begin with `(p, a), (q, b) = earlier, later`.",
     ],
 )
 def join(earlier, later):
@@ -180,6 +199,19 @@ def _updated(
             _updated(detach=lambda sums: sums),
             "The sums for the next call still hang on this call's graph: detach what you store.",
         ),
+    ],
+    example=(
+        torch.tensor([[1.0], [2.0], [3.0]]),
+        torch.tensor([[10.0]]),
+        torch.tensor([1]),
+        torch.tensor([0.5]),
+    ),
+    hints=[
+        "Two things come back: what the network may learn through, and what is only remembered. Which is detached?",
+        ("Of the row that came, the old sum has decayed to {}.", lambda sums, x, rows, decay: decay * sums[rows]),
+        "Take the rows that came, decay them, add x. Then a detached copy of all sums, in which these rows are "
+        "replaced.",
+        "Begin with `new = decay * sums[rows] + x`, of shape (B, C).",
     ],
 )
 def update_streams(sums, x, rows, decay):

@@ -82,6 +82,15 @@ def _buffer(keep):
             "After a block shorter than K - 1, old samples are still needed, not zeros.",
         ),
     ],
+    example=(torch.tensor([3.0, 4.0]), torch.tensor([1.0, 2.0]), torch.tensor([1.0, 0.0, -1.0])),
+    hints=[
+        "The first output needs K samples, and the block holds only the newest of them. Where are the others?",
+        ("Put together, oldest first, the samples are {}.", lambda block, buffer, w: torch.cat([buffer, block])),
+        "Slide the weights over buffer and block together: that gives as many outputs as the block has samples. Keep "
+        "the last "
+        "K − 1 samples, by their place from the front: a slice from −0 would be everything.",
+        "Begin with `joined = torch.cat([buffer, block])`, of shape (K − 1 + n,).",
+    ],
 )
 def conv_step(block, buffer, w):
     """conv_step(block, buffer, w): block (n,), buffer (K - 1,), w (K,) -> outputs (n,), the next buffer (K - 1,)"""
@@ -165,6 +174,14 @@ def _jump_of_one_layer(layers):
             lambda layers: (layers[-1][0] - 1) * layers[-1][2] + 1 if layers else 1,
             "This is the last layer alone, counted in its own input steps.",
         ),
+    ],
+    example=([(3, 1, 1), (3, 2, 1), (2, 1, 2)],),
+    hints=[
+        "Each layer adds to the reach. How many steps does a kernel add at its own input, and how far apart are those?",
+        ("Before the third layer an output sees {} inputs.", lambda layers: inputs_seen(layers[:2])),
+        "Keep two numbers: the reach, 1 at first, and the jump, the product of the strides so far. A layer adds "
+        "(kernel − 1) · dilation · jump, then the jump grows.",
+        "Begin with `steps, jump = 1, 1`.",
     ],
 )
 def inputs_seen(layers):
@@ -252,6 +269,18 @@ def _ahead(**rules):
         ),
         (_latency(ahead=_ahead(causal=lambda e: e - 1)), "causal looks back only, so it waits for nothing."),
     ],
+    example=(5, 2, 1, "same"),
+    hints=[
+        "How many steps after its own does a window reach? That is all that an output waits for.",
+        (
+            "The extent of the kernel is {} steps.",
+            lambda kernel_size, stride, dilation, padding: (kernel_size - 1) * dilation + 1,
+        ),
+        "Extent − 1 is what lies before plus what lies after. The padding mode says how much lies before. Whole "
+        "outputs: divide "
+        "by the stride; input steps: that many times the stride.",
+        "Begin with `extent = (kernel_size - 1) * dilation + 1`.",
+    ],
 )
 def latencies(kernel_size, stride, dilation, padding):
     """latencies(kernel_size, stride, dilation, padding) -> (output_latency, input_latency), "causal", "same" or
@@ -307,6 +336,16 @@ def _largest(fill=-torch.inf, empty=0.0, reduce=torch.amax):
         (lambda *a: masked_max(*a).clamp(min=0), "The largest of negative numbers is negative: 0 must not take part."),
         (_largest(torch.inf, reduce=torch.amin), "This is the smallest value."),
         (_largest(-1e9, empty=None), "A window without a valid step shows your fill: give it 0."),
+    ],
+    example=(torch.tensor([[-3.0, -1.0, 5.0, 7.0]]), torch.tensor([[True, True, False, True]]), 2),
+    hints=[
+        "Which number loses against every other? Put it where a step is not valid.",
+        (
+            "With that, the windows are {}.",
+            lambda x, mask, K: torch.where(mask, x, -torch.inf).unflatten(1, (-1, K)),
+        ),
+        "The maximum of each window; then 0 where the mask, cut into the same windows, has no True at all.",
+        "Begin with `windows = torch.where(mask, x, -torch.inf).unflatten(1, (-1, K))`.",
     ],
 )
 def masked_max(x, mask, K):

@@ -103,6 +103,25 @@ def _ring(all_, old, past):
             "One step too few is kept of the {}: the next one looks at `past` steps beside itself.",
         ),
     ],
+    example=(
+        torch.tensor([2.0]),
+        torch.tensor([1.0]),
+        torch.tensor([10.0]),
+        torch.tensor([[0.0], [1.0]]),
+        torch.tensor([[4.0], [6.0]]),
+        2,
+    ),
+    hints=[
+        "The new step sees the cache and itself. So what must happen to k and v before the scores?",
+        (
+            "The three scores are {}.",
+            lambda q, k, v, keys, values, past: torch.cat([keys, k[None]]) @ q / len(q) ** 0.5,
+        ),
+        "Join, scores over √D, softmax over the steps, weighted sum of the values. Then drop from the front until at "
+        "most `past` "
+        "are left; count how many, since a slice from −0 is everything.",
+        "Begin with `keys = torch.cat([keys, k[None]])`, of shape (n + 1, D).",
+    ],
 )
 def attention_step(q, k, v, keys, values, past):
     """attention_step(q, k, v, keys, values, past): q, k, v (D,) of the new step, keys and values (n, D) of the last
@@ -176,6 +195,13 @@ def _band(
         (_band(join=torch.logical_or), "Everything is visible: both conditions must hold, with & and not |."),
         (_band(unlimited=False), "-1 was taken for a distance: as a horizon it means that there is no limit."),
     ],
+    example=(3, 1, 0),
+    hints=[
+        "Row is the query, column the key. Which tensor has k − q at every place?",
+        ("Key minus query is {}.", lambda T, past, future: torch.arange(T) - torch.arange(T)[:, None]),
+        "Two comparisons, joined by `&`. A horizon of −1 can be replaced by one that is longer than the sequence.",
+        "Begin with `distance = torch.arange(T) - torch.arange(T)[:, None]`.",
+    ],
 )
 def band_mask(T, past, future):
     """band_mask(T, past, future) -> (T, T) booleans, row q, column k: may query q see key k? -1 is no limit."""
@@ -248,6 +274,15 @@ def _product(p, f):
             "The reach back counts the past alone: future horizons look the other way.",
         ),
     ],
+    example=([(2, 1), (3, 2)],),
+    hints=[
+        "One layer sees P steps back. What does the layer above it, which sees back in outputs of the first?",
+        ("The past horizons are {}: one begins where the other ends.", lambda horizons: [past for past, _ in horizons]),
+        "Past horizons add up to the reach, future ones to the latency. A layer keeps P + F steps: it answers F steps "
+        "late, with "
+        "P steps before that.",
+        "Begin with `reach = sum(past for past, _ in horizons)`.",
+    ],
 )
 def stack_timing(horizons):
     """stack_timing(horizons): [(P, F), ...] of attention layers in a row -> (reach back, latency, steps kept)"""
@@ -315,6 +350,23 @@ def _weights(fill=-torch.inf, end=0.0, dim=1, seen=lambda visible: visible):
             lambda scores, visible: _weights(dim=0)(scores, visible).nan_to_num(0.0),
             "Normalised down the columns: each row, the keys of one query, sums to 1.",
         ),
+    ],
+    example=(
+        torch.tensor([[0.0, 0.0, 9.0], [1.0, 2.0, 3.0]]),
+        torch.tensor([[True, True, False], [False, False, False]]),
+    ),
+    hints=[
+        "Hidden scores must not take part, not even NaN: multiply by nothing, choose. And what does a softmax do with "
+        "a row of "
+        "−∞ only?",
+        (
+            "The numbers of keys that each row may see are {}.",
+            lambda scores, visible: visible.sum(1),
+        ),
+        "Put the smallest finite number in place of hidden scores, `torch.finfo(scores.dtype).min`; softmax along the "
+        "keys; then "
+        "choose again, 0 where hidden.",
+        "Begin with `least = torch.finfo(scores.dtype).min`.",
     ],
 )
 def visible_softmax(scores, visible):

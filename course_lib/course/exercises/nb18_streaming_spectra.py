@@ -64,6 +64,15 @@ def _cut(starts=lambda T, length, step: range(0, T, step), before=0):
         (_cut(lambda T, length, step: range(T)), "There is a frame at every sample: move on by step."),
         (lambda *a: frame_signal(*a).T, "Frames lie in columns: the first axis counts frames, the second samples."),
     ],
+    example=(torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]), 3, 2),
+    hints=[
+        "The last frame begins within the signal and ends behind it. What stands there?",
+        ("The frames begin at samples {}.", lambda x, length, step: list(range(0, len(x), step))),
+        "Put zeros behind the signal, enough for the last frame; then cut frames, and no more than begin within the "
+        "signal: "
+        "T / step, rounded up.",
+        "Begin with `padded = F.pad(x, (0, length))`.",
+    ],
 )
 def frame_signal(x, length, step):
     """frame_signal(x, length, step): x (T,) -> (ceil(T / step), length), zeros beyond the end."""
@@ -113,6 +122,13 @@ def _sums(power=2, again=lambda sums, frames: sums.repeat(frames)):
             _sums(again=lambda sums, frames: sums),
             "This is the sum of squares of one step: repeat it over the frame and divide the window by it.",
         ),
+    ],
+    example=(torch.tensor([0.5, 1.0, 2.0, 3.0]), 2),
+    hints=[
+        "Draw frames of 4 samples every 2: which samples of the window meet at one place of the signal?",
+        ("The sums of the squares that meet are {}.", lambda window, step: (window**2).reshape(-1, step).sum(0)),
+        "Samples that are `step` apart meet. Their squares, summed, repeat all along the window; divide by them.",
+        "Begin with `squares = (window**2).reshape(-1, step).sum(dim=0)`, of shape (step,).",
     ],
 )
 def inverse_window(window, step):
@@ -194,6 +210,14 @@ def _waiting(cut):
             "The new tail is the beginning of the sum: cut it behind the first `step` samples.",
         ),
     ],
+    example=(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([10.0]), 2),
+    hints=[
+        "The tail is shorter than the frame. Where does it meet it, at the beginning or at the end?",
+        ("Lengthened to the frame, the tail is {}.", lambda frame, tail, step: torch.cat([tail, torch.zeros(step)])),
+        "Add the lengthened tail to the frame. The first `step` samples get nothing more from later frames; the rest "
+        "waits.",
+        "Begin with `total = frame + F.pad(tail, (0, step))`.",
+    ],
 )
 def overlap_add_step(frame, tail, step):
     """overlap_add_step(frame, tail, step): frame (K,), tail (K - step,) -> samples that are ready (step,), new tail."""
@@ -248,6 +272,14 @@ def _at_least(gain):
             _at_least(lambda power, noise: power - noise),
             "This is the power that is left: divide it by the power that came in.",
         ),
+    ],
+    example=(torch.tensor([4.0, 4.0, 0.0]), torch.tensor([1.0, 5.0, 0.0]), 0.1),
+    hints=[
+        "Two places need care: more noise than power, and no power at all.",
+        ("Power minus noise, nowhere below 0, is {}.", lambda power, noise, floor: (power - noise).clamp(min=0)),
+        "1 − noise / power is (power − noise) / power. Keep the divisor above 0 with a `clamp`, then lift the result "
+        "to the floor.",
+        "Begin with `signal = (power - noise).clamp(min=0)`.",
     ],
 )
 def wiener_gain(power, noise, floor):
