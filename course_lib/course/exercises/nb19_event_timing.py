@@ -71,6 +71,17 @@ def _peaks(before=np.greater, after=np.greater_equal, ends=True, threshold=True)
             "A score that reaches the threshold exactly counts: at least, not more than.",
         ),
     ],
+    example=(np.array([0.7, 0.2, 0.9, 0.9, 0.1]), 0.5),
+    hints=[
+        "Three questions to each frame: high enough, above the one before, above the one after. Which of the last two "
+        "allows "
+        "equality?",
+        ("High enough are the frames {}.", lambda scores, threshold: np.flatnonzero(scores >= threshold)),
+        "Loop over the frames. The first has nothing before it and the last nothing after it: there the question is "
+        "answered "
+        "with yes.",
+        "Begin with `peaks = []` and loop over `enumerate(scores)`.",
+    ],
 )
 def find_peaks(scores, threshold):
     """find_peaks(scores, threshold): scores (F,) -> frames that score at least `threshold` and top both neighbours.
@@ -143,6 +154,18 @@ def _kept(near=lambda distance, period: distance < period, tie=lambda i, j: j < 
             _kept(later=False),
             "A weak event, then a strong one: the strong one stays. Look at later events too, not only at earlier.",
         ),
+    ],
+    example=(np.array([0.0, 3000.0, 6000.0]), np.array([0.9, 0.7, 0.8]), 4000),
+    hints=[
+        "Each candidate is asked alone: is there a stronger one near it? It does not matter what became of that one.",
+        (
+            "The distances of the candidate in the middle to all are {}.",
+            lambda times, scores, period: np.abs(times - times[1]),
+        ),
+        "Two loops, over candidates and over rivals. Near is less than `period`; stronger is a higher score, or the "
+        "same score "
+        "and an earlier place.",
+        "Begin with `keep = np.ones(len(times), bool)`.",
     ],
 )
 def keep_strongest(times, scores, period):
@@ -232,6 +255,16 @@ def _nearest(truth, found, tolerance):
             "100 with 96 and 108 with 99 are two pairs. If each takes its nearest, 99 goes to 100 and one is lost.",
         ),
     ],
+    example=(np.array([100.0, 108.0, 300.0]), np.array([93.0, 101.0, 320.0]), 10),
+    hints=[
+        "Both lists are rising. Compare the first of each: what do you know of the earlier one, if they are too far "
+        "apart?",
+        ("The first two of each are {} apart.", lambda truth, found, tolerance: np.abs(truth[:2] - found[:2])),
+        "Two indices that start at 0. Near enough: a pair, and both move on. Else the one that points at the earlier "
+        "onset moves "
+        "on. It ends where one list ends.",
+        "Begin with `i = j = pairs = 0`.",
+    ],
 )
 def count_matches(truth, found, tolerance):
     """count_matches(truth, found, tolerance): onsets of one type, (M,) and (K,), rising -> pairs that can be formed."""
@@ -278,6 +311,13 @@ def _above(rates, width):
             lambda rates, width: torch.relu(rates.sum() - 1),
             "That is one window over everything: slide a window of `width` frames.",
         ),
+    ],
+    example=(torch.tensor([0.9, 0.6, 0.2]), 2),
+    hints=[
+        "How many windows of `width` frames are there, if each must lie within the frames?",
+        ("The sums of the windows are {}.", lambda rates, width: rates.unfold(0, width, 1).sum(1)),
+        "Take 1 away from each sum, cut off what is below 0, and average over the windows, those with 0 too.",
+        "Begin with `sums = rates.unfold(0, width, 1).sum(1)`, of shape (F − width + 1,).",
     ],
 )
 def too_many(rates, width):

@@ -39,6 +39,14 @@ def _by_channel(drawn, x):
         (lambda *a: 1 - _share()(*a), "That is the share left unexplained: subtract it from 1."),
         (_share(of=lambda drawn, x: drawn), "The spread is that of the drawing; compare with the spread of x."),
     ],
+    example=(torch.tensor([[[1.0], [3.0]]]), torch.tensor([[[0.0], [4.0]]])),
+    hints=[
+        "Two sums of squares: how far the drawing is from x, and how far x is from its own mean.",
+        ("The squared error is {} in all.", lambda drawn, x: (drawn - x).square().sum()),
+        "The mean goes over windows and time, one for each channel. Both sums go over everything, and only then is "
+        "divided.",
+        "Begin with `error = (drawn - x).square().sum()`.",
+    ],
 )
 def share_explained(drawn, x):
     """share_explained(drawn, x): both (B, T, C) -> R², a scalar; each channel's mean over windows and time"""
@@ -104,6 +112,16 @@ def _not_latents(fn, steps, k):
         ),
         (_redrawn(lambda steps, centred, k: _best(centred, None)[:, :k].T), "Directions are rows of Vh, not columns."),
     ],
+    example=(torch.tensor([[3.0, 0.0], [1.0, 1.0], [-1.0, -1.0], [1.0, 4.0]]), 1),
+    hints=[
+        "The directions are those of the distances from the mean step. So the mean goes away first, and what at the "
+        "end?",
+        ("The mean step is {}.", lambda steps, k: steps.mean(dim=0)),
+        "Keep the first k rows of Vh. A product with them gives the latents, a second one draws them again; then the "
+        "mean comes "
+        "back.",
+        "Begin with `middle = steps.mean(dim=0)`.",
+    ],
 )
 def squeeze(steps, k):
     """squeeze(steps, k): (N, D) -> (N, D), drawn again from their products with the k best directions"""
@@ -146,6 +164,14 @@ def _price(mean=torch.square, variance=torch.exp, log=torch.neg, rest=-1.0):
             "exp(log_variance / 2) is the standard deviation; the formula has the variance.",
         ),
     ],
+    example=(torch.tensor([2.0, 0.0]), torch.tensor([0.0, 1.0])),
+    hints=[
+        "The formula above has a variance and its logarithm. Which of the two are you given?",
+        ("The variances are {}.", lambda mean, log_variance: log_variance.exp()),
+        "Four terms and a half: mean squared, variance, minus its logarithm, minus one. A latent as the prior has it "
+        "costs 0.",
+        "Begin with `variance = log_variance.exp()`.",
+    ],
 )
 def latent_price(mean, log_variance):
     """latent_price(mean, log_variance): one shape -> that shape, the KL divergence from a standard normal in nats"""
@@ -176,6 +202,14 @@ def _noisy(draw: Draw):
         ),
         (lambda m, v, noise: m + (v / 2).exp(), "The noise is missing: every draw would be the same."),
         (lambda m, v, noise: m + (2 * v).exp() * noise, "Half the logarithm is the root: divide by 2, not multiply."),
+    ],
+    example=(torch.tensor([1.0, 1.0]), torch.tensor([0.0, 2.0]), torch.tensor([0.5, -1.0])),
+    hints=[
+        "Noise of variance 1, times a number: what becomes of its variance? So which number is wanted?",
+        ("The standard deviations are {}.", lambda mean, log_variance, noise: (log_variance / 2).exp()),
+        "The root of a variance, given as a logarithm, is exp of half of it. Stretch the noise by that and move it to "
+        "the mean.",
+        "Begin with `deviation = torch.exp(log_variance / 2)`.",
     ],
 )
 def draw_latents(mean, log_variance, noise):

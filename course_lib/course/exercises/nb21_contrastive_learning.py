@@ -66,6 +66,15 @@ def _moved(place):
         (_moved(lambda t, m, length, late, factor: t + late), "The warp is missing."),
         (_moved(lambda t, m, length, late, factor: m + factor * (t - m)), "The shift is missing."),
     ],
+    example=(torch.tensor([30.0, 140.0, torch.nan]), 151, 20.0, 1.1),
+    hints=[
+        "The window is stretched about its middle. Where is that, with samples 0 to length − 1?",
+        ("The middle is {}.", lambda timings, length, late, factor: (length - 1) / 2),
+        "Distance from the middle, times the factor, back to the middle, then late. Keep what is at least 0 and less "
+        "than "
+        "`length`; a comparison with NaN is False.",
+        "Begin with `middle = (length - 1) / 2`.",
+    ],
 )
 def move_onsets(timings, length, late, factor):
     """move_onsets(timings, length, late, factor): (E,) samples -> (E,); NaN where absent or gone"""
@@ -115,6 +124,16 @@ def _norms(snippets):
             lambda s, k: ((s * k).sum(2) / k.square().sum(1)).mean(1),
             "A factor for each channel, averaged: one factor belongs to all channels together.",
         ),
+    ],
+    example=(torch.tensor([[[2.0, 4.0]], [[1.0, 0.0]]]), torch.tensor([[[1.0, 2.0]]])[0]),
+    hints=[
+        "Write down the squared error of one snippet as a parabola in a. Where is its lowest point?",
+        (
+            "The products of snippets and template sum to {}.",
+            lambda snippets, template: (snippets * template).sum((1, 2)),
+        ),
+        "Sum of snippet times template, divided by the sum of the template's squares, over channels and samples.",
+        "Begin with `products = (snippets * template).sum(dim=(1, 2))`, of shape (M,).",
     ],
 )
 def amplitudes(snippets, template):
@@ -170,6 +189,19 @@ def _across(first, second, temperature):
             lambda a, b, t: (_across(a, b, t) + _across(b, a, t)) / 2,
             "Views of the same side are missing among the candidates: 2B − 1 are, not B.",
         ),
+    ],
+    example=(torch.tensor([[3.0, 0.0], [0.0, 1.0]]), torch.tensor([[2.0, 0.0], [0.0, 5.0]]), 0.5),
+    hints=[
+        "Put all 2 B views in one list. Which place does the partner of view i have, and which score must nobody "
+        "choose?",
+        (
+            "The cosines of the first view with all are {}.",
+            lambda first, second, temperature: F.normalize(torch.cat([first, second])) @ F.normalize(first[:1])[0],
+        ),
+        "Length one, all products over the temperature, −∞ on the diagonal; then it is a cross-entropy whose right "
+        "answer is the "
+        "place of the partner, B further on.",
+        "Begin with `views = F.normalize(torch.cat([first, second]), dim=1)`, of shape (2 B, P).",
     ],
 )
 def nt_xent(first, second, temperature):

@@ -56,6 +56,16 @@ def _channel_by_channel(x, kernel):
         (_channel_by_channel, "Each channel was normalised by itself; one norm goes over all channels of a window."),
         (_correlation(taken=lambda windows: windows.flip(2)), "The kernel runs backwards in time."),
     ],
+    example=(torch.tensor([[3.0], [4.0], [0.0]]), torch.tensor([[1.0, 1.0]])),
+    hints=[
+        "Three things for each place: the product, the size of the window, the size of the kernel. Which of them "
+        "changes along x?",
+        ("The products are {}.", lambda x, kernel: F.conv1d(x.T[None], kernel[None])[0, 0]),
+        "`F.conv1d` on (1, C, T) gives the products. The squares of x, summed over channels and then over each "
+        "window, give the "
+        "squared norms of the windows.",
+        "Begin with `products = F.conv1d(x.T[None], kernel[None])[0, 0]`.",
+    ],
 )
 def normalised_correlation(x, kernel):
     """normalised_correlation(x, kernel): x (T, C), kernel (C, K) -> (T - K + 1,), cosines between window and kernel"""
@@ -104,6 +114,15 @@ def _positive_only(x, delay):
         (_by_phases(circle=1.0), "Too little: 2π is missing, a frequency of f cycles a sample turns by 2π f a sample."),
         (_positive_only, "Negative frequencies turn the other way; `rfft` spares you from them."),
     ],
+    example=(torch.tensor([0.0, 1.0, 0.0, 0.0]), 1.0),
+    hints=[
+        "Which unit does f have, if a delay in samples is to give an angle? A delay of 1 is in the example: each "
+        "sample moves on.",
+        ("The frequencies, in cycles per sample, are {}.", lambda x, delay: torch.fft.rfftfreq(len(x))),
+        "Transform, multiply bin by bin, transform back. The way back must be told the length, or it takes an even "
+        "one.",
+        "Begin with `frequency = torch.fft.rfftfreq(len(x), dtype=x.dtype)`.",
+    ],
 )
 def fractional_shift(x, delay):
     """fractional_shift(x, delay): x (L,), delay in samples -> (L,), x that much later, by turning phases"""
@@ -142,6 +161,13 @@ def _delays(draw: Draw):
             "That counts from the earliest channel; subtract the mean.",
         ),
     ],
+    example=(torch.tensor([[1.0, 4.0], [0.0, -2.0]]),),
+    hints=[
+        "A shift of all channels of one type can be put into its time. Which number of each row stands for it?",
+        ("The means of the rows are {}.", lambda delays: delays.mean(dim=1)),
+        "Subtract the mean over the channels from each row; keep the axis so that it fits.",
+        "Begin with `common = delays.mean(dim=1, keepdim=True)`, of shape (E, 1).",
+    ],
 )
 def centred_delays(delays):
     """centred_delays(delays): (E, C) -> (E, C), mean zero over the channels of each type; nothing is clamped yet"""
@@ -172,6 +198,13 @@ def _weighted(snippets, sizes):
         (lambda s, a: _weighted(s, a) / a.sum(), "Nearly: the sum is divided by Σ a; the derivative gives Σ a²."),
         (lambda s, a: _weighted(s, a) / len(a), "Divided by the number of snippets; the derivative gives Σ a²."),
         (_weighted, "The sum of a·s still has to be divided, by Σ a²."),
+    ],
+    example=(torch.tensor([[2.0, 4.0], [1.0, 1.0]]), torch.tensor([2.0, 1.0])),
+    hints=[
+        "The derivative with respect to k is a sum over snippets: of aᵢ times what?",
+        ("The snippets, weighted by their amplitudes, sum to {}.", lambda snippets, amplitudes: amplitudes @ snippets),
+        "The sum of aᵢ · (sᵢ − aᵢ k) is 0. Solve for k: large snippets count more, in the sum and in the divisor.",
+        "Begin with `weighted = amplitudes @ snippets`, of shape (K,).",
     ],
 )
 def template_update(snippets, amplitudes):

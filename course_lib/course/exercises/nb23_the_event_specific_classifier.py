@@ -40,6 +40,15 @@ def _grouped(x, weights):
             "Right, but the ends are cut: pad by K // 2 to keep T.",
         ),
     ],
+    example=(torch.tensor([[[[1.0, 2.0]], [[3.0, 4.0]]]]), torch.tensor([[[[0.0, 1.0, 0.0]]], [[[0.0, 2.0, 0.0]]]])),
+    hints=[
+        "With `groups`, which channels of the input does the first group see, and which weights does it use?",
+        ("Type and channel in one axis: {}.", lambda x, weights: x.flatten(1, 2)),
+        "Flatten (E, C) of x and (E, O) of the weights, type first in both; one group a type; half a kernel of "
+        "padding; then give "
+        "the types their axis back.",
+        "Begin with `types, outputs, _, size = weights.shape`.",
+    ],
 )
 def convolve_types(x, weights):
     """convolve_types(x, weights): (B, E, C, T), (E, O, C, K), K odd -> (B, E, O, T); each type has its own kernel"""
@@ -100,6 +109,15 @@ def _timing(
             "An event at frame 0 was taken for absent: `labels` says who is present.",
         ),
     ],
+    example=(torch.tensor([[0.0, 1.0], [0.0, 2.0], [0.0, 0.0]]), torch.tensor([1.0, 0.0]), torch.tensor([1, -1])),
+    hints=[
+        "The softmax goes over frames, for each type by itself. Which entries of it are looked at?",
+        ("The types that are present: {}.", lambda logits, labels, frames: torch.nonzero(labels > 0)[:, 0]),
+        "Take `log_softmax` along the frames, pick for each present type the row of its onset, and average with a "
+        "minus. With no "
+        "type present divide by 1: 0.",
+        "Begin with `present = torch.nonzero(labels > 0)[:, 0]`, of shape (M,).",
+    ],
 )
 def present_timing_loss(logits, labels, frames):
     """present_timing_loss(logits, labels, frames): (F, E), (E,), (E,), -1 absent -> mean of -log p over the present"""
@@ -145,6 +163,17 @@ def _bump(width=lambda sigma: 2 * sigma**2, replace=0.0, hide=True, at=lambda on
         (_bump(lambda sigma: 2 * sigma), "σ is not squared."),
         (_bump(at=torch.round), "The onset was rounded; fractions of a sample belong in the target."),
         (_bump(top=lambda sigma: sigma * (2 * torch.pi) ** 0.5), "That is a density; the bump's top should be 1."),
+    ],
+    example=(torch.tensor([1.0, torch.nan]), 3, 1.0),
+    hints=[
+        "Rows are samples, columns types. How far is each sample from each onset, and what is that for NaN?",
+        (
+            "From the first onset the samples are {} away.",
+            lambda timings, length, sigma: torch.arange(length) - timings[0],
+        ),
+        "Replace NaN by any number before you compute, and set those columns to 0 afterwards: so gradients stay "
+        "finite too.",
+        "Begin with `present = ~timings.isnan()`, of shape (E,).",
     ],
 )
 def onset_bumps(timings, length, sigma):
