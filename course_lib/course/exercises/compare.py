@@ -111,6 +111,13 @@ def _digits(value: Any) -> str:
     return str(value) if np.asarray(value).dtype.kind in "biu" else f"{value:.6g}"
 
 
+def _four_digits(z: Any) -> Any:
+    """Rounded; the rounding error that is left of a real or imaginary part becomes 0."""
+    if np.iscomplexobj(z):
+        return complex(*(_four_digits(part) if abs(part) > 1e-9 * abs(z) else 0.0 for part in (z.real, z.imag)))
+    return float(f"{z:.4g}")
+
+
 def shown(value: Any, most: int = 12) -> str:
     """A value in a few words: the numbers of a small array, the shape of a large one."""
     if value is ...:
@@ -124,7 +131,7 @@ def shown(value: Any, most: int = 12) -> str:
     if array is not None and array.size > most:
         return f"{type(value).__name__} of shape {array.shape}"
     if array is not None and array.dtype.kind in "fc":
-        rounded = np.array([complex(f"{z:.4g}") if array.dtype.kind == "c" else float(f"{z:.4g}") for z in array.flat])
+        rounded = np.array([_four_digits(z) for z in array.flat])
         text = str(rounded.reshape(array.shape).tolist() if array.size else array.tolist())
     elif array is not None:
         text = str(array.tolist())

@@ -129,7 +129,7 @@ def _bin(angle, first=0):
         ),
         (lambda x, k: np.fft.fft(x), "These are all bins, an array of that shape: return X[k] alone."),
     ],
-    example=(np.array([2.0, 0.0, -2.0, 0.0]), 2),
+    example=(np.array([2.0, 0.0, -2.0, 0.0]), 1),
     hints=[
         "It is one sum over n. From term to term only the sample and the angle −2π·k·n/N change.",
         ("The angles of the four samples, in units of π: {}.", lambda x, k: -2 * k * np.arange(len(x)) / len(x)),
@@ -283,10 +283,10 @@ def _folds(groups, folds):
             "This is how many leak: return the names of the groups.",
         ),
     ],
-    example=(np.array(["owl", "ant", "owl", "ant"]), np.array([1, 2, 2, 2])),
+    example=(np.array(["a", "a", "b", "b"]), np.array([1, 2, 3, 3])),
     hints=[
         "Take one group. In which folds do its clips lie, and how many different ones are they?",
-        ("The folds of the owl's clips are {}.", lambda groups, folds: folds[groups == "owl"]),
+        ("The folds of the clips of a are {}.", lambda groups, folds: folds[groups == "a"]),
         "A boolean mask picks the folds of a group; a `set` of them has more than one member where the group leaks. "
         "Sort the names.",
         "Begin with `names = sorted(set(groups))`.",

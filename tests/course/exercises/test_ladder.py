@@ -2,11 +2,14 @@
 
 import ast
 import re
+from cmath import isclose
 
+import nbformat
+import numpy as np
 import pytest
 
 from course_lib.course.exercises import check, exercises, ladder, progress, run_check
-from course_lib.course.exercises.compare import equal
+from course_lib.course.exercises.compare import as_array, equal
 from course_lib.course.exercises.learner import BEGIN, END
 from course_lib.course.exercises.runner import PASSED
 
@@ -85,6 +88,24 @@ def test_hints_do_not_hold_the_solution(exercise_of):
         exec(head + "\n".join(indent + line for line in code.splitlines()), names)
         called = ast.parse(source).body[0].name
         assert run_check(name, names[called]).status != PASSED, code
+
+
+def test_example_in_prose_is_the_declared_one(exercise_of):
+    """Where the text above a blank works an example, its result, as far as it is told, is that of the reference."""
+    notebook, name = exercise_of
+    e, cells = exercises()[name], nbformat.read(notebook.path, as_version=4).cells
+    place = next(i for i, cell in enumerate(cells) if f"check.{name}(" in cell.source)
+    told = re.search(r"Worked\sexample: (.*?)(?:\n\n|$)", cells[place - 1].source, re.DOTALL)
+    if not (told and e.hints):
+        return
+    numbers = re.findall(r"-?\d+(?:\.\d+)?", told[1].replace("−", "-"))
+    result = ladder.result(e)
+    for part in result if isinstance(result, tuple) else (result,):
+        for value in np.ravel(part if as_array(part) is None else as_array(part)):
+            assert str(value) in told[1] or any(
+                isclose(value, float(n), abs_tol=0.5 * 0.1 ** len(n.partition(".")[2]) * ("." in n) + 1e-6)
+                for n in numbers
+            ), f"{value} is not in: {told[1]}"
 
 
 class TestInANotebook:
