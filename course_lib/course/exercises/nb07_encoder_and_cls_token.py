@@ -1,9 +1,9 @@
-"""Exercises of notebook 07: both kinds of encoder block, the CLS token, counting parameters, spread over clips."""
+"""Exercises of notebook 07: both kinds of encoder block, the CLS token, spread over clips, clips of one scale."""
 
 import torch
 import torch.nn.functional as F
 
-from course_lib.course.exercises import Draw, exercise
+from course_lib.course.exercises import Draw, Edge, exercise
 
 
 def _parts(a, b, c, d):
@@ -103,6 +103,14 @@ def _no_second_norm(x, attention, feed_forward, norm1, norm2):
             'For "post" you normalised the part\'s output and then added x: add first, then normalise.',
         ),
     ],
+    example=(torch.tensor([[[1.0, 3.0], [2.0, 6.0]]]), *_parts(1.0, 2.0, 1.0, 0.5), "pre"),
+    hints=[
+        "Two parts, two shortcuts: each part's output is added to what went into that part.",
+        'The kinds differ in one place: "pre" normalises what a part reads, "post" normalises the sum.',
+        ('In the example, with "pre", the attention reads {}.', lambda x, attention, feed_forward, norm1, *_: norm1(x)),
+        "The feed-forward part does the same with norm2, and begins from the first sum. For "
+        '"post" each norm goes round its whole sum. Begin with `if kind == "pre":`.',
+    ],
 )
 def encoder_block(x, attention, feed_forward, norm1, norm2, kind):
     """encoder_block(x, attention, feed_forward, norm1, norm2, kind): (B, T, C), kind "pre" or "post" -> (B, T, C)"""
@@ -158,61 +166,19 @@ def _front(x, token):
             "The mask consists of numbers: it should stay bool, True where a step is real.",
         ),
     ],
+    example=(torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]), torch.tensor([[True, False]]), torch.tensor([9.0, 8.0])),
+    hints=[
+        "The token has no batch dimension yet, and the steps have: every item gets the same token, as one more step.",
+        ("One step for each item has the shape {}.", lambda x, mask, token: tuple(token.expand(len(x), 1, -1).shape)),
+        "Join token and steps along dim 1. The mask gets one more column in front, True for every item.",
+        "`F.pad` can put a column before the first and give it a value. Begin with "
+        "`first = token.expand(len(x), 1, -1)`.",
+    ],
 )
 def prepend_cls(x, mask, token):
     """prepend_cls(x, mask, token): (B, T, C), (B, T) bool, (C,) -> (B, T + 1, C), (B, T + 1) bool"""
     first = token.expand(len(x), 1, -1)  # (B, 1, C)
     return torch.cat([first, x], dim=1), F.pad(mask, (1, 0), value=True)
-
-
-def _encoders(draw: Draw):
-    yield 2, 3, 1
-    yield 5, 7, 3
-    yield 2000, 2048, 2
-    for _ in range(3):
-        yield tuple(draw.sizes(3, 2, 90))
-
-
-def _count(attention=4, bias=1, first=None, second=None, norms=4, blocks=lambda n: n):
-    """The blocks' values with another number of maps, biases or normalisations."""
-
-    def answer(c, h, n):
-        feed_forward = 2 * c * h + bias * (
-            (h if first is None else first(c, h)) + (c if second is None else second(c, h))
-        )
-        return blocks(n) * (attention * (c * c + bias * c) + feed_forward + norms * c)
-
-    return answer
-
-
-@exercise(
-    notebook="07",
-    title="How large is an encoder?",
-    minutes=8,
-    inputs=_encoders,
-    mistakes=[
-        (_count(bias=0), "The biases of the maps are missing: one for each output."),
-        (_count(norms=0), "The normalisations are missing: two, a weight and a bias a channel."),
-        (_count(norms=2), "Half of the normalisations' values are missing."),
-        (_count(attention=3), "Queries, keys and values make three maps; the fourth, behind the heads, is missing."),
-        (_count(blocks=lambda n: 1), "This is one block: there are num_layers of them."),
-        (
-            _count(second=lambda c, h: -c * h),
-            "The feed-forward part has a second map, from hidden_size back to embed_dim.",
-        ),
-        (
-            _count(second=lambda c, h: h),
-            "The second map of the feed-forward part has embed_dim biases, not hidden_size.",
-        ),
-        (_count(first=lambda c, h: c), "The first map of the feed-forward part has hidden_size biases, not embed_dim."),
-    ],
-)
-def encoder_parameters(embed_dim, hidden_size, num_layers):
-    """encoder_parameters(embed_dim, hidden_size, num_layers): the number of trainable values of the blocks"""
-    attention = 4 * (embed_dim + 1) * embed_dim
-    feed_forward = (embed_dim + 1) * hidden_size + (hidden_size + 1) * embed_dim
-    norms = 2 * 2 * embed_dim
-    return num_layers * (attention + feed_forward + norms)
 
 
 def _outputs(draw: Draw):
@@ -256,9 +222,81 @@ def _rms(values):
             "One number for each output is one step too early: reduce them to one.",
         ),
     ],
+    example=(torch.tensor([[1.0, 2.0], [3.0, 2.0]]),),
+    hints=[
+        "Clips lie along dim 0. All other dimensions are numbers of the output: flatten them first.",
+        ("The standard deviation of each number over the clips is {}.", lambda y: y.std(0, correction=0)),
+        ("The root mean square of these is {}.", lambda y: round(float(_rms(y.std(0, correction=0))), 4)),
+        "What is left is to divide by the root mean square of all outputs. Begin with `flat = outputs.flatten(1)`.",
+    ],
 )
 def spread(outputs):
     """spread(outputs): (N, ...) -> std over clips, root mean square over the rest, relative to that of the outputs"""
     flat = outputs.flatten(1)  # (N, C)
     over_clips = flat.std(dim=0, correction=0)  # (C,)
     return float(over_clips.square().mean().sqrt() / flat.square().mean().sqrt())
+
+
+def _clips(draw: Draw):
+    yield torch.tensor([[[1.0, 3.0]], [[10.0, 30.0]]])
+    for B, T in [(3, 5), (2, 4), draw.sizes(2, 3, 9)]:
+        yield draw.number(1, 3) + draw.number(0.01, 30) * draw.tensor(B, 1, T)
+    silence = torch.stack([torch.zeros(1, 4), draw.tensor(1, 4)])
+    yield Edge((silence,), nan="A silent clip became NaN, 0 / 0: add the 1e-5 to the standard deviation.")
+
+
+def _over(dims):
+    """A scaling with the statistics over these dimensions."""
+
+    def answer(x):
+        return (x - x.mean(dims, keepdim=True)) / (x.std(dims, correction=0, keepdim=True) + 1e-5)
+
+    return answer
+
+
+@exercise(
+    notebook="07",
+    title="One scale for all clips",
+    minutes=8,
+    inputs=_clips,
+    mistakes=[
+        (
+            _over((0, 1, 2)),
+            "One mean and deviation for the whole batch: a quiet clip stays quiet. Take them over dim 2.",
+        ),
+        (_over((0,)), "The statistics run over the clips, dim 0: take them over time, dim 2."),
+        (lambda x: x - x.mean(2, keepdim=True), "The mean is gone; now divide by the standard deviation."),
+        (
+            lambda x: x / (x.std(2, correction=0, keepdim=True) + 1e-5),
+            "You divided by the standard deviation; the mean is still there.",
+        ),
+        (
+            lambda x: x / (x.square().mean(2, keepdim=True).sqrt() + 1e-5),
+            "You divided by the root mean square of the clip with its mean: subtract the mean first.",
+        ),
+        (
+            lambda x: (x - x.mean(2, keepdim=True)) / (x.std(2, keepdim=True) + 1e-5),
+            "You divided by T - 1: `std` does by default; correction=0 divides by T.",
+        ),
+        (
+            lambda x: (x - x.mean(2, keepdim=True)) / (x.abs().amax(2, keepdim=True) + 1e-5),
+            "You divided by the largest sample, which one click decides: by the standard deviation.",
+        ),
+        (
+            lambda x: (x - x.mean(2, keepdim=True)) / (x.var(2, correction=0, keepdim=True) + 1e-5),
+            "You divided by the variance: take its root.",
+        ),
+    ],
+    example=(torch.tensor([[[1.0, 3.0]], [[10.0, 30.0]]]),),
+    hints=[
+        "Each clip has a mean and a standard deviation of its own. Time is the last of the three dimensions.",
+        ("The means are {}.", lambda x: x.mean(dim=2).flatten()),
+        ("The standard deviations are {}.", lambda x: x.std(dim=2, correction=0).flatten()),
+        "`keepdim=True` keeps (B, 1, 1), so that each clip meets its own numbers. Begin with "
+        "`centred = x - x.mean(dim=2, keepdim=True)`.",
+    ],
+)
+def scale_clips(x):
+    """scale_clips(x): (B, 1, T) -> each clip minus its mean, over its standard deviation (divided by T) + 1e-5"""
+    centred = x - x.mean(dim=2, keepdim=True)  # (B, 1, T)
+    return centred / (x.std(dim=2, correction=0, keepdim=True) + 1e-5)

@@ -190,6 +190,12 @@ def mean_rows(
     return rows
 
 
+def by_seed(found: Found) -> dict[str, pd.DataFrame]:
+    """For `details`: the table "seeds", a row a cell, with its setting, its seed and the numbers that it measured."""
+    cells = [{"setting": setting} | cell for setting, measured in found.items() for cell in measured]
+    return {"seeds": pd.DataFrame(cells).drop(columns="seconds")}
+
+
 def column(cells: Sequence[Mapping[str, Any]], what: str) -> np.ndarray:
     """One thing that all these cells measured: (seeds, ...)."""
     return np.array([cell[what] for cell in cells])

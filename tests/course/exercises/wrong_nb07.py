@@ -54,9 +54,8 @@ def _front(x, token):
     return torch.cat([token.expand(len(x), 1, -1), x], dim=1)
 
 
-def _parameters(c, h, n, maps=4, bias=1, norms=4, both=True):
-    feed_forward = (c + bias) * h + ((h + bias) * c if both else 0)
-    return n * (maps * (c + bias) * c + feed_forward + norms * c)
+def _scaled(x, dims=2, correction=0, eps=1e-5):
+    return (x - x.mean(dims, keepdim=True)) / (x.std(dims, correction=correction, keepdim=True) + eps)
 
 
 def _rms(values):
@@ -92,18 +91,6 @@ WRONG = {
         "mask of numbers": (lambda x, m, t: (_front(x, t), F.pad(m.float(), (1, 0), value=1.0)), "should stay bool"),
         "steps only": (lambda x, m, t: _front(x, t), "Two results are expected"),
     },
-    "encoder_parameters": {
-        "no biases": (lambda c, h, n: _parameters(c, h, n, bias=0), "biases of the maps are missing"),
-        "no norms": (lambda c, h, n: _parameters(c, h, n, norms=0), "normalisations are missing: two"),
-        "half the norms": (lambda c, h, n: _parameters(c, h, n, norms=2), "Half of the normalisations"),
-        "three maps": (lambda c, h, n: _parameters(c, h, n, maps=3), "the fourth, behind the heads"),
-        "one block": (lambda c, h, n: _parameters(c, h, 1), "This is one block"),
-        "one feed-forward map": (lambda c, h, n: _parameters(c, h, n, both=False), "has a second map"),
-        "hidden biases twice": (
-            lambda c, h, n: _parameters(c, h, n) + n * (h - c),
-            "second map of the feed-forward part has embed_dim",
-        ),
-    },
     "spread": {
         "not relative": (lambda y: _rms(y.std(0, correction=0)), "Divide by the size"),
         "N - 1": (lambda y: _rms(y.std(0)) / _rms(y), "divided by N - 1"),
@@ -115,5 +102,25 @@ WRONG = {
             "by the standard deviation of all outputs",
         ),
         "not reduced": (lambda y: y.std(0, correction=0) / _rms(y), "one step too early"),
+    },
+    "scale_clips": {
+        "whole batch": (lambda x: _scaled(x, (0, 1, 2)), "a quiet clip stays quiet"),
+        "over clips": (lambda x: _scaled(x, 0), "run over the clips"),
+        "mean only": (lambda x: x - x.mean(2, keepdim=True), "now divide by the standard deviation"),
+        "deviation only": (
+            lambda x: _scaled(x) + x.mean(2, keepdim=True) / (x.std(2, correction=0, keepdim=True) + 1e-5),
+            "the mean is still there",
+        ),
+        "root mean square": (lambda x: x / (x.square().mean(2, keepdim=True).sqrt() + 1e-5), "subtract the mean first"),
+        "T - 1": (lambda x: _scaled(x, correction=1), "divided by T - 1"),
+        "silence": (lambda x: _scaled(x, eps=0.0), "A silent clip became NaN"),
+        "peak": (
+            lambda x: (x - x.mean(2, keepdim=True)) / (x.abs().amax(2, keepdim=True) + 1e-5),
+            "by the largest sample",
+        ),
+        "variance": (
+            lambda x: (x - x.mean(2, keepdim=True)) / (x.var(2, correction=0, keepdim=True) + 1e-5),
+            "take its root",
+        ),
     },
 }

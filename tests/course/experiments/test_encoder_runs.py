@@ -1,27 +1,41 @@
 """The recorded runs of notebook 07: what rows differ in, and how the layers' outputs are measured."""
 
 from dataclasses import asdict, replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 
-from course_lib.course.experiments import encoder_repairs
-from course_lib.models import SmallKernelFeatures
+from course_lib.course.experiments import encoder_flaws, encoder_repairs
+from course_lib.models import LogMelCNN, SmallKernelFeatures, TransformerClassifier
 
 RATE = 3200
 
 
+def changed(before: encoder_repairs.Setting, after: encoder_repairs.Setting) -> set[str]:
+    return {key for key, value in asdict(after).items() if asdict(before)[key] != value}
+
+
 def test_each_row_of_the_ladder_changes_one_thing():
-    rows = list(encoder_repairs.ladder().items())
-    steps = [setting for name, setting in rows if ":" not in name]
-    for before, after in zip(steps, steps[1:], strict=False):
-        assert sum(asdict(before)[key] != value for key, value in asdict(after).items()) == 1
-    assert sum(":" in name for name, _ in rows) == 4
-    assert steps[0] == encoder_repairs.Setting() and steps[-1] == encoder_repairs.repaired()
-    for name, setting in rows:
-        if ":" in name:  # put back, left out
-            assert sum(asdict(steps[-1])[key] != value for key, value in asdict(setting).items()) == 1
+    rows = encoder_repairs.ladder()
+    steps = [setting for name, setting in rows.items() if ":" not in name]
+    assert all(len(changed(before, after)) == 1 for before, after in pairwise(steps))
+    assert steps[0] == encoder_repairs.four_repairs() and steps[-1] == encoder_repairs.repaired()
+    beside = [name for name in rows if ":" in name]
+    assert len(beside) == 3 and all(len(changed(rows[name.split(":")[0]], rows[name])) == 1 for name in beside)
+
+
+def test_a_row_without_encoder_is_the_plain_cnn():
+    assert isinstance(encoder_repairs.make_model(encoder_repairs.Setting(log_mel=True, encoder=False)), LogMelCNN)
+    assert isinstance(encoder_repairs.make_model(encoder_repairs.Setting(log_mel=True)), TransformerClassifier)
+
+
+def test_mixtures_are_all_subsets_of_four_repairs_from_none_to_all():
+    mixtures = {name: encoder_repairs.Setting(**change) for name, change in encoder_flaws.mixtures().items()}
+    assert len(set(mixtures.values())) == 16
+    assert list(mixtures.values())[0] == encoder_repairs.Setting() == mixtures["none"]
+    assert list(mixtures.values())[-1] == encoder_repairs.four_repairs()
 
 
 def test_small_kernels_make_one_token_of_128_samples_and_see_the_level():

@@ -1,0 +1,67 @@
+"""Four flaws of a small transformer and all sixteen mixtures of their repairs, on fold 5 of ESC-10.
+
+The flaws: two softmaxes, waveforms at whatever level they come, a constant rate of 3e-3 without warm-up and clipping,
+and post-norm. The network is the one that notebook 07 builds: three convolutions of kernel 3, then six blocks of 48
+channels and 3 heads. To be quick it hears the loudest 1,024 samples of each clip at 3,200 Hz (0.32 s, eight tokens) and
+trains for eight epochs on folds 1 to 4, three seeds a mixture. Scored is the last epoch on fold 5. Three CPU minutes.
+
+Writes figures/results/encoder_flaws.csv and figures/results/detail/encoder_flaws_seeds.csv.
+"""
+
+from itertools import compress, product
+from typing import Any
+
+import torch
+
+from course_lib.course.experiments.audio_cnn import whole_clip
+from course_lib.course.experiments.audio_cnn_ladder import loudest_part
+from course_lib.course.experiments.encoder_repairs import (
+    HELD_OUT,
+    Setting,
+    make_model,
+    prepared,
+    scored,
+    train,
+)
+from course_lib.course.experiments.runner import Experiment, by_seed
+from course_lib.data import AudioData, load_esc10
+from course_lib.training.rng import isolated
+
+SAMPLES, EPOCHS = 1024, 8
+REPAIRS: dict[str, dict[str, Any]] = {
+    "one softmax": {"softmax_twice": False},
+    "scaled": {"scaled": True},
+    "warm-up, cosine, clipping": {"scheduled": True},
+    "pre-norm": {"norm": "pre"},
+}
+
+
+def mixtures() -> dict[str, dict[str, Any]]:
+    """Name → what `Setting` is given: every subset of the repairs, "none" first and all four last."""
+    chosen = [list(compress(REPAIRS, switches)) for switches in product([False, True], repeat=len(REPAIRS))]
+    return {
+        " + ".join(names) or "none": {key: value for name in names for key, value in REPAIRS[name].items()}
+        for names in sorted(chosen, key=len)
+    }
+
+
+def measure(seed: int, data: AudioData, **repairs: Any) -> dict[str, float]:
+    """One training with these repairs."""
+    setting = Setting(**repairs, epochs=EPOCHS)
+    x = torch.from_numpy(prepared(loudest_part(whole_clip(data), SAMPLES), setting))  # (400, 1, 1024)
+    y, held_out = torch.from_numpy(data.labels), torch.from_numpy(data.folds == HELD_OUT)
+    with isolated(seed, torch.device("cpu")):
+        model = make_model(setting)
+    history = train(model, x[~held_out], y[~held_out], setting, seed)
+    return scored(model, x, y, held_out) | {"training loss": history["train_loss"].iloc[-1]}
+
+
+EXPERIMENT = Experiment(
+    measure,
+    settings=mixtures(),
+    label="{setting} | {what}",
+    details=by_seed,
+    source="ESC-10",
+    load=load_esc10,
+    cheapest="none",
+)
