@@ -29,8 +29,8 @@ def film(figure: Figure, draw: Callable[[int], Any], frames: int, *, interval: f
 
     if frames < 1:
         raise ValueError(f"frames: expected at least 1, got {frames}")
-    figure.set_dpi(DPI)
-    player = FuncAnimation(figure, draw, frames=frames, interval=interval).to_jshtml(default_mode="once")
+    with plt.rc_context({"savefig.dpi": DPI, "savefig.bbox": None}):
+        player = FuncAnimation(figure, draw, frames=frames, interval=interval).to_jshtml(default_mode="once")
     text = describe(figure).replace("&", "&amp;").replace('"', "&quot;")
     plt.close(figure)
     if len(player) > LARGEST:

@@ -64,6 +64,13 @@ def _positions(draw: Draw):
             "The base is 10,000 here, whatever `base` says.",
         ),
     ],
+    example=(torch.tensor([0, 3]), 4, 10_000.0),
+    hints=[
+        "First the angle of every hand at every position, (T, C / 2). Then a sine and a cosine of each.",
+        ("The hands turn by {} radian a step.", lambda positions, channels, base: _rates(channels, base)),
+        "Sine and cosine of one hand are neighbours: stack them on a new last axis, then flatten it with the hands.",
+        "Begin with `rates = base ** (-torch.arange(0, channels, 2, dtype=torch.float64) / channels)`.",
+    ],
 )
 def sinusoidal_table(positions, channels, base):
     """sinusoidal_table(positions, channels, base): (T,) -> (T, channels), sine in channel 2i, cosine in 2i + 1"""
@@ -128,6 +135,14 @@ def _other_order(k, channels, base):
         ),
         (_other_order, "Rows and columns are in another order: sine 0, cosine 0, sine 1, ..."),
     ],
+    example=(1, 2, 10.0),
+    hints=[
+        "Each hand is turned by an angle that does not depend on t. What is it for hand i and k steps?",
+        ("The angles are {}.", lambda k, channels, base: k * _rates(channels, base)),
+        "Put a = t · rate, b = k · rate into the two formulas. The factors of sin a and cos a are a row of the block.",
+        "`torch.block_diag` puts the blocks of the hands on the diagonal of one matrix.",
+        "Begin with `angles = k * base ** (-torch.arange(0, channels, 2, dtype=torch.float64) / channels)`.",
+    ],
 )
 def shift_matrix(k, channels, base):
     """shift_matrix(k, channels, base) -> M (channels, channels) with M @ p(t) = p(t + k) for every t"""
@@ -180,6 +195,13 @@ def _looked_up(index):
         ),
         (lambda table, T: table[T - 1 :], "One number for each key: a row is wanted for each query too, (T, T)."),
         (lambda table, T: table[:T], "One number for each key: a row is wanted for each query too, (T, T)."),
+    ],
+    example=(torch.tensor([10.0, 20.0, 30.0, 40.0, 50.0]), 3),
+    hints=[
+        "Which number of the table belongs to distance 0? And to the smallest distance, −(T − 1)?",
+        ("Key minus query is {}.", lambda table, T: torch.arange(T) - torch.arange(T)[:, None]),
+        "A table can be indexed by a whole matrix of row numbers. Distances begin below 0, row numbers at 0.",
+        "Begin with `distance = torch.arange(T) - torch.arange(T)[:, None]`, of shape (T, T).",
     ],
 )
 def relative_bias(table, T):

@@ -48,6 +48,13 @@ def _turn(angle=lambda a: a, first=lambda x, y, c, s: x * c - y * s, second=lamb
         (lambda *a: turn_pairs(*a).T, "Right values, but (2, N): stack along the last dimension."),
         (_turn(lambda a: a[:1]), "Every pair was turned by the first angle: each has its own."),
     ],
+    example=(torch.tensor([[1.0, 0.0], [2.0, 1.0]]), torch.tensor([math.pi / 2, math.pi])),
+    hints=[
+        "The two formulas stand above: apply them to whole columns, first numbers and second numbers.",
+        ("The cosines of the angles are {}.", lambda pairs, angles: angles.cos().round(decimals=4)),
+        "Compute both new columns from the old ones, then stack them along the last axis.",
+        "Begin with `x, y = pairs.unbind(dim=1)`.",
+    ],
 )
 def turn_pairs(pairs, angles):
     """turn_pairs(pairs, angles): pairs (N, 2), angles (N,) in radians -> (N, 2), each turned anticlockwise"""
@@ -122,6 +129,17 @@ def _in_halves(both):
             "The base is fixed at 10,000: use the argument.",
         ),
     ],
+    example=(torch.tensor([[1.0, 0.0, 1.0, 0.0]]), torch.tensor([1]), 100.0),
+    hints=[
+        "Only two lines differ from `rotate_halves`: which channels are first and second, and how they come together.",
+        (
+            "The speeds of the pairs are {}.",
+            lambda x, positions, base: base ** -(torch.arange(0, x.shape[1], 2) / x.shape[1]),
+        ),
+        "The first of each pair stands in the even channels, the second in the odd ones. At the end they must "
+        "alternate again: stack on a new last axis, then flatten.",
+        "Begin with `speeds = base ** -(torch.arange(0, x.shape[1], 2) / x.shape[1])`, of shape (D/2,).",
+    ],
 )
 def rotate_neighbours(x, positions, base):
     """rotate_neighbours(x, positions, base): x (T, D), D even, positions (T,) -> (T, D), pairs (0, 1), (2, 3), …"""
@@ -174,6 +192,13 @@ def _waves(power=lambda dim: torch.arange(0, dim, 2) / dim, factor=2 * math.pi):
             "The last pair reaches base itself: that is the sinusoids' old layout. Here it is base to the 2i/dim.",
         ),
         (lambda *a: wavelengths(*a).flip(0), "The order is turned: pair 0 is the fastest."),
+    ],
+    example=(4, 100.0),
+    hints=[
+        "A full turn is 2π radians. How many steps does a pair take that turns by s radians a step?",
+        ("The speeds are {} radians a step.", lambda dim, base: base ** -(torch.arange(0, dim, 2) / dim)),
+        "2π divided by the speed: dividing by base to the −2i/D is multiplying by base to the 2i/D.",
+        "The exponents are `torch.arange(0, dim, 2) / dim`, one a pair.",
     ],
 )
 def wavelengths(dim, base):
@@ -229,6 +254,13 @@ def _appended(rows):
             lambda table, length: F.interpolate(table[None], size=length, mode="linear", align_corners=True)[0],
             "The channels were drawn out: F.interpolate stretches the last axis, so time must stand there.",
         ),
+    ],
+    example=(torch.tensor([[0.0, 10.0], [2.0, 20.0]]), 3),
+    hints=[
+        "`F.interpolate` wants (batch, channels, time) and stretches the last axis. The table is (time, channels).",
+        ("Laid out for `F.interpolate` the table is {}.", lambda table, length: table.T[None]),
+        "Ask for the size, the mode linear, and aligned corners; then undo what you did to the axes.",
+        "Begin with `columns = table.T[None]`, of shape (1, C, L).",
     ],
 )
 def stretch_table(table, length):
