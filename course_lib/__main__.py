@@ -73,6 +73,13 @@ def build_parser() -> argparse.ArgumentParser:
         "--timeout", type=int, default=300, metavar="S", help="seconds a cell may take (default: %(default)s)"
     )
 
+    serve = add(
+        "serve", "serve:serve", "Serve an exported model on this machine: recordings by POST, streams by WebSocket."
+    )
+    serve.add_argument("model", type=Path, help="a file that course_lib.export wrote")
+    serve.add_argument("--port", type=int, default=8000, metavar="N", help="(default: %(default)s)")
+    serve.add_argument("--streams", type=int, default=200, metavar="N", help="open at once (default: %(default)s)")
+
     figures = add("figures", "figures:figures", "Rebuild the pictures in figures/ that README shows.")
     figures.add_argument("name", nargs="*", help="which (default: all)")
 

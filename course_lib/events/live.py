@@ -26,7 +26,10 @@ class FrameModel(Protocol):
     refractory_period_samples: int
 
     def frame_scores(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Scores and onsets, in samples from each frame's start, (1, F, E) both, of x (1, T, C)."""
+        """Scores and onsets, in samples from each frame's start, (1, F, E) both, of x (1, T, C).
+
+        A model with `takes_arrays = True` gets, and gives, NumPy arrays instead.
+        """
         ...
 
 
@@ -142,10 +145,7 @@ class LiveDetector:
 
     def _run(self, samples: np.ndarray, used: int) -> None:
         """Run the model on one window and keep the frames that are new, up to `used` samples into the window."""
-        x = _tensor(samples, self.model)
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.amp):
-            found = self.model.frame_scores(x)
-        scores, offsets = (values[0].float().cpu().numpy().astype(np.float64) for values in found)
+        scores, offsets = _frame_scores(self.model, samples, self.amp)
         first = self._known - self._window_start // self.resolution
         last = -(-used // self.resolution)
         if not np.isfinite(scores[first:last]).all():
@@ -180,10 +180,16 @@ class LiveDetector:
         return decided
 
 
-def _tensor(samples: np.ndarray, model) -> torch.Tensor:
+def _frame_scores(model: Any, samples: np.ndarray, amp: bool) -> list[np.ndarray]:
+    """Scores and onsets (F, E) in float64 of samples (T, C)."""
+    if getattr(model, "takes_arrays", False):
+        return [np.asarray(values[0], np.float64) for values in model.frame_scores(samples[None])]
     parameter = next(iter(model.parameters()), None) if isinstance(model, torch.nn.Module) else None
     x = torch.from_numpy(np.ascontiguousarray(samples))[None]  # (1, T, C)
-    return x if parameter is None else x.to(parameter.device, parameter.dtype)
+    x = x if parameter is None else x.to(parameter.device, parameter.dtype)
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=amp):
+        found = model.frame_scores(x)
+    return [values[0].float().cpu().numpy().astype(np.float64) for values in found]
 
 
 def detect_events_from_sequence(

@@ -87,6 +87,15 @@ def whole_error(file: Path, model: Any, shapes: list[tuple[int, int, ChannelSpec
     return max(difference(*pair) for pair in pairs)
 
 
+def frames_error(file: Path, model: Any, shapes: list[tuple[int, int, ChannelSpec]]) -> float:
+    """`Model.frame_scores` against the model's, for inputs of (batch, steps, spec)."""
+    run = Model(file)
+    errors = []
+    for x in (x for batch, steps, spec in shapes for x in inputs(spec, batch, steps)):
+        errors += [difference(got, y.numpy()) for got, y in zip(run.frame_scores(x.numpy()), model(x), strict=True)]
+    return max(errors)
+
+
 def classifier_error(file: Path, estimator: Any) -> float:
     """`Model` against `predict_proba`, on signals of several lengths: noise, a constant, a jump."""
     random = np.random.default_rng(0)

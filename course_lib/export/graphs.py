@@ -43,6 +43,25 @@ class Whole(nn.Module):
         return as_real(self.model(torch.view_as_complex(x) if self.is_complex else x))
 
 
+class Frames(nn.Module):
+    """A model of events on whole inputs: x (B, T, C) -> scores and onsets (B, F, E), see `events.FrameModel`.
+
+    statistics: (mean, std), (C,) each, by which x is standardised first; None: it already is.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: nn.Module, statistics: tuple[np.ndarray, np.ndarray] | None):
+        super().__init__()
+        self.model = model
+        for name, values in zip(("mean", "std"), statistics or (0.0, 1.0), strict=True):
+            self.register_buffer(name, torch.as_tensor(np.asarray(values, np.float32)))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.model.frame_scores((x - self.mean) / self.std)  # type: ignore[operator]
+
+
 class Classifier(nn.Module):
     """Raw signals x (B, L, C) and which steps are there (B, L) -> probabilities (B, classes).
 

@@ -27,7 +27,7 @@ class Metadata:
         which from the last `block` of them on grow evenly; state, what the stream begins with, for a batch of one.
     classifier: classes; several, whether a signal may have several of them; steps, to which signals are cut or padded;
         nan, "mask" where a NaN is a step to leave out.
-    frames: resolution and refractory, in samples; threshold, the least score of an event.
+    frames: events, how many types; resolution and refractory, in samples; threshold, the least score of an event.
     """
 
     kind: str
@@ -48,6 +48,7 @@ class Metadata:
     several: bool = False
     steps: int | None = None
     nan: str = "raise"
+    events: int = 0
     resolution: int = 1
     refractory: int = 0
     threshold: float = 0.5

@@ -127,13 +127,19 @@ class Stream:
 class Model:
     """A file of whole inputs, kind "sequence", "classifier" or "frames".  threads: of onnxruntime.
 
-    `model(x)` gives the outputs of a sequence or a model; `predict_proba`, `predict` and `classes` are a classifier's.
+    `model(x)` gives the outputs of a sequence or a model; `predict_proba`, `predict` and `classes` are a classifier's;
+    `frame_scores` and the sizes that go with it make a file of kind "frames" a `course_lib.events.FrameModel`, which
+    `LiveDetector(model, model.metadata.threshold)` runs on a stream.
     Raises ValueError where the file is of another kind.
     """
 
     def __init__(self, path: str | os.PathLike, threads: int = 1):
-        self._file = _File(path, threads, "sequence", "classifier")
-        self.metadata = self._file.metadata
+        self._file = _File(path, threads, "sequence", "classifier", "frames")
+        self.metadata = about = self._file.metadata
+        self.input_size, self.num_events = about.channels[0] if about.channels else 1, about.events
+        self.timing_resolution_samples, self.refractory_period_samples = about.resolution, about.refractory
+
+    takes_arrays = True  # not tensors: what LiveDetector asks of a FrameModel
 
     @property
     def classes(self) -> np.ndarray:
@@ -144,6 +150,12 @@ class Model:
         """Outputs of x (B, T, *channels), or of whatever shape the example had."""
         self._expect("sequence")
         return _as_declared(self._file.run(_as_real(self._file.checked(x, "x")))[0], self.metadata.out_dtype)
+
+    def frame_scores(self, x: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+        """Scores and onsets (B, F, E) of x (B, T, C), raw where the file standardises."""
+        self._expect("frames")
+        scores, onsets = self._file.run(self._file.checked(x, "x"))
+        return scores, onsets
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """(N, number of classes): the probability of each class, of signals as the estimator took them.

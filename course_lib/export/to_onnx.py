@@ -21,7 +21,7 @@ from torch.utils import _pytree as pytree
 
 from course_lib import __version__
 from course_lib.export import checks
-from course_lib.export.graphs import Classifier, Step, Whole, as_real
+from course_lib.export.graphs import Classifier, Frames, Step, Whole, as_real
 from course_lib.export.int8 import quantised
 from course_lib.export.metadata import Metadata, pack
 from course_lib.files import replacing
@@ -70,18 +70,22 @@ def export(
     block: int | None = None,
     int8: bool = False,
     sample_rate: float | None = None,
+    threshold: float = 0.5,
+    statistics: tuple[np.ndarray, np.ndarray] | None = None,
     tolerance: float | None = None,
 ) -> Metadata:
     """Write `source` to `path`, for `Stream` (streaming=True) or `Model` to run without PyTorch; returns what it says.
 
-    source: a `SequenceLayer`; any other module, of which `example` shows an input; or a fitted classifier, exported
-        with its standardisation, so that it takes raw signals.  It is left as it is, and exported in evaluation mode.
+    source: a `SequenceLayer`; a model of events with `frame_scores`; a fitted classifier, exported with its
+        standardisation, so that it takes raw signals; or any other module, of which `example` shows an input.  It is
+        left as it is, and exported in evaluation mode.
     spec: what one step of a layer's input looks like, where the layer does not know it.
     example: an input (B, T, …). It settles the number of steps, which a layer on whole inputs else leaves open.
     streaming: the layer's step, with its state, rather than the layer.  block: steps that it takes at a time, a
         multiple of the layer's `block_size` (the default).
     int8: weights as 8-bit integers; matrix products round their inputs to 8 bits too: see `course_lib.export.int8`.
-    sample_rate: steps a second, which the file says to whoever runs it.
+    sample_rate: steps a second.  threshold: the least score of an event. The file says both to whoever runs it.
+    statistics: (mean, std) a channel, by which the input of a model of events is standardised; None: it already is.
     tolerance: how far outputs may lie from PyTorch's, as a share of the largest, on random and extreme inputs of
         several lengths and batches; 1e-4 by default, 0.05 with int8.
     The batch is open. The file is whole or not there: where its outputs differ, what was at `path` before stays.
@@ -95,6 +99,8 @@ def export(
             graph = _of_classifier(source, about)
         elif streaming:
             graph = _of_step(source, spec, block, about)
+        elif hasattr(source, "frame_scores"):
+            graph = _of_frames(source, statistics, replace(about, threshold=threshold))
         else:
             graph = _of_whole(source, spec, example, about)
         with replacing(path) as file:
@@ -190,6 +196,31 @@ def _of_whole(source: nn.Module, spec: ChannelSpec | None, example: Tensor | Non
         (axes,),
         about,
         partial(checks.whole_error, model=model, shapes=shapes),
+    )
+
+
+def _of_frames(source: Any, statistics: tuple[np.ndarray, np.ndarray] | None, about: Metadata) -> _Graph:
+    model = Frames(_copied(source), statistics)
+    spec, shortest = ChannelSpec((source.input_size,)), 4 * source.timing_resolution_samples
+    about = replace(
+        about,
+        kind="frames",
+        channels=spec.shape,
+        dtype="float32",
+        out_dtype="float32",
+        events=source.num_events,
+        resolution=source.timing_resolution_samples,
+        refractory=source.refractory_period_samples,
+    )
+    shapes = [(1, shortest, spec), (3, 5 * shortest + 3, spec)]
+    return _Graph(
+        model,
+        (torch.zeros(2, 20 * shortest, *spec.shape),),
+        ["x"],
+        ["scores", "onsets"],
+        ({0: torch.export.Dim("batch"), 1: torch.export.Dim("time", min=shortest, max=_MOST)},),
+        about,
+        partial(checks.frames_error, model=model, shapes=shapes),
     )
 
 

@@ -9,7 +9,9 @@ import torch
 
 import course_lib.layers as sl
 from course_lib.estimator import SignalClassifier
+from course_lib.events import Detections, LiveDetector
 from course_lib.export import Model, Stream, export
+from course_lib.models import EventDetector
 from course_lib.sequence import random_sequence
 
 
@@ -175,3 +177,23 @@ def test_a_classifier_of_ragged_signals_and_gaps(classifier, tmp_path):
             file.predict_proba(wrong)
     with pytest.raises(ValueError, match="kind sequence"):
         file(X)
+
+
+def test_live_detection_on_a_file_finds_the_same_events(tmp_path):
+    torch.manual_seed(0)
+    model = EventDetector(2, 3, width=16, dilations=(1,), attention_heads=2, refractory_period_samples=50).eval()
+    torch.nn.init.normal_(model.heatmap_head.weight, std=2.0)
+    mean, std = np.array([3.0, -1.0]), np.array([2.0, 0.5])
+    export(model, tmp_path / "events.onnx", statistics=(mean, std), threshold=0.02)
+    file = Model(tmp_path / "events.onnx")
+    x = (mean + std * np.random.default_rng(0).standard_normal((3000, 2))).astype("f")
+    options = {"window": 1000, "margin": 100}
+    found = []
+    for live in (
+        LiveDetector(model, 0.02, statistics=(mean, std), **options),
+        LiveDetector(file, file.metadata.threshold, **options),
+    ):
+        found.append(Detections.concatenate([live.push(x[:1234]), live.push(x[1234:]), live.flush()]))
+    assert len(found[0].times) > 5
+    np.testing.assert_array_equal(found[1].types, found[0].types)
+    np.testing.assert_allclose(found[1].times, found[0].times, atol=1e-2)

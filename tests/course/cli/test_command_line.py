@@ -45,7 +45,7 @@ def run(*arguments: str) -> int:
 
 
 @pytest.mark.parametrize(
-    "command", ["doctor", "start", "lab", "progress", "grade", "data", "run", "figures", "measure"]
+    "command", ["doctor", "start", "lab", "progress", "grade", "data", "run", "serve", "figures", "measure"]
 )
 def test_every_command_has_help(command, capsys):
     with pytest.raises(SystemExit) as stop:
