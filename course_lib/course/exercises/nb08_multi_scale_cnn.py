@@ -51,6 +51,14 @@ def _conv(x, w, **options):
             "This is padded to the length of x: here every window must fit inside x.",
         ),
     ],
+    example=(torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]), torch.tensor([1.0, 10.0]), 3),
+    hints=[
+        "The taps lie `dilation` samples apart. How many samples lie between the first and the last, both counted?",
+        ("In the example a kernel spans {} samples.", lambda x, w, dilation: (len(w) - 1) * dilation + 1),
+        ("So there are {} outputs.", lambda x, w, dilation: len(x) - (len(w) - 1) * dilation),
+        "Windows of that span side by side, every dilation-th sample of each. Begin with "
+        "`span = (len(w) - 1) * dilation + 1`.",
+    ],
 )
 def dilated_conv(x, w, dilation):
     """dilated_conv(x, w, dilation): x (T,), w (K,) -> (T - (K - 1) · dilation,), taps `dilation` samples apart."""
@@ -118,6 +126,16 @@ def _doubling(reach, kernel_size, more=0, first=1, count=lambda kernel: kernel -
             "The stack sees one sample too few: with no layer at all it sees one.",
         ),
     ],
+    example=(12, 3),
+    hints=[
+        "A layer adds (kernel_size - 1) · dilation samples to the one that is seen without any layer.",
+        (
+            "Dilations 1 and 2 together see {} samples, not yet 12.",
+            lambda reach, kernel_size: 1 + (kernel_size - 1) * 3,
+        ),
+        "Add one dilation after the other, each twice the one before, as long as too little is seen.",
+        "A loop that asks before it adds leaves the list empty for one sample. Begin with `dilations = []`.",
+    ],
 )
 def dilations_for(reach, kernel_size):
     """dilations_for(reach, kernel_size) -> the shortest list 1, 2, 4, … whose stack sees at least `reach` samples."""
@@ -160,6 +178,20 @@ def _gated(squeeze=lambda x: x.mean(1, keepdim=True), inner=F.relu, outer=torch.
         (_gated(outer=lambda v: v), "The sigmoid at the end is missing: weights lie in 0 to 1."),
         (_gated(outer=lambda v: v.softmax(-1)), "A softmax makes channels compete; here each has its own sigmoid."),
         (_gated(join=torch.add), "The weights multiply x: they are not added."),
+    ],
+    example=(
+        torch.tensor([[[1.0, -2.0], [3.0, 4.0]]]),
+        torch.tensor([[1.0, 0.0]]),
+        torch.tensor([-2.0]),
+        torch.tensor([[1.0], [2.0]]),
+        torch.tensor([0.0, 1.0]),
+    ),
+    hints=[
+        "Squeeze: the time dimension goes, one number a channel stays. Excite: two linear maps, ReLU after the first.",
+        ("The means over time are {}.", lambda x, w1, b1, w2, b2: x.mean(1)),
+        ("The H hidden numbers before ReLU are {}.", lambda x, w1, b1, w2, b2: x.mean(1) @ w1.T + b1),
+        "The sigmoid's weights (B, C) need a time dimension to meet x. Begin with "
+        "`hidden = torch.relu(x.mean(dim=1) @ w1.T + b1)`.",
     ],
 )
 def squeeze_and_excite(x, w1, b1, w2, b2):
@@ -213,6 +245,13 @@ def _cost(weights):
             _cost(lambda c_in, c_out, kernel: c_in * (kernel + c_out) + c_in + c_out),
             "Biases are counted: these convolutions have none, a normalisation follows.",
         ),
+    ],
+    example=(2, 3, 5, 7),
+    hints=[
+        "The depthwise convolution has one filter a channel; the other has one weight for each pair of channels.",
+        ("In the example the depthwise one has {} weights.", lambda c_in, c_out, kernel, steps: c_in * kernel),
+        ("The one of kernel 1 has {}.", lambda c_in, c_out, kernel, steps: c_in * c_out),
+        "Each weight is used once for every output step. Begin with `weights = c_in * kernel + c_in * c_out`.",
     ],
 )
 def separable_cost(c_in, c_out, kernel, steps):

@@ -200,7 +200,7 @@ class TestCheck:
         monkeypatch.setenv("COURSE_CACHE", str(tmp_path))
         for experiment, old, new in (
             (speed.EXPERIMENT, "2298758", "2298759"),
-            (multi_scale.EXPERIMENT, "no dilation: accuracy,0.50", "no dilation: accuracy,0.57"),
+            (multi_scale.EXPERIMENT, "without dilation: accuracy,0.50", "without dilation: accuracy,0.57"),
         ):
             text = (results.RESULTS / f"{experiment.table}.csv").read_text(encoding="utf-8")
             assert old in text
