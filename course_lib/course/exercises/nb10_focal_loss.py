@@ -60,6 +60,17 @@ def _all_classes(logits, targets, gamma):
         (_focal(dim=0), "The softmax runs over the batch (dim 0): the classes are dim 1."),
         (_focal(lambda p, gamma: gamma), "gamma is a power of 1 - p, not a factor."),
     ],
+    example=(torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.tensor([0, 0]), 2.0),
+    hints=[
+        "Of each row only one probability counts, that of its target. First get its logarithm, then everything else.",
+        ("log_softmax over the classes, dim 1, gives {}.", lambda logits, *_: F.log_softmax(logits, 1)),
+        (
+            "`gather(1, targets[:, None])` picks one number a row, and the targets' probabilities are {}.",
+            lambda logits, targets, _: F.log_softmax(logits, 1).gather(1, targets[:, None])[:, 0].exp(),
+        ),
+        "Each item's loss is its factor (1 - p) to the power gamma times -log p; then the mean. "
+        "Begin with `log_p = F.log_softmax(logits, dim=1)`.",
+    ],
 )
 def focal_loss(logits, targets, gamma):
     """my_focal_loss(logits, targets, gamma): logits (B, C), targets (B,) -> the mean over the batch."""
@@ -82,7 +93,7 @@ def _slope(bracket):
 @exercise(
     notebook="10",
     title="The slope",
-    minutes=6,
+    minutes=8,
     inputs=_probabilities,
     mistakes=[
         (lambda *a: -focal_slope(*a), "The sign is flipped: a larger logit of the right answer lowers the loss."),
@@ -102,6 +113,14 @@ def _slope(bracket):
             "gamma is missing in the second term: it comes down from the exponent.",
         ),
         (_slope(lambda p, gamma: p.log()), "This is the loss itself, not its slope."),
+    ],
+    example=(torch.tensor([0.5]), 1.0),
+    hints=[
+        "Two factors hold a p: u = (1 - p) to the power gamma, and v = ln p. The product rule gives -(u'v + uv').",
+        ("The first factor's slope by p, -gamma (1 - p) to the power gamma - 1, is {} here.", lambda p, g: -g + 0 * p),
+        ("The second factor's slope by p, 1/p, is {}.", lambda p, gamma: 1 / p),
+        "The chain rule multiplies both terms by dp/dz = p (1 - p). "
+        "Begin with `by_p = gamma * (1 - p) ** (gamma - 1) * p.log() - (1 - p) ** gamma / p`.",
     ],
 )
 def focal_slope(p, gamma):
@@ -129,6 +148,13 @@ def _shares(draw: Draw):
         ),
         (lambda p, w: 1 - undo_weight(p, w), "This is the share of the common class: one minus it."),
         (lambda p, w: p / (w * p + 1 - p), "w stands at the wrong term: q = p / (p + w (1 - p))."),
+    ],
+    example=(torch.tensor([0.5, 0.75]), 3.0),
+    hints=[
+        "The weight multiplied the odds, the probability over its complement. Undo that, and nothing else.",
+        ("The odds behind these probabilities are {}.", lambda p, w: p / (1 - p)),
+        ("The true odds are {}.", lambda p, w: p / (1 - p) / w),
+        "Odds o belong to the probability o / (1 + o). Begin with `odds = p / (1 - p) / w`.",
     ],
 )
 def undo_weight(p, w):
