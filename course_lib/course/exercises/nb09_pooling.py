@@ -57,6 +57,17 @@ def _all_steps(mask):
         ),
         (lambda *a: _two()(*a)[::-1], "The two are swapped: the mean comes first."),
     ],
+    example=(torch.tensor([[[-1.0], [-3.0], [9.0]]]), torch.tensor([[True, True, False]])),
+    hints=[
+        "The padding needs another filling for each result: one that adds nothing, and one that is never the largest.",
+        (
+            "For the mean, with zeros in the padding, the sum over time is {}.",
+            lambda x, mask: torch.where(mask[..., None], x, 0.0).sum(1),
+        ),
+        ("It is divided by the number of valid steps, {}.", lambda x, mask: mask.sum(1)),
+        "For the maximum fill with minus infinity. `torch.where` chooses, so that NaN stays out. "
+        "Begin with `valid = mask[..., None]`.",
+    ],
 )
 def masked_mean_and_max(x, mask):
     """masked_mean_and_max(x, mask): x (B, T, C), mask (B, T), True where valid -> mean (B, C), maximum (B, C)."""
@@ -129,6 +140,20 @@ def _right_weights(scores, mask):
         ),
         (_pooled(_right_weights, lambda weighted: weighted), "The steps are weighted, but not yet summed over time."),
     ],
+    example=(
+        torch.tensor([[[1.0], [3.0], [9.0]]]),
+        torch.tensor([[0.0, 0.0, 5.0]]),
+        torch.tensor([[True, True, False]]),
+    ),
+    hints=[
+        "What score must a step have, so that the softmax gives it the weight 0? Set it before the softmax.",
+        (
+            "The softmax over time of the two valid scores is {}.",
+            lambda x, scores, mask: torch.softmax(scores[:, :2], dim=1),
+        ),
+        "`masked_fill(~mask, value)` puts a value where the mask is False; then softmax over dim 1.",
+        "Then the weighted sum of the steps over time. Begin with `hidden = scores.masked_fill(~mask, -torch.inf)`.",
+    ],
 )
 def attention_pool(x, scores, mask):
     """attention_pool(x, scores, mask): x (B, T, C), scores (B, T), mask (B, T) -> pooled (B, C), weights (B, T)."""
@@ -192,6 +217,16 @@ def _deviation(x, w):
             _statistics(deviation=lambda x, w: _deviation(x, w) * (x.shape[1] / (x.shape[1] - 1)) ** 0.5),
             "No correction by T / (T - 1) here: the weights say what the distribution is.",
         ),
+    ],
+    example=(torch.tensor([[[1.0], [3.0]]]), torch.tensor([[0.25, 0.75]])),
+    hints=[
+        "Give the weights a third axis, so that they multiply all channels; then everything is a sum over time.",
+        ("The weighted mean is {}.", lambda x, weights: (weights[:, :, None] * x).sum(1)),
+        (
+            "The squared distances from it, before weighting, are {}.",
+            lambda x, weights: (x - (weights[:, :, None] * x).sum(1, keepdim=True)) ** 2,
+        ),
+        "Their weighted sum is the variance; its root goes behind the mean. Begin with `w = weights[:, :, None]`.",
     ],
 )
 def weighted_statistics(x, weights):
