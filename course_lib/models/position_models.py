@@ -80,7 +80,7 @@ class OrderClassifier(nn.Module):
     ENCODINGS = ("none", "none, causal", "sinusoidal", "learned", "relative bias", "rotary")
     WIDTH, HEADS = 24, 2
 
-    def __init__(self, encoding: str, in_channels: int, num_classes: int = 2, max_length: int = 31):
+    def __init__(self, encoding: str, in_channels: int, num_classes: int = 2, max_length: int = 32):
         super().__init__()
         if encoding not in self.ENCODINGS:
             raise ValueError(f"encoding: expected one of {', '.join(self.ENCODINGS)}, got {encoding!r}")

@@ -3,19 +3,21 @@
 "echo": name, at every step, the symbol (one of 8) that came five steps before; L = 16. "speakers": say at every step
 of a noisy conversation joined from JapaneseVowels utterances who is speaking; L = 32 steps of 6.4 ms. One small
 transformer of two pre-norm layers for each kind of positions, trained on fresh batches of 32 with Adam; every step may
-see every other one unless the name says otherwise. A few CPU minutes a seed.
+see every other one unless the name says otherwise. One to two CPU minutes a seed.
 
-Writes figures/results/longer_than_trained.csv: accuracy at L, 2L and 4L, mean and standard deviation over seeds.
+Writes figures/results/longer_than_trained.csv: accuracy at L, 2L and 4L, mean and standard deviation over seeds; and
+figures/results/detail/longer_than_trained_seeds.csv: that of each seed.
 """
 
 import copy
 
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.course.experiments import look_ahead
-from course_lib.course.experiments.runner import Experiment
+from course_lib.course.experiments.runner import Experiment, Found
 from course_lib.models import StepLabeller
 from course_lib.training import fit
 from course_lib.training.rng import isolated
@@ -103,12 +105,26 @@ def measure(seed: int, task: str, encoding: str, steps: int) -> dict[str, float]
     return scores
 
 
+def details(found: Found) -> dict[str, pd.DataFrame]:
+    """A row for each measure and seed."""
+    rows = [
+        {"setting": setting, "measure": what, "seed": cell["seed"], "accuracy": value}
+        for setting, cells in found.items()
+        for cell in cells
+        for what, value in cell.items()
+        if what not in ("seed", "seconds")
+    ]
+    return {"seeds": pd.DataFrame(rows)}
+
+
 EXPERIMENT = Experiment(
     measure,
     settings={
         f"{task}: {encoding}": {"task": task, "encoding": encoding} for task in LENGTHS for encoding in ENCODINGS
     },
     cheapest="speakers: none",
+    seeds=range(6),
+    details=details,
     options={"steps": (0, f"training batches, 0: {STEPS}")},
     label="{what}",
     source="JapaneseVowels and generated",

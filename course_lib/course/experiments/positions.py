@@ -1,27 +1,29 @@
 """Which way does it run: what a small transformer makes of order, with each way to tell it positions.
 
 Three tasks. "chirp": does a tone rise or fall? Every clip comes with its reversal, so that both classes hold the same
-frames, in opposite order; training and test chirps lie in the first half of the clip, "moved" ones in the second.
+frames, in another order; training and test chirps lie in the first half of the clip, "moved" ones in the second.
 "vowels": is a spoken /ae/ (JapaneseVowels) played forwards or backwards? "speaker": which of nine men speaks? One
 encoder block, six encodings, 250 batches of 32. About half a CPU minute a seed.
 
-Writes figures/results/positions.csv: accuracy on test clips, mean and standard deviation over seeds.
+Writes figures/results/positions.csv: accuracy on test clips, mean and standard deviation over seeds; and
+figures/results/detail/positions_seeds.csv: that of each seed.
 """
 
 import math
 
+import pandas as pd
 import torch
 from torch import Tensor, nn
 
 import course_lib.layers as sl
 from course_lib.course.experiments.look_ahead import load_speakers
-from course_lib.course.experiments.runner import Experiment
+from course_lib.course.experiments.runner import Experiment, Found
 from course_lib.models import OrderClassifier
 from course_lib.training import cosine_with_warmup, fit
 from course_lib.training.rng import isolated
 
 RATE, SAMPLES = 8_000, 4_096  # a clip lasts half a second
-FRAMES, BANDS = 31, 16  # what `frames` makes of it
+FRAMES, BANDS = 32, 16  # what `frames` makes of it
 ENCODINGS = OrderClassifier.ENCODINGS
 TEST_SEED = 99
 
@@ -49,12 +51,13 @@ def chirps(pairs: int, where: tuple[float, float] = (0.0, 1.0), noise: float = 0
 
 
 def frames(x: Tensor) -> Tensor:
-    """(B, SAMPLES) -> (B, FRAMES, BANDS): log magnitudes of 32 ms frames, one every 16 ms, in bands of 250 Hz.
+    """(B, SAMPLES) -> (B, FRAMES, BANDS): log magnitudes of frames of 16 ms, end to end, in bands of 250 Hz.
 
-    The window is symmetric and the frames reach exactly from end to end: reversed sound has the same frames, reversed.
+    The window is symmetric, and no frame overlaps the next: reversed sound has the same frames, reversed, and what is
+    moved by half a clip still has them all.
     """
-    windows = x.unfold(1, 256, 128) * torch.hann_window(256, periodic=False)  # (B, 31, 256)
-    bands = torch.fft.rfft(windows).abs()[..., :128].unflatten(2, (BANDS, -1)).mean(dim=3)  # (B, 31, 16)
+    windows = x.unflatten(1, (FRAMES, -1)) * torch.hann_window(SAMPLES // FRAMES, periodic=False)  # (B, 32, 128)
+    bands = torch.fft.rfft(windows).abs()[..., :64].unflatten(2, (BANDS, -1)).mean(dim=3)  # (B, 32, 16)
     return torch.log(bands + 0.1)
 
 
@@ -127,10 +130,19 @@ def measure(seed: int, encoding: str, steps: int) -> dict[str, float]:
     return scores
 
 
+def details(found: Found) -> dict[str, pd.DataFrame]:
+    """A row for each encoding and seed."""
+    rows = [{"encoding": encoding} | cell for encoding, cells in found.items() for cell in cells]
+    return {"seeds": pd.DataFrame(rows).drop(columns="seconds")}
+
+
 EXPERIMENT = Experiment(
     measure,
     settings={encoding: {"encoding": encoding} for encoding in ENCODINGS},
     cheapest="none",
+    seeds=range(8),
+    details=details,
+    details_by="encoding",
     options={"steps": (250, "batches of 32 clips")},
     label="{what}: {setting}",
     source="JapaneseVowels and generated",

@@ -13,6 +13,12 @@ def test_a_reversed_clip_has_the_same_frames_in_reverse():
     torch.testing.assert_close(task.frames(clips[1::2]), task.frames(clips[::2]).flip(1), rtol=0.0, atol=1e-4)
 
 
+def test_a_pair_in_one_half_of_the_clip_has_the_same_frames_in_another_order():
+    clips, _ = task.chirps(3, (0.5, 1.0), generator=torch.Generator().manual_seed(0))
+    moved = task.frames(clips[::2]).flip(1).roll(task.FRAMES // 2, dims=1)
+    torch.testing.assert_close(task.frames(clips[1::2]), moved, rtol=0.0, atol=1e-4)
+
+
 @pytest.mark.parametrize("where", [(0.0, 1.0), (0.0, 0.5), (0.5, 1.0)])
 def test_rising_tones_rise_where_they_should_lie(where):
     clips, labels = task.chirps(20, where, noise=0.0, generator=torch.Generator().manual_seed(1))
