@@ -42,6 +42,17 @@ def _attention(scale=lambda q, k, v: q.shape[1] ** -0.5, dim=1, after=lambda q: 
             "There is no softmax: scores may be negative, and their rows do not sum to 1.",
         ),
     ],
+    example=(
+        torch.tensor([[2.0, 0.0, 0.0, 0.0]]),
+        torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]]),
+        torch.tensor([[10.0], [0.0]]),
+    ),
+    hints=[
+        "Three steps: scores, weights, mean. The scores have a row a query and a column a key.",
+        ("The scores, divided by √D, are {}.", lambda q, k, v: q @ k.T / q.shape[1] ** 0.5),
+        "The softmax runs along each row, over the keys. The weights then multiply the values from the left.",
+        "Begin with `scores = q @ k.T / math.sqrt(q.shape[1])`, of shape (Q, K).",
+    ],
 )
 def scaled_attention(q, k, v):
     """scaled_attention(q, k, v): q (Q, D), k (K, D), v (K, E) -> (Q, E)"""
@@ -88,6 +99,13 @@ def _entropy(w, dim=1):
         ),
         (lambda w: _entropy(w).sum().exp(), "One number for all queries: sum over keys only, dim=1."),
         (lambda w: _entropy(w, 0).exp(), "Summed over queries: each query has its own count, so sum over keys, dim=1."),
+    ],
+    example=(torch.tensor([[0.5, 0.5, 0.0], [0.7, 0.2, 0.1]]),),
+    hints=[
+        "One number a row: what is summed over, and what is done to the sum?",
+        ("The entropies of the rows are {}.", lambda w: -torch.xlogy(w, w).sum(dim=1)),
+        "0 · ln 0 is NaN on a computer. PyTorch has a function of two arguments for x · ln y that gives 0 there.",
+        "The terms of the entropy are `torch.xlogy(weights, weights)`, of shape (Q, K), each with the wrong sign.",
     ],
 )
 def effective_keys(weights):
@@ -159,6 +177,15 @@ def _everything(value):
         (_mask(more=1), "One step of padding is visible: an item of length 2 has the steps 0 and 1."),
         (_mask(join=torch.logical_or), "Both conditions must hold: & and not |."),
     ],
+    example=(torch.tensor([2]), 3, 0),
+    hints=[
+        "Two conditions on a key: its distance to the query, and its item's length. Build a mask for each.",
+        ("Key minus query is {}.", lambda lengths, T, future: torch.arange(T) - torch.arange(T)[:, None]),
+        ("The valid steps of each item are {}.", lambda lengths, T, future: torch.arange(T) < lengths[:, None]),
+        "(T, T) and (B, T) are to become (B, T, T): the valid steps are the same for every query of an item, so they "
+        "lack the middle axis. Join both with &.",
+        "Begin with `steps = torch.arange(T)`.",
+    ],
 )
 def batch_mask(lengths, T, future):
     """batch_mask(lengths, T, future): lengths (B,) -> (B, T, T) booleans, True where query q may see key k"""
@@ -206,6 +233,13 @@ def _channels(draw: Draw):
             lambda x, H: x.unflatten(2, (-1, H)).transpose(1, 2),
             "There are D heads of H channels here: reshape the channels to (H, D), not (D, H).",
         ),
+    ],
+    example=(torch.tensor([[[0.0, 1.0, 2.0, 3.0], [4.0, 5.0, 6.0, 7.0]]]), 2),
+    hints=[
+        "Only the channels are divided. Which axis is that, and which one must move afterwards?",
+        ("With the channels split and nothing moved it is {}.", lambda x, H: x.unflatten(2, (H, -1))),
+        "Split C into (H, D), heads first; then swap the axes of time and heads.",
+        "The split is `x.unflatten(2, (num_heads, -1))`, of shape (B, T, H, D).",
     ],
 )
 def split_heads(x, num_heads):
