@@ -41,12 +41,20 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     start = add("start", "learner:start", "Write your own copy of a notebook into work/, solutions taken out.")
-    which(start, "start")
+    which(start, "start", required=False)
+    start.add_argument(
+        "--build", action="store_true", help="write what passes into work/mine.py; the notebooks named use it"
+    )
+    start.add_argument("--update", action="store_true", help="merge newer versions into the copies that are there")
 
     lab = add("lab", "lab:lab", "Write the copies that are missing and open JupyterLab with the first of them.")
     lab.add_argument("options", nargs="*", metavar="-- OPTION", help="handed to JupyterLab, such as -- --no-browser")
 
-    add("progress", "learner:show_progress", "Show which exercises you have passed.")
+    add(
+        "progress",
+        "learner:show_progress",
+        "Show the map with what you have passed, which copies are behind, what comes next.",
+    )
 
     grade = add("grade", "grade:grade", "Grade learners' copies: each exercise in a process without network or files.")
     grade.add_argument("folder", type=Path, help="where the copies are, also in sub-folders")
@@ -96,9 +104,9 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def which(parser: argparse.ArgumentParser, verb: str) -> None:
+def which(parser: argparse.ArgumentParser, verb: str, required: bool = True) -> None:
     """Add the choice of notebooks: numbers, or --all."""
-    choice = parser.add_mutually_exclusive_group(required=True)
+    choice = parser.add_mutually_exclusive_group(required=required)
     choice.add_argument("number", nargs="*", default=[], help=f"the notebooks to {verb}, such as 02")
     choice.add_argument("--all", action="store_true", help=f"{verb} every notebook")
 

@@ -22,7 +22,7 @@ def lab(arguments: argparse.Namespace) -> int:
     Its root is the checkout, so that the solved notebooks are in view; with COURSE_WORK, which may lie anywhere, it is
     that folder.
     """
-    failed = start(argparse.Namespace(all=True, number=[]))
+    failed = start(argparse.Namespace(all=True, number=[], build=False, update=False))
     if failed:
         return failed
     work = work_dir().resolve()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from course_lib import __version__
 from course_lib.files import replacing
 from course_lib.paths import NOTEBOOKS, work_dir
 
@@ -78,22 +81,43 @@ def learner_copy(path: Path) -> nbformat.NotebookNode:
     return notebook
 
 
+def version_of(notebook: nbformat.NotebookNode) -> str:
+    """A name for what a notebook says: its cells' ids, kinds and sources."""
+    content = [[cell.get("id"), cell.cell_type, cell.source] for cell in notebook.cells]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
+
+
+def base_of(name: str, version: str) -> Path:
+    """Where it is kept what a learner's copy of that name and version was made from: in `.base/` beside the copy."""
+    return work_dir() / ".base" / f"{Path(name).stem}.{version}.ipynb"
+
+
+def write_notebook(path: Path, notebook: nbformat.NotebookNode, *, over: bool) -> None:
+    """Write a notebook whole or not at all. Raises FileExistsError where one is there and not to be written over."""
+    import nbformat
+
+    text = nbformat.writes(notebook)
+    with replacing(path) as temporary:
+        if not over and os.path.lexists(path):  # a link that leads nowhere is the learner's, too
+            raise FileExistsError(path)
+        temporary.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8", newline="\n")
+
+
 def write_learner_copy(path: Path) -> tuple[Path, bool]:
     """Write the learner's copy of the notebook at `path` into the learner's folder; an existing file is left alone.
 
-    The copy is whole or not there at all, also where the disk is full or the process is killed.
+    The copy is whole or not there at all, also where the disk is full or the process is killed. Its metadata name the
+    version that it was made from, which is kept in `.base/`, so that a newer one can be merged in.
     Returns the copy's path and whether it was written now.
     """
-    import nbformat
-
-    target = work_dir() / path.name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    text = nbformat.writes(learner_copy(path))
+    target, copy = work_dir() / path.name, learner_copy(path)
+    if os.path.lexists(target):
+        return target, False
+    version = version_of(copy)
+    write_notebook(base_of(path.name, version), copy, over=True)
+    copy.metadata["course"] = {"version": __version__, "made_from": version}
     try:
-        with replacing(target) as temporary:
-            if os.path.lexists(target):  # a link that leads nowhere is the learner's, too
-                raise FileExistsError(target)
-            temporary.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8", newline="\n")
+        write_notebook(target, copy, over=False)
     except FileExistsError:
         return target, False
     return target, True

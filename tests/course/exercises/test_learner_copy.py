@@ -111,13 +111,14 @@ def test_copy_is_whole_or_not_there(notebook, tmp_path, monkeypatch):
             patched.setattr(os, step, full)
             with pytest.raises(OSError, match="No space left"):
                 write_learner_copy(notebook)
-        assert list((tmp_path / "work").iterdir()) == []
+        assert [path.name for path in (tmp_path / "work").rglob("*") if path.is_file()] == []
     code = "import os, sys, pathlib; from course_lib.course.exercises import learner\n"
     code += "os.replace = lambda *names: os._exit(9)\nlearner.write_learner_copy(pathlib.Path(sys.argv[1]))"
     assert subprocess.run([sys.executable, "-c", code, str(notebook)]).returncode == 9
     assert not (tmp_path / "work" / notebook.name).exists()
     path, written = write_learner_copy(notebook)
-    assert written and list((tmp_path / "work").iterdir()) == [path]
+    assert written and list((tmp_path / "work").glob("*.ipynb")) == [path]
+    assert len(list((tmp_path / "work" / ".base").iterdir())) == 1
 
 
 def test_limit_on_the_size_of_files_leaves_no_half(notebook, tmp_path):
@@ -129,7 +130,7 @@ def test_limit_on_the_size_of_files_leaves_no_half(notebook, tmp_path):
         [sys.executable, "-Bc", code, str(notebook)], preexec_fn=limit, capture_output=True, text=True
     )
     assert done.returncode == 1 and "File too large" in done.stderr
-    assert list((tmp_path / "work").iterdir()) == []
+    assert [path for path in (tmp_path / "work").rglob("*") if path.is_file()] == []
 
 
 def test_link_of_the_learner_is_left_alone(notebook, tmp_path):

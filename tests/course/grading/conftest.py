@@ -1,5 +1,5 @@
-"""Grading forks and sets limits as Unix has them."""
+"""Grading is for Linux."""
 
 import sys
 
-collect_ignore_glob = ["test_*.py"] if sys.platform == "win32" else []
+collect_ignore_glob = ["test_*.py"] if sys.platform != "linux" else []

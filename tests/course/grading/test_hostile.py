@@ -1,7 +1,5 @@
 """Copies that fight back: each ends, passes nothing that it does not solve, and changes nothing outside."""
 
-import sys
-
 import nbformat
 import psutil
 import pytest
@@ -9,8 +7,6 @@ import pytest
 from course_lib.course.exercises.learner import learner_copy, notebook_path
 from course_lib.course.grading import sandbox
 from course_lib.course.grading.grade import grade
-
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandbox is Linux's")
 
 LIMITS = sandbox.Limits(seconds=2, memory=300, files=8, processes=16)
 CUT = "def cut(x, sample_rate, start, stop):\n    return x[round(start * sample_rate) : round(stop * sample_rate)]\n"
@@ -126,6 +122,19 @@ def test_a_hostile_answer_does_not_pass_and_its_neighbour_does(graded, name):
 def test_what_is_no_notebook_is_an_error(graded, name):
     (only,) = graded[name]
     assert only.status == "error" and only.said.startswith("no notebook")
+
+
+def test_without_namespaces_copies_end_and_have_no_network(tmp_path, monkeypatch):
+    monkeypatch.setattr(sandbox, "confined", lambda: False)
+    for name in ("opens a socket", "leaves the session", "forks", "fills the disk"):
+        (tmp_path / name).mkdir()
+        body = HOSTILE[name][0].replace("PORT", "9")
+        nbformat.write(copy_of(body), tmp_path / name / "00_start_here.ipynb")
+    found = {each.copy.split("/")[0]: each for each in grade(tmp_path, LIMITS, 2) if each.exercise == "rms"}
+    assert "a graded copy has no network" in found["opens a socket"].said
+    assert "endless loop" in found["leaves the session"].said
+    assert all(each.status in ("hint", "error") for each in found.values())
+    assert psutil.Process().children(recursive=True) == []
 
 
 def test_no_process_is_left(graded):
