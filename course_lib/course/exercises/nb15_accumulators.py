@@ -207,7 +207,8 @@ def _updated(
         torch.tensor([0.5]),
     ),
     hints=[
-        "Two things come back: what the network may learn through, and what is only remembered. Which is detached?",
+        "Two things come back: what the network may learn through, and what is only remembered. Which is detached? "
+        "(The False at the end of what is expected: nobody asks the first for a gradient.)",
         ("Of the row that came, the old sum has decayed to {}.", lambda sums, x, rows, decay: decay * sums[rows]),
         "Take the rows that came, decay them, add x. Then a detached copy of all sums, in which these rows are "
         "replaced.",

@@ -356,7 +356,7 @@ def _weights(fill=-torch.inf, end=0.0, dim=1, seen=lambda visible: visible):
         torch.tensor([[True, True, False], [False, False, False]]),
     ),
     hints=[
-        "Hidden scores must not take part, not even NaN: multiply by nothing, choose. And what does a softmax do with "
+        "Hidden scores must not take part, not even NaN: choose, don't multiply. And what does a softmax do with "
         "a row of "
         "−∞ only?",
         (

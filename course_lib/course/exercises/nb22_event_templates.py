@@ -114,10 +114,9 @@ def _positive_only(x, delay):
         (_by_phases(circle=1.0), "Too little: 2π is missing, a frequency of f cycles a sample turns by 2π f a sample."),
         (_positive_only, "Negative frequencies turn the other way; `rfft` spares you from them."),
     ],
-    example=(torch.tensor([0.0, 1.0, 0.0, 0.0]), 1.0),
+    example=(torch.tensor([0.0, 1.0, 0.0, 0.0]), 0.5),
     hints=[
-        "Which unit does f have, if a delay in samples is to give an angle? A delay of 1 is in the example: each "
-        "sample moves on.",
+        "Which unit must f have, if a delay of 1 is to move every sample on by one place?",
         ("The frequencies, in cycles per sample, are {}.", lambda x, delay: torch.fft.rfftfreq(len(x))),
         "Transform, multiply bin by bin, transform back. The way back must be told the length, or it takes an even "
         "one.",
