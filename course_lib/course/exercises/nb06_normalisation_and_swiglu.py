@@ -56,6 +56,14 @@ def _normalised(
         ),
         (_normalised(weight=torch.ones_like), "The weight is missing: each channel has a factor."),
     ],
+    example=(torch.tensor([[[3.0, 4.0, 0.0, 0.0]]]), torch.tensor([1.0, 1.0, 1.0, 2.0]), 0.0),
+    hints=[
+        "Each step of each item is normalised by itself: the mean runs over the last dimension, the channels.",
+        ("The mean of the squares is {}.", lambda x, weight, eps: x.square().mean(-1)),
+        "eps is added to the mean square, under the root. The weight comes last, one number a channel.",
+        "`keepdim=True` keeps (B, T, 1), so that it divides x. Begin with "
+        "`mean_square = x.square().mean(dim=-1, keepdim=True)`.",
+    ],
 )
 def rms_norm(x, weight, eps):
     """rms_norm(x, weight, eps): x (B, T, C), weight (C,) -> (B, T, C), each step by its root mean square"""
@@ -136,6 +144,13 @@ def _round_the_running_mean(mean, var, x, momentum):
         ),
         (_variance(lambda old, new, share: old), "The running variance has not moved."),
     ],
+    example=(torch.tensor([0.0]), torch.tensor([1.0]), torch.tensor([[[1.0], [3.0]], [[5.0], [7.0]]]), 0.5),
+    hints=[
+        "A channel's statistics run over all items and all steps: 4 numbers in the example.",
+        ("The batch's own mean is {}.", lambda mean, var, x, momentum: x.flatten(0, 1).mean(0)),
+        ("Its unbiased variance is {}.", lambda mean, var, x, momentum: x.flatten(0, 1).var(0)),
+        "New is (1 - momentum) times the old plus momentum times the batch's. Begin with `rows = x.flatten(0, 1)`.",
+    ],
 )
 def running_update(mean, var, x, momentum):
     """running_update(mean, var, x, momentum): mean, var (C,), x (B, T, C) -> the next running mean and variance (C,)"""
@@ -192,6 +207,13 @@ def _gated(gate, halves=lambda hidden: hidden.chunk(2, dim=1)):
             "Neighbours were paired: the halves are rows 0 to H − 1 and H to 2H − 1.",
         ),
     ],
+    example=(torch.tensor([[1.0, 2.0]]), torch.tensor([[2.0, 0.0], [1.0, 1.0]]), torch.tensor([[1.0], [2.0]])),
+    hints=[
+        "One product with w_in makes 2H numbers a step: the first H go through x·σ(x), the others stay as they are.",
+        ("In the example the 2H numbers are {}.", lambda x, w_in, w_out: x @ w_in.T),
+        ("The first half becomes {}.", lambda x, w_in, w_out: F.silu((x @ w_in.T).chunk(2, 1)[0])),
+        "The halves are multiplied, then w_out leads back. Begin with `first, second = (x @ w_in.T).chunk(2, dim=1)`.",
+    ],
 )
 def swiglu(x, w_in, w_out):
     """swiglu(x, w_in, w_out): x (T, C), w_in (2H, C), w_out (C, H) -> (T, C), the first hidden half gates"""
@@ -230,6 +252,13 @@ def _with_type(fn, hidden_size):
         (lambda h: 2 * h / 3, "A size is a whole number: round it."),
         (lambda h: torch.tensor(round(2 * h / 3)), "Right number, but of type Tensor: layers want an int."),
         (lambda h: float(round(2 * h / 3)), "Right number, but of type float: layers want an int."),
+    ],
+    example=(12,),
+    hints=[
+        "Two matrices here, three there, all of C times the hidden size: C drops out.",
+        ("The plain network has {} weights for each channel C.", lambda hidden_size: 2 * hidden_size),
+        "Three matrices of which hidden size have as many? The nearest whole number is wanted, not the next lower one.",
+        "Python's `round` gives the nearest whole number; the weights to share out are `2 * hidden_size`.",
     ],
 )
 def gated_hidden_size(hidden_size):
