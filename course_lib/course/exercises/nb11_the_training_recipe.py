@@ -77,6 +77,17 @@ def _cosine(progress):
         ),
         (_rate(lambda progress, low: 1 - (1 - low) * progress), "It falls along a straight line: no cosine."),
     ],
+    example=(6, 2, 0.2),
+    hints=[
+        "Make two schedules for all steps, one that rises and one that falls, and choose between them at the end.",
+        (
+            "For the fall, count how far each step is on its way from the last that rises: {}.",
+            lambda total, rising, _: (torch.arange(total) - rising) / (total - 1 - rising),
+        ),
+        "Half a cosine of that, 0.5 (1 + cos(π progress)), goes from 1 to 0. Squeeze it into 1 to `final`.",
+        "The rise is (step + 1) / rising; `max(rising, 1)` keeps it from dividing by 0. "
+        "Begin with `step = torch.arange(total_steps)`.",
+    ],
 )
 def warmup_cosine(total_steps, rising, final):
     """warmup_cosine(total_steps, rising, final): -> (total_steps,), each step's rate as a share of the highest."""
@@ -145,6 +156,14 @@ def _by(factor):
         ),
         (_by(lambda norms, limit: 1 / norms.norm()), "The norm came out as 1: multiply by max_norm."),
         (lambda gradients, limit: gradients, "Nothing was clipped, though the norm is larger than max_norm."),
+    ],
+    example=([torch.tensor([3.0, 4.0]), torch.tensor([12.0])], 1.0),
+    hints=[
+        "Think of all tensors laid in one row, and of one factor for the whole row.",
+        ("Each tensor's sum of squares: {}.", lambda gradients, _: torch.stack([g.square().sum() for g in gradients])),
+        ("The norm of all together: {}.", lambda gradients, _: torch.cat([g.flatten() for g in gradients]).norm()),
+        "The factor is max_norm over the norm, but never above 1. "
+        "Begin with `norm = torch.stack([gradient.square().sum() for gradient in gradients]).sum().sqrt()`.",
     ],
 )
 def clip_together(gradients, max_norm):
@@ -237,6 +256,17 @@ def _everywhere(mix):
             "The counter was averaged and rounded: copy it.",
         ),
     ],
+    example=(
+        {"w": torch.tensor([3.0]), "counter": torch.tensor(4)},
+        {"w": torch.tensor([1.0]), "counter": torch.tensor(5)},
+        0.9,
+    ),
+    hints=[
+        "Go through the names of the weights and make a new dict; `is_floating_point` tells the two kinds apart.",
+        ("What the old average brings to w: {}.", lambda average, weights, decay: decay * average["w"]),
+        ("What the new weight brings to w: {}.", lambda average, weights, decay: (1 - decay) * weights["w"]),
+        "Add the two for floating-point tensors; copy integers from the weights. Begin with an empty dict, `new = {}`.",
+    ],
 )
 def average_update(average, weights, decay):
     """average_update(average, weights, decay): dicts of tensors -> the new average, a dict with the same names."""
@@ -285,7 +315,87 @@ def _only_error(error):
         (_only_error(lambda d: d.var() / len(d)), "This is the squared error: take the root."),
         (_only_error(lambda d: d.var() / len(d) ** 0.5), "The variance was used where the standard deviation belongs."),
     ],
+    example=(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([2.0, 2.5, 3.0])),
+    hints=[
+        "Forget the two lists: everything is computed from one list, that of the differences.",
+        ("The differences are {}.", lambda a, b: b - a),
+        ("Their standard deviation, with N - 1, is {}.", lambda a, b: (b - a).std()),
+        "The mean of N numbers scatters less than each of them, by the root of N. Begin with `difference = b - a`.",
+    ],
 )
 def paired_difference(a, b):
     """paired_difference(a, b): scores (N,) on the same N seeds -> the mean of b - a, its standard error."""
     return (b - a).mean(), (b - a).std() / len(a) ** 0.5
+
+
+def _p_values(draw: Draw):
+    yield torch.tensor([0.03, 0.01])
+    yield torch.tensor([0.04, 0.011, 0.3, 0.012])
+    for n in (3, 5, draw.integer(6, 9)):
+        yield torch.cat([0.02 * torch.sigmoid(draw.tensor(n)), torch.tensor([0.6, 0.8])])
+
+
+def _holm(factors=lambda n: torch.arange(n, 0, -1), order=torch.argsort, finish=lambda values: values.cummax(0).values):
+    """A correction with other factors, another order, or another way to end."""
+
+    def answer(p):
+        places = order(p)
+        corrected = torch.empty_like(p)
+        corrected[places] = finish(p[places] * factors(len(p))).clamp(max=1)
+        return corrected
+
+    return answer
+
+
+@exercise(
+    notebook="11",
+    title="Holm's correction",
+    minutes=10,
+    inputs=_p_values,
+    mistakes=[
+        (lambda p: p, "Nothing was corrected."),
+        (
+            lambda p: (p * len(p)).clamp(max=1),
+            "All are multiplied by their number, as Bonferroni does: only the smallest is.",
+        ),
+        (_holm(finish=lambda values: values), "A larger p came out below a smaller one: keep the running maximum."),
+        (lambda p: holm(p).sort().values, "The results are sorted: give each back in the place of its p."),
+        (lambda p: _holm_unclamped(p), "A p above 1: cut off there."),
+        (
+            _holm(lambda n: torch.arange(1, n + 1)),
+            "The factors run the wrong way: the smallest p is multiplied by the number of all.",
+        ),
+        (
+            _holm(order=lambda p: p.argsort(descending=True)),
+            "The order runs from the largest p: begin with the smallest.",
+        ),
+        (
+            _holm(lambda n: torch.arange(n - 1, -1, -1)),
+            "The factors begin one too low: the smallest p is multiplied by the number of all.",
+        ),
+    ],
+    example=(torch.tensor([0.04, 0.01, 0.03]),),
+    hints=[
+        "Sort first; correct the sorted p's; then bring each back to its place.",
+        ("Sorted, and times 3, 2 and 1: {}.", lambda p: p.sort().values * torch.arange(len(p), 0, -1)),
+        (
+            "None may be below the one before it: {}.",
+            lambda p: (p.sort().values * torch.arange(len(p), 0, -1)).cummax(0).values,
+        ),
+        "`cummax` keeps the largest so far. To put back, make an empty tensor and write into it at `order`. "
+        "Begin with `order = p.argsort()`.",
+    ],
+)
+def holm(p):
+    """holm(p): p-values (M,) -> corrected ones (M,), each in its place."""
+    order = p.argsort()
+    factors = torch.arange(len(p), 0, -1)  # M, M - 1, ..., 1
+    corrected = torch.empty_like(p)
+    corrected[order] = (p[order] * factors).cummax(0).values.clamp(max=1.0)
+    return corrected
+
+
+def _holm_unclamped(p):
+    order, corrected = p.argsort(), torch.empty_like(p)
+    corrected[order] = (p[order] * torch.arange(len(p), 0, -1)).cummax(0).values
+    return corrected

@@ -70,6 +70,19 @@ def paired(mean=lambda d: d.mean(), error=lambda d: d.std() / len(d) ** 0.5):
     return lambda a, b: (mean(b - a), error(b - a))
 
 
+def corrected(factors=lambda n: torch.arange(n, 0, -1), largest=False, running=True, cut=True, back=True):
+    """A wrong `holm`: other factors or order, no running maximum, no cut at 1, or sorted results."""
+
+    def answer(p):
+        values, order = p.sort(descending=largest)
+        values = values * factors(len(p))
+        values = values.cummax(0).values if running else values
+        values = values.clamp(max=1) if cut else values
+        return values[order.argsort()] if back else values
+
+    return answer
+
+
 WRONG = {
     "warmup_cosine": {
         "starts at zero": (schedule(first=0), "moves nothing"),
@@ -122,5 +135,15 @@ WRONG = {
         "N": (paired(error=lambda d: d.std(correction=0) / len(d) ** 0.5), "N - 1"),
         "variance": (paired(error=lambda d: d.var() / len(d)), "squared error"),
         "one value": (lambda a, b: (b - a).mean(), "Two results are expected"),
+    },
+    "holm": {
+        "as they are": (lambda p: p.clone(), "Nothing was corrected"),
+        "Bonferroni": (lambda p: (len(p) * p).clamp(max=1), "Bonferroni"),
+        "no maximum": (corrected(running=False), "running maximum"),
+        "sorted": (corrected(back=False), "are sorted"),
+        "above 1": (corrected(cut=False), "above 1"),
+        "from one up": (corrected(lambda n: torch.arange(n) + 1), "wrong way"),
+        "from the largest": (corrected(largest=True), "from the largest p"),
+        "one too low": (corrected(lambda n: torch.arange(n - 1, -1, -1)), "one too low"),
     },
 }
