@@ -2,6 +2,7 @@
 
 from course_lib.data.audio import AudioData, DataError, Problem, pad_or_cut
 from course_lib.data.augment import LogMelAugmentation, between_class, gain, noise, spec_augment, time_shift, time_warp
+from course_lib.data.burst_order import BURST_ORDERS, BurstOrders, burst_order
 from course_lib.data.catalogue import DatasetInfo, fetch, list_datasets, load_audio, verify
 from course_lib.data.dataset import SignalDataset
 from course_lib.data.download import fetch_esc10
@@ -35,6 +36,8 @@ from course_lib.data.temporal_augmentation import TemporalAugmentation
 
 __all__ = [
     "AudioData",
+    "BURST_ORDERS",
+    "BurstOrders",
     "ContrastiveDataset",
     "DataError",
     "DatasetInfo",
@@ -54,6 +57,7 @@ __all__ = [
     "TemporalAugmentation",
     "UnsupervisedDataset",
     "between_class",
+    "burst_order",
     "channel_statistics",
     "collate_fn_contrastive",
     "collate_fn_supervised",

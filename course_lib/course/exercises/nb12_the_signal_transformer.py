@@ -40,6 +40,16 @@ def _sum(attention=lambda d: 4 * (d * d + d), network=lambda d, h: 3 * d * h + 2
             "The matrices are right. Now add the biases and the norms' weights.",
         ),
     ],
+    example=(2, 3),
+    hints=[
+        "Three parts: attention, SwiGLU, norms. A linear map from a to b channels has a · b weights and b biases.",
+        ("The attention alone has {}: four maps from d to d.", lambda d, h: 4 * (d * d + d)),
+        (
+            "SwiGLU alone has {}: its first map leads to 2 h channels, its last one back to d.",
+            lambda d, h: 3 * d * h + 2 * h + d,
+        ),
+        "An RMSNorm has one weight a channel. Begin with `attention = 4 * (d * d + d)`.",
+    ],
 )
 def encoder_block_parameters(d, h):
     """encoder_block_parameters(d, h): parameters of a pre-norm block with RMSNorm, biases and SwiGLU of width h."""
@@ -84,11 +94,87 @@ def _laid(weights, stride, length):
             "More samples come out than the signal has: the last token reaches beyond the end.",
         ),
     ],
+    example=(torch.tensor([[0.5, 0.5]]), 2, 3),
+    hints=[
+        "Which token does each sample belong to, and how many samples does each token have?",
+        ("The tokens of the samples are {}.", lambda weights, stride, length: torch.arange(length) // stride),
+        (
+            "The tokens have {} samples.",
+            lambda weights, stride, length: torch.bincount(torch.arange(length) // stride),
+        ),
+        "Divide each weight by its token's number of samples, then look it up for each sample. Begin with "
+        "`token = torch.arange(length) // stride`.",
+    ],
 )
 def weights_to_samples(weights, stride, length):
     """weights_to_samples(weights, stride, length): weights (B, N), rows of sum 1 -> (B, length), rows of sum 1."""
     token = torch.arange(length) // stride
     return (weights / torch.bincount(token))[:, token]
+
+
+def _attention(draw: Draw):
+    for heads, tokens in [(1, 4), (3, 7), (2, 9)]:
+        burst = [draw.integer(-1, 2) for _ in range(tokens - 3)] + [0, -1, 2]
+        yield torch.softmax(draw.tensor(heads, tokens, tokens), 2), torch.tensor(burst)
+    for _ in range(3):
+        heads, tokens = draw.sizes(2, 2, 8)
+        burst = [-1, 1] + [draw.integer(-1, 2) for _ in range(tokens)] + [2]
+        yield torch.softmax(draw.tensor(heads, len(burst), len(burst)), 2), torch.tensor(burst)
+
+
+def _given(attention, keys):
+    """(H, N): the weight that each query gives to these keys (N, N)."""
+    return (attention * keys).sum(2)
+
+
+def _others(burst):
+    return (burst[:, None] != burst) & (burst >= 0)
+
+
+@exercise(
+    notebook="12",
+    title="Attention to the other bursts",
+    minutes=8,
+    inputs=_attention,
+    mistakes=[
+        (
+            lambda a, b: _given(a, b >= 0)[:, b >= 0].mean(1),
+            "A query's own burst counts as well: keep the keys of another burst only.",
+        ),
+        (
+            lambda a, b: _given(a, b[:, None] != b)[:, b >= 0].mean(1),
+            "Silence counts as another burst: keys of -1 are on none.",
+        ),
+        (lambda a, b: _given(a, _others(b)).mean(1), "The mean is over all queries: take those that stand on a burst."),
+        (
+            lambda a, b: _given(a, _others(b))[:, b >= 0].sum(1),
+            "The queries are summed: take their mean.",
+        ),
+        (
+            lambda a, b: (a * _others(b))[:, b >= 0].mean((1, 2)),
+            "The keys are averaged: a query's share is the sum of its weights on them.",
+        ),
+        (
+            lambda a, b: _given(a, _others(b))[:, b >= 0].mean(),
+            "The heads are averaged too: one number for each head.",
+        ),
+    ],
+    example=(
+        torch.tensor([[[0.5, 0.25, 0.25], [0.5, 0.5, 0.0], [0.0, 1.0, 0.0]]]),
+        torch.tensor([0, -1, 1]),
+    ),
+    hints=[
+        "A token of silence is neither a query nor a key here. Which pairs (query, key) stand on two different bursts?",
+        ("These pairs, queries down and keys across: {}.", lambda a, b: _others(b) & (b >= 0)[:, None]),
+        ("What the queries give to such keys: {}.", lambda a, b: _given(a, _others(b))),
+        "Sum over keys, then the mean over the queries that stand on a burst. Begin with "
+        "`other = (burst[:, None] != burst) & (burst >= 0)`.",
+    ],
+)
+def attention_to_others(attention, burst):
+    """attention_to_others(attention, burst): (H, N, N), (N,) -> (H,), the share that bursts give to other bursts."""
+    other = (burst[:, None] != burst) & (burst >= 0)
+    return (attention * other).sum(2)[:, burst >= 0].mean(1)
 
 
 def _sequences(draw: Draw):
@@ -129,6 +215,13 @@ def _with_type(fn, sequence):
         ),
         (lambda s: _one_hot()(s).long(), "The numbers are right, but of type int64: the model wants float32."),
         (lambda s: _one_hot()(s).double(), "The numbers are right, but of type float64: the model wants float32."),
+    ],
+    example=("T",),
+    hints=[
+        "One row a letter, one column a base. What is the row of N, which is none of the four?",
+        ("Is it an A, a C, a G, a T? {}.", lambda sequence: [sequence[0] == base for base in "ACGT"]),
+        "Compare each letter with each of the four bases; a comparison is 1.0 or 0.0 as a float. Begin with "
+        '`rows = [[float(letter == base) for base in "ACGT"] for letter in sequence]`.',
     ],
 )
 def one_hot_dna(sequence):

@@ -27,6 +27,15 @@ def one_hot(bases="ACGT", unknown=(0.0, 0.0, 0.0, 0.0), finish=lambda rows: rows
     return answer
 
 
+def other_keys(burst):
+    return (burst[:, None] != burst) & (burst >= 0)[None]
+
+
+def shares(attention, burst, keys):
+    """(H, N): what each query gives to these keys."""
+    return torch.einsum("hqk,qk->hq", attention, keys.to(attention.dtype))
+
+
 WRONG = {
     "encoder_block_parameters": {
         "no biases in the attention": (
@@ -48,6 +57,18 @@ WRONG = {
         "rescaled": (rescaled, "the tokens' shares changed"),
         "tiled": (lambda w, s, n: w.repeat(1, s)[:, :n] / s, "repeated as a whole"),
         "too long": (lambda w, s, n: w.repeat_interleave(s, 1) / s, "beyond the end"),
+    },
+    "attention_to_others": {
+        "own burst too": (
+            lambda a, b: torch.stack(
+                [shares(a, b, (b >= 0).expand(len(b), -1))[:, i] for i in (b >= 0).nonzero()[:, 0]]
+            ).mean(0),
+            "own burst counts",
+        ),
+        "silence too": (lambda a, b: shares(a, b, b[:, None] != b)[:, b >= 0].mean(1), "Silence counts as another"),
+        "all queries": (lambda a, b: shares(a, b, other_keys(b)).mean(1), "those that stand on a burst"),
+        "summed": (lambda a, b: shares(a, b, other_keys(b))[:, b >= 0].sum(1), "take their mean"),
+        "heads averaged": (lambda a, b: shares(a, b, other_keys(b))[:, b >= 0].mean(), "one number for each head"),
     },
     "one_hot_dna": {
         "channels first": (one_hot(finish=lambda rows: rows.T), "time first"),

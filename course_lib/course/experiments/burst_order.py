@@ -1,0 +1,183 @@
+"""Three bursts in one of six orders, farther apart than a token's field: the signal transformer, others, its pieces.
+
+Tasks: "far", 448 samples, 40 to 70 of silence between bursts, where a token of the convolutions sees 39 samples;
+"near", 0 to 16 of silence; "mixed", 0 to 70 of silence; "1,536 samples", 420 to 480 of silence and a field of 375. In
+the first three the silence before and after the bursts is longer than the field, too; in the last one it is not.
+Models: two encoder blocks of width 64 behind three stages of 16, 32 and 64 channels; the same without the encoder; two
+LSTMs in its place; no encoder and dilations to 16, a field of 1,719; MiniRocket with its defaults. All learn from the
+same signals: 4,000, of 1,536 samples 8,000 (MiniRocket 4,000 of them: its ridge regression takes time by their cube).
+Networks: two passes in batches of 32, AdamW 4e-3 with warm-up and cosine, gradients clipped at 1, the last step's
+weights; the rate was chosen with the whole model, for all of them, in a few trainings with seed 0. Tested on 1,000 new
+signals; networks of "far" also on longer ones and on longer gaps.
+
+Writes figures/results/burst_order.csv and, under detail/, burst_order_seeds.csv (each seed's numbers),
+burst_order_curves.csv (accuracy in training, a row a quarter of a pass) and burst_order_gaps.csv (accuracy at one
+gap of test signals, for models trained on "mixed"). About 40 CPU minutes.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import pandas as pd
+import torch
+from torch.utils.data import DataLoader, RandomSampler
+
+import course_lib.layers as sl
+from course_lib.course.experiments._minirocket import minirocket_accuracy
+from course_lib.course.experiments.runner import Experiment, Found
+from course_lib.data import BURST_ORDERS, BurstOrders, SignalDataset, burst_order
+from course_lib.models import SignalSequenceTransformer, SignalTransformerConfig
+from course_lib.training import History, cosine_with_warmup, fit, predict
+from course_lib.training.rng import isolated
+
+
+class Task(NamedTuple):
+    """Arguments of `burst_order`; the dilations that set a token's field; how many signals there are to learn from."""
+
+    length: int
+    gap: tuple[int, int]
+    margin: int
+    dilations: tuple[int, ...] = (1,)
+    signals: int = 4_000
+
+
+TASKS = {
+    "far": Task(448, (40, 70), 40),
+    "near": Task(448, (0, 16), 40),
+    "mixed": Task(448, (0, 70), 40),
+    "1,536 samples": Task(1536, (420, 480), 190, (1, 2, 4), 8_000),
+}
+FULL, BARE, LSTMS, WIDE, ROCKET = (
+    "signal transformer",
+    "without encoder",
+    "LSTM for encoder",
+    "dilated CNN",
+    "MiniRocket",
+)
+WIDE_DILATIONS = (1, 2, 4, 8, 16)
+MODELS: dict[str, dict[str, Any]] = {
+    FULL: {},
+    BARE: {"num_layers": 0},
+    LSTMS: {"num_layers": 0},
+    WIDE: {"num_layers": 0, "dilations": WIDE_DILATIONS},
+    ROCKET: {},
+}
+PIECES: dict[str, dict[str, Any]] = {
+    "no positions": {"positions": "none"},
+    "sinusoids for RoPE": {"positions": "sinusoidal"},
+    "learned positions for RoPE": {"positions": "learned"},
+    "GELU for SwiGLU": {"feed_forward": "gelu"},
+    "LayerNorm for RMSNorm": {"norm_kind": "layer"},
+    "post-norm for pre-norm": {"norm": "post"},
+    "mean for attention pooling": {"pooling": "mean"},
+    "CLS token for attention pooling": {"pooling": "cls"},
+    "one block for two": {"num_layers": 1},
+    "four blocks for two": {"num_layers": 4},
+    "one head for four": {"num_heads": 1},
+    "no squeeze-and-excitation": {"squeeze": False},
+}
+GAPS = range(0, 72, 8)  # of the tests of "mixed"
+TESTED, TEST_SEED = 1_000, 1_000
+ROCKET_MOST = 4_000  # signals
+ELSEWHERE = {  # of the tests of "far"
+    "twice the silence at the ends": Task(896, (40, 70), 40),
+    "twice the gaps": Task(896, (80, 140), 40),
+}
+
+
+def signals_of(task: Task, count: int, seed: int) -> BurstOrders:
+    """Signals of a task."""
+    return burst_order(count, task.length, gap=task.gap, margin=task.margin, seed=seed)
+
+
+def make_model(task: Task, model: str, longest: int | None = None, **options: Any) -> SignalSequenceTransformer:
+    """One of `MODELS` with a piece changed.  longest: samples that it takes, None: those of the task."""
+    sizes: dict[str, Any] = {"model_dim": 64, "num_layers": 2, "channels": (16, 32, 64), "strides": (4, 2, 2)}
+    chosen = sizes | {"dilations": task.dilations} | MODELS[model] | options
+    network = SignalSequenceTransformer(SignalTransformerConfig(len(BURST_ORDERS), longest or task.length, **chosen))
+    if model == LSTMS:
+        network.encoder = sl.Repeat(lambda: sl.LSTM(64, 64), 2)
+    return network
+
+
+def train(network: SignalSequenceTransformer, data: BurstOrders, seed: int, passes: int = 2) -> History:
+    """Trains in place.  History, a row for each quarter of a pass."""
+    generator = torch.Generator().manual_seed(seed)
+    dataset = SignalDataset(data.signals, data.labels)
+    drawn = RandomSampler(dataset, num_samples=len(dataset) // 4, generator=generator)
+    return fit(
+        network,
+        DataLoader(dataset, 32, sampler=drawn, drop_last=len(drawn) >= 32, generator=generator),
+        epochs=4 * passes,
+        optimizer=partial(torch.optim.AdamW, lr=4e-3, weight_decay=0.01),
+        schedule=cosine_with_warmup,
+        clip_norm=1.0,
+        generator=generator,
+        progress=False,
+    )
+
+
+def accuracy(network: SignalSequenceTransformer, data: BurstOrders) -> float:
+    """Share of right answers."""
+    return float((predict(network, data.signals).argmax(1) == data.labels).mean())
+
+
+def measure(seed: int, task: str, model: str, signals: int, passes: int = 2, **options: Any) -> dict[str, Any]:
+    """Accuracy on new signals; of networks also on those of the training, elsewhere, and their learning curve.
+
+    signals: to learn from, 0: those of the task.
+    """
+    asked = TASKS[task]
+    data, new = signals_of(asked, signals or asked.signals, seed), signals_of(asked, TESTED, TEST_SEED)
+    if model == ROCKET:
+        few, labels = data.signals[:ROCKET_MOST], data.labels[:ROCKET_MOST]
+        score, seconds = minirocket_accuracy(few, labels, new.signals, new.labels, seed)
+        return {"accuracy": score, "seconds": seconds}
+    with isolated(seed, torch.device("cpu")):
+        network = make_model(asked, model, 2 * asked.length, **options)
+    history = train(network, data, seed, passes)
+    found: dict[str, Any] = {"accuracy": accuracy(network, new), "training signals": accuracy(network, data)}
+    found["parameters"] = sum(p.numel() for p in network.parameters())
+    if task == "far":
+        found |= {name: accuracy(network, signals_of(other, TESTED, TEST_SEED)) for name, other in ELSEWHERE.items()}
+    if task == "mixed":
+        at = {gap: signals_of(asked._replace(gap=(gap, gap)), TESTED // 2, TEST_SEED) for gap in GAPS}
+        found["gaps"] = {gap: accuracy(network, one) for gap, one in at.items()}
+    return found | {"curve": list(history.table.train_accuracy)}
+
+
+def details(found: Found) -> dict[str, pd.DataFrame]:
+    """Each seed's numbers, the learning curves, and accuracy by gap."""
+    cells: list[dict[str, Any]] = [{"setting": setting} | cell for setting, seeds in found.items() for cell in seeds]
+    curves = [
+        {"setting": c["setting"], "seed": c["seed"], "pass": quarter / 4, "accuracy": value}
+        for c in cells
+        for quarter, value in enumerate(c.get("curve", ()), start=1)
+    ]
+    gaps = [
+        {"setting": c["setting"], "seed": c["seed"], "gap": int(gap), "accuracy": value}
+        for c in cells
+        for gap, value in c.get("gaps", {}).items()
+    ]
+    numbers = [{k: v for k, v in c.items() if not isinstance(v, list | dict)} for c in cells]
+    tables = {"seeds": numbers, "curves": curves, "gaps": gaps}
+    return {name: pd.DataFrame(rows) for name, rows in tables.items() if rows}
+
+
+SETTINGS = (
+    {f"far: {model}": {"task": "far", "model": model} for model in MODELS}
+    | {f"far: {BARE}, 8 passes": {"task": "far", "model": BARE, "passes": 8}}
+    | {f"near: {model}": {"task": "near", "model": model} for model in (FULL, BARE, ROCKET)}
+    | {f"1,536 samples: {model}": {"task": "1,536 samples", "model": model} for model in (FULL, BARE, ROCKET)}
+    | {f"mixed: {model}": {"task": "mixed", "model": model} for model in (FULL, BARE, LSTMS, WIDE)}
+    | {f"far: {piece}": {"task": "far", "model": FULL} | options for piece, options in PIECES.items()}
+)
+EXPERIMENT = Experiment(
+    measure,
+    settings=SETTINGS,
+    seeds=(0, 1, 2, 3, 4),
+    options={"signals": (0, "signals to learn from, 0: those of the task")},
+    details=details,
+    cheapest=f"near: {BARE}",
+    threads=1,
+)
