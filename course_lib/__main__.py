@@ -73,6 +73,28 @@ def build_parser() -> argparse.ArgumentParser:
     data.add_argument("action", choices=("list", "fetch", "verify"), help="what to do")
     data.add_argument("name", nargs="?", help="a data set's name, as `data list` shows it")
 
+    audio = add(
+        "audio",
+        "audio:audio",
+        "Report on recordings of your own and train a model on them; `audio predict MODEL FILE...` uses it.",
+    )
+    audio.add_argument("source", help="a folder with one sub-folder per class, a CSV table, or the word predict")
+    audio.add_argument("files", nargs="*", help="after predict: a saved model, and sound files")
+    audio.add_argument(
+        "--group", help="the table's column, or a regular expression on file names, of what must not leak"
+    )
+    audio.add_argument("--file", default="file", help="the table's column of files (default: %(default)s)")
+    audio.add_argument("--label", default="label", help="the table's column of classes (default: %(default)s)")
+    audio.add_argument("--sep", default=",", help="what separates the table's columns (default: %(default)s)")
+    audio.add_argument("--rate", type=int, default=16_000, metavar="HZ", help="sample rate (default: %(default)s)")
+    audio.add_argument("--duration", type=float, default=2.0, metavar="S", help="of a clip (default: %(default)s)")
+    audio.add_argument("--epochs", type=int, default=40, help="of each training (default: %(default)s)")
+    audio.add_argument("--folds", type=int, default=5, help="of the cross-validation (default: %(default)s)")
+    audio.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    audio.add_argument(
+        "--out", help="a folder for the report (default: report), or a CSV for predictions (default: shown)"
+    )
+
     run = add("run", "run:run", "Execute solved notebooks headless; time, peak memory and ok for each, also as a CSV.")
     which(run, "execute")
     run.add_argument("--output", type=Path, metavar="DIR", help="where executed copies go (default: executed/)")

@@ -1,11 +1,13 @@
 """Where signals come from: recordings on disk, generated sets, datasets, features and augmentation."""
 
 from course_lib.data.audio import AudioData, DataError, Problem, pad_or_cut
+from course_lib.data.audio_table import load_audio_table
 from course_lib.data.augment import LogMelAugmentation, between_class, gain, noise, spec_augment, time_shift, time_warp
 from course_lib.data.burst_order import BURST_ORDERS, BurstOrders, burst_order
 from course_lib.data.catalogue import DatasetInfo, fetch, list_datasets, load_audio, verify
 from course_lib.data.dataset import SignalDataset
 from course_lib.data.download import fetch_esc10
+from course_lib.data.ecg import fetch_ecg, find_ecg, load_ecg
 from course_lib.data.esc10 import find_esc10, load_esc10
 from course_lib.data.event_dataset import (
     ContrastiveDataset,
@@ -21,6 +23,8 @@ from course_lib.data.event_dataset import (
 from course_lib.data.features import log_mel
 from course_lib.data.folder import load_audio_folder
 from course_lib.data.gait import GaitRecording, load_gait_events
+from course_lib.data.recording import EventRecording, load_event_table
+from course_lib.data.sensor_table import SensorTable, load_sensor_table
 from course_lib.data.soundscape import synthetic_soundscape
 from course_lib.data.streams import StreamDataset, StreamLoader, StreamManager
 from course_lib.data.synthetic_events import (
@@ -44,12 +48,14 @@ __all__ = [
     "EventBatch",
     "EventDataset",
     "EventItem",
+    "EventRecording",
     "EventTemplates",
     "FreshEvents",
     "GaitRecording",
     "LogMelAugmentation",
     "Problem",
     "SIGNAL_KINDS",
+    "SensorTable",
     "SignalDataset",
     "StreamDataset",
     "StreamLoader",
@@ -65,14 +71,20 @@ __all__ = [
     "coloured_noise",
     "event_templates",
     "fetch",
+    "fetch_ecg",
     "fetch_esc10",
+    "find_ecg",
     "find_esc10",
     "gain",
     "list_datasets",
     "load_audio",
     "load_audio_folder",
+    "load_audio_table",
+    "load_ecg",
     "load_esc10",
+    "load_event_table",
     "load_gait_events",
+    "load_sensor_table",
     "log_mel",
     "make_event_stream",
     "make_events",

@@ -7,6 +7,8 @@ from pathlib import Path
 from course_lib import paths
 from course_lib.data.audio import AudioData, Problem
 from course_lib.data.download import check_members, fetch_esc10, read_manifest
+from course_lib.data.ecg import MANIFEST as ECG_MANIFEST
+from course_lib.data.ecg import fetch_ecg, find_ecg
 from course_lib.data.esc10 import HOW_TO_GET, find_esc10, load_esc10, verify_esc10
 from course_lib.data.soundscape import RATE, synthetic_soundscape
 
@@ -59,7 +61,7 @@ def load_audio(sample_rate: int = RATE, duration: float = 5.0, verbose: bool = T
 
 def list_datasets() -> list[DatasetInfo]:
     """Every set of data/README.md, with its state on this machine.  Looks at names only, so it is quick."""
-    esc10, aeon, gait = find_esc10(), find_aeon(), find_gait()
+    esc10, aeon, gait, ecg = find_esc10(), find_aeon(), find_gait(), find_ecg()
     return [
         DatasetInfo(
             "esc10",
@@ -89,6 +91,13 @@ def list_datasets() -> list[DatasetInfo]:
             str(gait or ""),
             "put the example data of github.com/mad-lab-fau/gaitmap into gait/ under data/ or COURSE_DATA",
         ),
+        DatasetInfo(
+            "ecg",
+            "30 minutes of a two-lead ECG at 360 Hz, 2,273 beats marked (MIT-BIH record 100)",
+            "ODC-By 1.0, Moody and Mark 2001",
+            str(ecg or ""),
+            "python -m course_lib data fetch ecg (2 MB)",
+        ),
     ]
 
 
@@ -110,6 +119,8 @@ def find_gait() -> Path | None:
 def fetch(name: str) -> Path:
     """Download a set and return its folder.  ValueError, with what to do instead, where it is not fetched this way."""
     info = _info(name)
+    if name == "ecg":
+        return find_ecg() or fetch_ecg()
     if name != "esc10":
         raise ValueError(f"{name}: nothing to fetch: {info.how_to_get}")
     found = find_esc10()
@@ -125,6 +136,8 @@ def verify(name: str) -> list[Problem]:
         return verify_esc10()
     if name == "gait":
         return check_members(Path(info.where), read_manifest(GAIT_MANIFEST))
+    if name == "ecg":
+        return check_members(Path(info.where), read_manifest(ECG_MANIFEST))
     if name == "aeon":
         return [Problem(file, "missing") for file in AEON_SETS if not (Path(info.where) / file).is_dir()]
     return []

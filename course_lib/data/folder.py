@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import os
+import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ def load_audio_folder(
     cache: bool = True,
     workers: int | None = None,
     progress: bool = True,
+    channel: int | None = None,
+    labelled: bool = True,
+    group: str | None = None,
 ) -> AudioData:
     """Read a folder in which each sub-folder is a class: wav, flac, ogg, mp3; mixed to mono, resampled, padded or cut.
 
@@ -39,23 +43,58 @@ def load_audio_folder(
     Bad are files that cannot be read, are empty, have no samples, are silent throughout (peak to peak under 1e-4), hold
     NaN or infinity, repeat an earlier clip's samples, lie where no class is, or have a name that is not UTF-8.
     Hidden files are passed over.  Links to files and to class folders are followed, wherever they lead.
-    Channels that cancel one another are not averaged: the loudest is taken.
+    channel: which one of each file, from 0; None: their mean, or the loudest where they cancel one another.
+    labelled: False: the sound files of the folder itself, without classes: labels are -1 and `classes` is empty.
+    group: a regular expression that finds in each file's name what belongs together (its first bracket, or all of it),
+        such as r"speaker(\\d+)"; None: no groups.
     cache: keep the result in the cache folder; it is made again when a file's path, size, time or a parameter changes.
     workers: files decoded at once, by default one per core up to 8.
 
     Returns AudioData with signals (N, 1, round(duration * sample_rate)), classes in alphabetical order, no folds.
-    Raises FileNotFoundError where there is no such folder, DataError where it has no class or no usable recording.
+    Raises FileNotFoundError where there is no such folder, DataError where it has no class or no usable recording, or
+    where its one sub-folder lies beside a table (then `load_audio_table` reads it), ValueError for other arguments.
     """
     check_format(sample_rate, duration)
+    check_choices(on_error, channel)
+    root = Path(path).expanduser().resolve()
+    files, strays = _scan(root) if labelled else _scan_flat(root)
+    classes = [_class_of(file) for file in files] if labelled else None
+    groups = None if group is None else [_group_of(file, group) for file in files]
+    options = (sample_rate, duration, channel, on_error, cache, workers, progress)
+    return assemble(root, files, classes, groups, strays, *options)
+
+
+def check_choices(on_error: str, channel: int | None) -> None:
+    """ValueError unless both are what `load_audio_folder` takes."""
     if on_error not in ("skip", "raise"):
         raise ValueError(f'on_error: expected "skip" or "raise", got {on_error!r}')
-    root = Path(path).expanduser().resolve()
-    files, strays = _scan(root)
+    if channel is not None and (isinstance(channel, bool) or not isinstance(channel, int) or channel < 0):
+        raise ValueError(f"channel: expected a number from 0 on, or None for the mean, got {channel!r}")
+
+
+def assemble(
+    root: Path,
+    files: list[str],
+    names: list[str] | None,
+    groups: list[str] | None,
+    strays: list[Problem],
+    sample_rate: int,
+    duration: float,
+    channel: int | None,
+    on_error: str,
+    cache: bool,
+    workers: int | None,
+    progress: bool,
+) -> AudioData:
+    """Read files (relative to `root`), each with its class and group by name; the rest as in `load_audio_folder`."""
+    class_of = dict(zip(files, names or [""] * len(files), strict=True))
 
     def build(append: Append) -> dict:
         report, kept, durations = list(strays), [], []
         seen: dict[str, str] = {}
-        for file, clip in zip(files, decode(root, files, sample_rate, duration, workers, progress), strict=True):
+        for file, clip in zip(
+            files, decode(root, files, sample_rate, duration, workers, progress, channel), strict=True
+        ):
             if isinstance(clip, Clip) and clip.digest in seen:
                 clip = f"duplicate: same samples as {seen[clip.digest]}"
             if isinstance(clip, str):
@@ -67,27 +106,33 @@ def load_audio_folder(
             durations.append(clip.seconds)
         if not kept:
             raise DataError(f"{root}: none of {len(files)} files can be used\n{listing(report)}")
-        classes = sorted({_class_of(file) for file in kept})
-        for name in sorted({_class_of(file) for file in files} - set(classes)):
+        classes = sorted({class_of[file] for file in kept})
+        for name in sorted(set(class_of.values()) - set(classes)):
             report.append(Problem(name, "class left out: none of its files can be used"))
         pairs = [(problem.file, problem.reason) for problem in report]
         return {"files": kept, "classes": classes, "durations": durations, "report": pairs}
 
     identity = {"folder": str(root), "sample_rate": int(sample_rate), "duration": float(duration)}
-    made_from = [fingerprint(root, files), [(stray.file, stray.reason) for stray in strays]]
+    identity |= {} if channel is None else {"channel": channel}
+    made_from = [
+        fingerprint(root, files),
+        [(stray.file, stray.reason) for stray in strays],
+        *([names] if names else []),
+    ]
     signals, found = cached_array(root.name, identity, made_from, build, cache)
     report = tuple(Problem(*entry) for entry in found["report"])
     if on_error == "raise" and report:
         raise DataError(f"{root}: {len(report)} problems\n{listing(report, limit=len(report))}")
-    index = {name: label for label, name in enumerate(found["classes"])}
+    index = {name: label for label, name in enumerate(found["classes"])} if names else {"": -1}
+    group_of = None if groups is None else dict(zip(files, groups, strict=True))
     return AudioData(
         signals=signals,
-        labels=np.array([index[_class_of(file)] for file in found["files"]], dtype=np.int64),
-        classes=tuple(found["classes"]),
+        labels=np.array([index[class_of[file]] for file in found["files"]], dtype=np.int64),
+        classes=tuple(found["classes"]) if names else (),
         sample_rate=int(sample_rate),
         name=_readable(root.name),
         folds=None,
-        groups=None,
+        groups=None if group_of is None else np.array([group_of[file] for file in found["files"]]),
         files=tuple(found["files"]),
         report=report,
         durations=np.array(found["durations"]),
@@ -107,7 +152,13 @@ class Clip:
 
 
 def decode(
-    root: Path, files: Iterable[str], sample_rate: int, duration: float, workers: int | None, progress: bool
+    root: Path,
+    files: Iterable[str],
+    sample_rate: int,
+    duration: float,
+    workers: int | None,
+    progress: bool,
+    channel: int | None = None,
 ) -> Iterator[Clip | str]:
     """Read files (relative to `root`) several at once; give each one's Clip, in order, or why there is none."""
     files = list(files)
@@ -116,13 +167,15 @@ def decode(
     with ThreadPoolExecutor(workers) as pool, tqdm(total=len(files), desc=root.name, disable=not progress) as bar:
         for start in range(0, len(files), chunk):
             paths = [root / file for file in files[start : start + chunk]]
-            for clip in pool.map(lambda path: read_clip(path, sample_rate, duration), paths):
+            for clip in pool.map(lambda path: read_clip(path, sample_rate, duration, channel), paths):
                 bar.update()
                 yield clip
 
 
-def read_clip(path: Path, sample_rate: int, duration: float) -> Clip | str:
+def read_clip(path: Path, sample_rate: int, duration: float, channel: int | None = None) -> Clip | str:
     """Read one file as mono at `sample_rate`, `duration` seconds long; where that cannot be done, say why not.
+
+    channel: which one, from 0; None: their mean, or the loudest where they cancel one another.
 
     The file is decoded to its end, once: headers are missing, wrong or estimated too often to tell how long it is, and
     a file that begins with silence is silent only where no sound follows.
@@ -136,6 +189,10 @@ def read_clip(path: Path, sample_rate: int, duration: float) -> Clip | str:
         if path.stat().st_size == 0:
             return "empty: the file has 0 bytes"
         for rate, block in _blocks(path):
+            if channel is not None:
+                if channel >= block.shape[1]:
+                    return f"has no channel {channel}: it has {block.shape[1]}, counted from 0"
+                block = np.ascontiguousarray(block[:, [channel]])
             wanted = int(np.ceil((duration + MARGIN) * rate))
             if total < wanted:
                 kept.append(block[: wanted - total])
@@ -237,6 +294,11 @@ def _scan(root: Path) -> tuple[list[str], list[Problem]]:
     """The audio files `class/name`, sorted, and what lies where it should not."""
     if not root.is_dir():
         raise FileNotFoundError(f"path: expected a folder with one sub-folder per class, got {root}: no such folder")
+    tables = [entry.name for entry in sorted(root.iterdir()) if entry.suffix.lower() in (".csv", ".tsv")]
+    folders = [entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith((".", "__"))]
+    if tables and len(folders) == 1:
+        advice = f'load_audio_table("{tables[0]}", ...) reads the classes from it'
+        raise DataError(f"{root}: one folder, {folders[0]}, beside the table {tables[0]}: is this one class? {advice}")
     files: list[str] = []
     strays: list[Problem] = []
     for entry in sorted(root.iterdir()):
@@ -265,6 +327,30 @@ def _scan(root: Path) -> tuple[list[str], list[Problem]]:
         advice = f"expected one sub-folder per class with {', '.join(SUFFIXES)} files in it"
         raise DataError(f"{root}: {advice}, found none\n{listing(strays)}".rstrip())
     return files, strays
+
+
+def _scan_flat(root: Path) -> tuple[list[str], list[Problem]]:
+    """The sound files of the folder itself, sorted."""
+    if not root.is_dir():
+        raise FileNotFoundError(f"path: expected a folder of sound files, got {root}: no such folder")
+    names = sorted(entry.name for entry in root.iterdir() if entry.suffix.lower() in SUFFIXES and not entry.is_dir())
+    files = [name for name in names if not name.startswith(".") and name == _readable(name)]
+    if not files:
+        raise DataError(f"{root}: expected {', '.join(SUFFIXES)} files, found none")
+    return files, [
+        Problem(_readable(name), "the name is not UTF-8: rename it") for name in names if name != _readable(name)
+    ]
+
+
+def _group_of(file: str, pattern: str) -> str:
+    """What the pattern finds in a file's name.  ValueError where it finds nothing or is no regular expression."""
+    try:
+        found = re.search(pattern, file)
+    except re.error as error:
+        raise ValueError(f"group: expected a regular expression, got {pattern!r} ({error})") from None
+    if found is None:
+        raise ValueError(f"group: {pattern!r} finds nothing in the name of {file}")
+    return found[1] if found.re.groups else found[0]
 
 
 def _readable(name: str) -> str:

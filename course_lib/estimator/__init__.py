@@ -1,5 +1,8 @@
 """The models behind scikit-learn's interface: `fit`, `predict`, `score`; one file for each kind of input."""
 
+from course_lib.estimator.anomalies import AnomalyDetector
+from course_lib.estimator.audio import AudioClassifier
+from course_lib.estimator.events import Event, EventClassifier
 from course_lib.estimator.signals import SignalClassifier
 
-__all__ = ["SignalClassifier"]
+__all__ = ["AnomalyDetector", "AudioClassifier", "Event", "EventClassifier", "SignalClassifier"]

@@ -248,11 +248,11 @@ class SignalClassifier(Saved, ClassifierMixin, BaseEstimator):
     def _signals(self, X, n_channels: int | None = None) -> list[np.ndarray]:
         """Signals (L, C), checked; NaN only where it stands for a step to be masked."""
         if self.nan == "raise":
-            return _time_first(X, n_channels)
+            return time_first(X, n_channels)
         arrays = [as_array(signal) for signal in X]
         gaps = [np.isnan(array) if array.dtype.kind == "f" else np.zeros(array.shape, bool) for array in arrays]
         filled = [np.where(gap, 0, array) for gap, array in zip(gaps, arrays, strict=True)]
-        layouts = [_time_first(part, n_channels) for part in (filled, [gap.astype(int) for gap in gaps])]
+        layouts = [time_first(part, n_channels) for part in (filled, [gap.astype(int) for gap in gaps])]
         signals = [np.where(gap, np.nan, signal) for signal, gap in zip(*layouts, strict=True)]
         for i, signal in enumerate(signals):
             if np.isnan(signal).all(axis=0 if self.nan == "interpolate" else None).any():
@@ -304,7 +304,7 @@ def _is_table(X) -> bool:
     return not (isinstance(X, np.ndarray | Tensor) and X.ndim == 3)
 
 
-def _time_first(X, n_channels: int | None = None) -> list[np.ndarray]:
+def time_first(X, n_channels: int | None = None) -> list[np.ndarray]:
     """Signals (L, C), checked as `SignalDataset` checks them.  n_channels: C, where a training has settled it."""
     try:
         checked = SignalDataset(X, np.zeros(len(X), dtype=np.int64)).signals

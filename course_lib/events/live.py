@@ -37,11 +37,12 @@ class LiveDetector:
     """Feed it chunks of one stream, of any sizes; it returns the events that are decided.
 
     model: one of `course_lib.models`, or any other `FrameModel`.
-    threshold: the least score of an event.  window: samples that the model sees at a time.  margin: samples at either
-    side of a window whose scores are not used, where another window sees farther. Both are multiples of the model's
-    `timing_resolution_samples`.
+    threshold: the least score of an event, one for all types or (E,) one for each.
+    window: samples that the model sees at a time.  margin: samples at either side of a window whose scores are not
+    used, where another window sees farther. Both are multiples of the model's `timing_resolution_samples`.
     statistics: (mean, std) per channel by which samples are normalised; None: they already are.
-    refractory: keep an event only if no stronger one of its type lies within the refractory period.
+    refractory: keep an event only if no stronger one of its type lies within the refractory period: the model's where
+    True, or (E,) samples, one for each type.  separation: nor one of another type within so many samples.
     amp: run the model in bfloat16 (autocast), faster on CPUs and GPUs that compute in it, slower on others.
 
     Windows begin at 0, hop, 2 hop, … of the clock (hop = window - 2 margin), wherever chunks end, and each is run
@@ -52,17 +53,20 @@ class LiveDetector:
     def __init__(
         self,
         model: FrameModel,
-        threshold: float = 0.5,
+        threshold: float | np.ndarray = 0.5,
         *,
         window: int = 4000,
         margin: int = 300,
         statistics: tuple[np.ndarray, np.ndarray] | None = None,
-        refractory: bool = True,
+        refractory: bool | np.ndarray = True,
+        separation: float = 0.0,
         amp: bool = False,
     ):
         self.model, self.threshold, self.amp = model, threshold, amp
         self.resolution = model.timing_resolution_samples
-        self.period = model.refractory_period_samples if refractory else 0
+        own = model.refractory_period_samples if refractory is True else refractory
+        self.periods, self.separation = np.broadcast_to(own, model.num_events), separation
+        self.period = int(np.ceil(max(self.periods.max(), separation)))  # within which events matter to one another
         if window % self.resolution or margin % self.resolution:
             raise ValueError(
                 f"window, margin: expected multiples of the model's timing_resolution_samples={self.resolution}, "
@@ -173,7 +177,7 @@ class LiveDetector:
             self._scores, self._offsets = self._scores[keep:], self._offsets[keep:]
             self._first_frame += keep
         settled = np.inf if final else (self._decoded - 1) * self.resolution - self.period
-        kept = refractory_filter(self._candidates, self.period) if self.period else self._candidates
+        kept = refractory_filter(self._candidates, self.periods, self.separation)
         decided = kept[(kept.times >= self._returned) & (kept.times < settled)]
         self._returned = max(self._returned, settled)
         self._candidates = self._candidates[self._candidates.times >= self._returned - self.period]

@@ -11,9 +11,13 @@ from course_lib.events.detections import Detections, closer
 REFRACTORY_PERIOD = 4000  # samples: 2 s
 
 
-def refractory_filter(found: Detections, period: float = REFRACTORY_PERIOD) -> Detections:
+def refractory_filter(
+    found: Detections, period: float | np.ndarray = REFRACTORY_PERIOD, separation: float = 0.0
+) -> Detections:
     """The events that have no stronger one of their type less than `period` samples away, earlier or later.
 
+    period: one for all types, or (E,) one for each.  separation: samples within which a stronger event of any type
+    shuts out the others: what happened there was one thing.
     Of equal scores the earlier counts as the stronger. Whether an event stays depends on nothing farther away than
     `period`, so that a stream can decide it after that time, and raising the score's threshold before or after this
     filter gives the same events. All found events count, also those that are themselves filtered out.
@@ -21,13 +25,23 @@ def refractory_filter(found: Detections, period: float = REFRACTORY_PERIOD) -> D
     keep = np.ones(len(found), bool)
     for kind in np.unique(found.types):
         members = np.flatnonzero(found.types == kind)
-        times, scores = found.times[members], found.scores[members]
-        for i, (time, score) in enumerate(zip(times, scores, strict=True)):
-            first, last = np.searchsorted(times, (time - period, time + period))
-            rivals = np.flatnonzero(closer(times[first:last], time, period)) + first
-            stronger = (scores[rivals] > score) | ((scores[rivals] == score) & (rivals < i))
-            keep[members[i]] = not stronger.any()
+        own = period if np.ndim(period) == 0 else np.asarray(period)[kind]
+        keep[members] = _strongest(found[members], float(own))
+    if separation:
+        keep &= _strongest(found, separation)
     return found[keep]
+
+
+def _strongest(found: Detections, period: float) -> np.ndarray:
+    """(M,) whether no other event less than `period` samples away is stronger, whatever its type."""
+    times, scores = found.times, found.scores
+    keep = np.ones(len(found), bool)
+    for i, (time, score) in enumerate(zip(times, scores, strict=True)):
+        first, last = np.searchsorted(times, (time - period, time + period))
+        rivals = np.flatnonzero(closer(times[first:last], time, period)) + first
+        stronger = (scores[rivals] > score) | ((scores[rivals] == score) & (rivals < i))
+        keep[i] = not stronger.any()
+    return keep
 
 
 def violations(events: Iterable[tuple], period: float = REFRACTORY_PERIOD) -> int:

@@ -1,0 +1,132 @@
+"""Sensor readings with time stamps, brought onto an even clock: the rate found, the gaps said."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from course_lib.data.audio import DataError
+from course_lib.data.tables import read_table
+
+
+@dataclass(frozen=True, eq=False)
+class SensorTable:
+    """data: (T, C) float32 on an even clock, NaN where no reading is.  sample_rate: Hz, found from the time stamps.
+
+    columns: C names.  start: the first time stamp, as it was written.  gaps: (second, readings missing) of each.
+    jitter: the largest distance of a time stamp from the even clock, in steps of it.
+    """
+
+    data: np.ndarray
+    sample_rate: float
+    columns: tuple[str, ...]
+    start: str
+    gaps: tuple[tuple[float, int], ...]
+    jitter: float
+
+    def __str__(self) -> str:
+        missing = sum(count for _, count in self.gaps)
+        seconds = len(self.data) / self.sample_rate
+        parts = [f"{len(self.data):,} steps of {len(self.columns)} channels at {self.sample_rate:g} Hz ({seconds:g} s)"]
+        parts.append(f"{missing} readings missing in {len(self.gaps)} gaps" if self.gaps else "no gaps")
+        return "; ".join([*parts, f"jitter up to {self.jitter:.2g} steps"])
+
+    def windows(self, seconds: float, step: float | None = None, gaps: str = "drop") -> tuple[np.ndarray, np.ndarray]:
+        """Windows (N, L, C) and the second at which each begins (N,).
+
+        step: seconds from one to the next; None: no overlap.  gaps: "drop" leaves out windows with a missing value,
+        "keep" leaves NaN in them, as `SignalClassifier(nan="mask")` takes it.
+        Raises ValueError where no window fits or remains.
+        """
+        length = round(seconds * self.sample_rate) if np.isfinite(seconds) else 0
+        hop = length if step is None else round(step * self.sample_rate)
+        if not 1 <= length <= len(self.data):
+            raise ValueError(f"seconds: expected up to {len(self.data) / self.sample_rate:g} s, got {seconds!r}")
+        if hop < 1:
+            raise ValueError(f"step: expected at least one step of {1 / self.sample_rate:g} s, got {step!r}")
+        if gaps not in ("drop", "keep"):
+            raise ValueError(f'gaps: expected "drop" or "keep", got {gaps!r}')
+        starts = np.arange(0, len(self.data) - length + 1, hop)
+        cut = np.stack([self.data[start : start + length] for start in starts])
+        whole = ~np.isnan(cut).any(axis=(1, 2)) if gaps == "drop" else np.ones(len(cut), bool)
+        if not whole.any():
+            raise ValueError(f'gaps: every window of {seconds:g} s holds a missing value: shorter ones, or gaps="keep"')
+        return cut[whole], starts[whole] / self.sample_rate
+
+
+def load_sensor_table(
+    path: str | os.PathLike,
+    time: str = "time",
+    columns: Sequence[str] | None = None,
+    sep: str = ",",
+    unit: float = 1.0,
+    sample_rate: float | None = None,
+) -> SensorTable:
+    """Read a CSV with one reading a row, in time order.
+
+    time: the column of time stamps: numbers in `unit` seconds (0.001: milliseconds), or dates as pandas reads them.
+    columns: which channels; None: all others.  sample_rate: Hz; None: from the median distance of the time stamps.
+    Each reading goes to the nearest step of the clock; steps without one, and empty cells, are NaN.
+    Raises FileNotFoundError, ValueError naming the argument, or DataError naming the file and what is wrong: no such
+    column, no number, under three rows, time that stands still or runs backwards, two readings on one step.
+    """
+    table = read_table(path, {"time": time} | {f"columns[{i}]": name for i, name in enumerate(columns or ())}, sep)
+    names = [name for name in table.columns if name != time] if columns is None else list(columns)
+    if not names:
+        raise DataError(f"{path}: expected a channel beside {time!r}, got none")
+    if len(table) < 3:
+        raise DataError(f"{path}: expected at least three rows, got {len(table)}")
+    if not 0 < unit < np.inf:
+        raise ValueError(f"unit: expected seconds above 0, got {unit!r}")
+    seconds = _seconds(path, table[time], unit)
+    steps = np.diff(seconds)
+    if not (steps > 0).all():
+        row = int(np.argmax(steps <= 0))
+        raise DataError(f"{path}: time stands still or runs backwards from row {row + 2} to row {row + 3}")
+    rate = 1 / float(np.median(steps)) if sample_rate is None else float(sample_rate)
+    if not 0 < rate < np.inf:
+        raise ValueError(f"sample_rate: expected Hz above 0, got {sample_rate!r}")
+    if sample_rate is None:  # a median of rounded stamps is a little off: the mean over the even steps is not
+        even = np.abs(steps * rate - 1) < 0.5
+        rate = float(f"{1 / steps[even].mean():.6g}")
+    place = (seconds - seconds[0]) * rate
+    at = np.round(place).astype(np.int64)
+    if at[-1] > 1000 * len(at):
+        raise DataError(
+            f"{path}: {at[-1] + 1:,} steps for {len(at):,} readings at {rate:g} Hz: is unit={unit:g} right?"
+        )
+    if (twice := np.flatnonzero(np.diff(at) == 0)).size:
+        advice = f"rows {twice[0] + 2} and {twice[0] + 3} fall on one step of the clock of {rate:g} Hz"
+        raise DataError(f"{path}: {advice}: give a higher sample_rate")
+    data = np.full((at[-1] + 1, len(names)), np.nan, np.float32)
+    for channel, name in enumerate(names):
+        data[at, channel] = _numbers(path, table[name])
+    missing = np.diff(at) - 1
+    gaps = tuple((float((at[i] + 1) / rate), int(missing[i])) for i in np.flatnonzero(missing))
+    return SensorTable(data, rate, tuple(names), table[time].iloc[0], gaps, float(np.abs(place - at).max()))
+
+
+def _seconds(path: str | os.PathLike, stamps: pd.Series, unit: float) -> np.ndarray:
+    """Seconds from the first stamp on, float64; DataError naming the first row that is neither number nor date."""
+    numbers = pd.to_numeric(stamps, errors="coerce")
+    if np.isfinite(numbers).all():
+        return (numbers.to_numpy(float) - float(numbers.iloc[0])) * unit
+    dates = pd.to_datetime(stamps, errors="coerce", format="ISO8601", utc=True)
+    if dates.isna().any():
+        row = int(np.argmax(~np.isfinite(numbers) if np.isfinite(numbers).mean() > 0.5 else dates.isna()))
+        raise DataError(f"{path}, row {row + 2}: expected a number or a date as a time stamp, got {stamps.iloc[row]!r}")
+    return (dates - dates.iloc[0]).dt.total_seconds().to_numpy(float)
+
+
+def _numbers(path: str | os.PathLike, cells: pd.Series) -> np.ndarray:
+    """float64, NaN for an empty cell; DataError naming the first row that is no number."""
+    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(float)
+    wrong = ~np.isfinite(numbers) & ~cells.str.lower().isin(["", "nan", "na", "null"]).to_numpy()
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise DataError(f"{path}, row {row + 2}, column {cells.name}: expected a number, got {cells.iloc[row]!r}")
+    return numbers

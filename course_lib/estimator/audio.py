@@ -1,0 +1,225 @@
+"""Recordings of sound into classes, behind scikit-learn's interface."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from course_lib.data import LogMelAugmentation, log_mel, pad_or_cut
+from course_lib.data.audio import check_format
+from course_lib.data.folder import read_clip
+from course_lib.estimator.artefact import Saved, classes_from_list, classes_to_list, settings_of
+from course_lib.estimator.held_out import hold_out
+from course_lib.estimator.signals import time_first
+from course_lib.models import LogMelCNN
+from course_lib.training import cosine_with_warmup, fit, predict, resolve_device
+from course_lib.training.checkpoint import put_weights, weights_of
+from course_lib.training.rng import isolated
+
+_FEW_STEPS = 200
+
+
+class AudioClassifier(Saved, ClassifierMixin, BaseEstimator):
+    """Classifies clips of sound: log-mel spectrograms and the `LogMelCNN` of notebook 02.
+
+    X: (N, samples), (N, 1, samples) or a list of clips (samples,) or (1, samples) at `sample_rate`; shorter clips get
+    zeros on the right, longer ones are cut.  y: N labels of any kind.
+    duration: seconds of a clip; None: the longest clip in training.
+    hop: seconds from one spectrum to the next; None: 64 spectra a clip, 40 ms at most.  window: seconds that one
+        spectrum sees; None: 2.3 hops.  num_mels: bands; None: 64, fewer where the window holds too few samples.
+    epochs, learning_rate, weight_decay: AdamW under a cosine with warm-up.  batch_size: None: 32, fewer where an epoch
+        would have under eight steps.
+    augment: change every training clip at random by `LogMelAugmentation`, its mixing of two clips aside.
+    class_weight, validation, early_stopping, device, random_state: as in `SignalClassifier`.
+    After fit: classes_, model_, history_, samples_ (of a clip), front_end_ (n_fft, hop_length, n_mels).
+    Raises ValueError naming the argument.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int,
+        *,
+        duration: float | None = None,
+        hop: float | None = None,
+        window: float | None = None,
+        num_mels: int | None = None,
+        epochs: int = 40,
+        batch_size: int | None = None,
+        learning_rate: float = 2e-3,
+        weight_decay: float = 0.01,
+        augment: bool = True,
+        class_weight: dict | str | None = None,
+        validation: float = 0.0,
+        early_stopping: int | None = None,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+    ):
+        self.sample_rate = sample_rate
+        self.duration = duration
+        self.hop = hop
+        self.window = window
+        self.num_mels = num_mels
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.augment = augment
+        self.class_weight = class_weight
+        self.validation = validation
+        self.early_stopping = early_stopping
+        self.device = device
+        self.random_state = random_state
+
+    def fit(self, X, y, groups=None) -> AudioClassifier:
+        """Train a new model on clips X and labels y.  groups: (N,) what the validation part must not divide.
+
+        Warns where training has fewer than 200 steps.
+        """
+        check_format(self.sample_rate, 1.0 if self.duration is None else self.duration)
+        if self.early_stopping is not None and not self.validation:
+            raise ValueError("early_stopping: needs a part to watch, such as validation=0.2")
+        clips = _clips(X)
+        y = column_or_1d(y, warn=True)
+        check_consistent_length(clips, y, groups)
+        check_classification_targets(y)
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(f"y: expected at least two classes, got one class: {self.classes_[0]!r}")
+        longest = max(len(clip) for clip in clips)
+        self.samples_ = longest if self.duration is None else round(self.duration * self.sample_rate)
+        self.front_end_ = self._front_end()
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        train, held = hold_out(labels, self.validation, groups, seed)
+        weight = None
+        if self.class_weight is not None:
+            weight = torch.tensor(compute_class_weight(self.class_weight, classes=self.classes_, y=y[train])).float()
+        size = max(4, min(32, len(train) // 8)) if self.batch_size is None else self.batch_size
+        pictures, targets = torch.from_numpy(self._pictures(clips)), torch.from_numpy(labels)
+        device = resolve_device(self.device)
+        with isolated(seed, device):
+            self.model_ = LogMelCNN(len(self.classes_))
+        own = torch.Generator().manual_seed(seed)
+
+        def loader(part: np.ndarray, **options: Any) -> DataLoader:
+            return DataLoader(TensorDataset(pictures[part], targets[part]), size, generator=own, **options)
+
+        training = loader(train, shuffle=True, drop_last=len(train) > size)
+        if len(training) * self.epochs < _FEW_STEPS:
+            steps = (
+                f"{len(training) * self.epochs} steps: {len(train)} clips in batches of {size}, {self.epochs} epochs"
+            )
+            warnings.warn(f"training has {steps}; under {_FEW_STEPS} it may end early", stacklevel=2)
+        parts = [part for part in LogMelAugmentation.PARTS if part != "mixing"]
+        self.history_ = fit(
+            self.model_,
+            training,
+            epochs=self.epochs,
+            validation=loader(held) if len(held) else None,
+            loss=nn.CrossEntropyLoss(weight).to(device),
+            train_transform=LogMelAugmentation(len(self.classes_), parts) if self.augment else None,
+            optimizer=lambda p: torch.optim.AdamW(p, lr=self.learning_rate, weight_decay=self.weight_decay),
+            schedule=cosine_with_warmup,
+            clip_norm=1.0,
+            device=device,
+            early_stopping=self.early_stopping,
+            restore_best=len(held) > 0,
+            generator=torch.Generator().manual_seed(seed),
+            progress=False,
+        )
+        self.model_.eval()
+        return self
+
+    def predict_proba(self, X) -> np.ndarray:
+        """(N, number of classes): the probability of each of `classes_`, rows of sum 1."""
+        check_is_fitted(self)
+        logits = predict(self.model_, self._pictures(_clips(X)), device=self.device, batch_size=64)
+        return torch.softmax(torch.from_numpy(logits).double(), dim=1).numpy()
+
+    def predict(self, X) -> np.ndarray:
+        """(N,) the most probable label of each clip."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+    def predict_files(self, files: Iterable[str | os.PathLike]) -> pd.DataFrame:
+        """One row a sound file: file, label, probability, problem.  Of a file longer than a clip its beginning counts.
+
+        A file that cannot be used (unreadable, silent, …) has label None, probability NaN and says why in `problem`.
+        """
+        check_is_fitted(self)
+        names = [os.fspath(file) for file in files]
+        seconds = self.samples_ / self.sample_rate
+        read = [read_clip(Path(name).expanduser(), self.sample_rate, seconds) for name in names]
+        problems = [clip if isinstance(clip, str) else "" for clip in read]
+        labels: list[Any] = [None] * len(names)
+        probabilities = np.full(len(names), np.nan)
+        good = {i: clip.samples for i, clip in enumerate(read) if not isinstance(clip, str)}
+        if good:
+            found = self.predict_proba(list(good.values()))
+            for i, row in zip(good, found, strict=True):
+                labels[i], probabilities[i] = self.classes_[row.argmax()], row.max()
+        said = pd.Series(labels, dtype=object)  # None stays None
+        return pd.DataFrame({"file": names, "label": said, "probability": probabilities, "problem": problems})
+
+    def _front_end(self) -> dict[str, int]:
+        """Arguments of `log_mel` in samples.  ValueError naming what lies outside a clip."""
+        seconds = self.samples_ / self.sample_rate
+        hop = min(0.04, seconds / 64) if self.hop is None else self.hop
+        window = 2.3 * hop if self.window is None else self.window
+        for name, value in (("hop", hop), ("window", window)):
+            if isinstance(value, bool) or not 0 < value <= seconds:
+                raise ValueError(f"{name}: expected seconds above 0, up to the clip's {seconds:g}, got {value!r}")
+        n_fft = max(16, 2 * round(window * self.sample_rate / 2))
+        n_mels = max(8, min(64, n_fft // 4)) if self.num_mels is None else self.num_mels
+        return {"n_fft": n_fft, "hop_length": max(1, round(hop * self.sample_rate)), "n_mels": n_mels}
+
+    def _pictures(self, clips: list[np.ndarray]) -> np.ndarray:
+        """(N, n_mels, frames) log-mel of clips brought to one length."""
+        waves = np.stack([pad_or_cut(clip, self.samples_) for clip in clips]).astype(np.float32)
+        sizes = self.front_end_
+        return log_mel(waves, self.sample_rate, sizes["n_fft"], sizes["hop_length"], sizes["n_mels"])
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "settings": settings_of(self, "device"),
+            "classes": classes_to_list(self.classes_),
+            "samples": self.samples_,
+            "front end": self.front_end_,
+            "weights": weights_of(self.model_),
+        }
+
+    @classmethod
+    def _from_state(cls, state: dict[str, Any], **options: Any) -> AudioClassifier:
+        self = cls(**state["settings"] | options)
+        self.classes_ = classes_from_list(state["classes"])
+        self.samples_, self.front_end_ = state["samples"], state["front end"]
+        with isolated(0, resolve_device("cpu")):
+            self.model_ = LogMelCNN(len(self.classes_))
+        put_weights(self.model_, state["weights"])
+        self.model_.eval()
+        return self
+
+
+def _clips(X) -> list[np.ndarray]:
+    """Clips (samples,), checked."""
+    if isinstance(X, np.ndarray) and X.ndim == 3 and X.shape[1] == 1:
+        X = X[:, 0]
+    clips = time_first(X, n_channels=1)
+    wrong = [clip.shape for clip in clips if clip.shape[1] != 1]
+    if wrong:
+        raise ValueError(
+            f"X: expected clips of one channel, (samples,) or (1, samples), got {wrong[0]}: mix them first"
+        )
+    return [clip[:, 0] for clip in clips]

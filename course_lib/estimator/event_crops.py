@@ -1,0 +1,93 @@
+"""Random pieces of recordings with their events, for training a detector; rare types are oversampled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from course_lib.data import EventBatch, EventRecording
+
+
+class EventCrops:
+    """Batches of crops: half from anywhere in the labelled parts, half around events, rare types oversampled.
+
+    recordings: of one rate.  types: E of them; events of other types are left out.  statistics: mean and std (C,).
+    window: samples of a crop.  batch_size: crops a batch.  steps: batches in one pass.  rng: draws all.
+    """
+
+    def __init__(
+        self,
+        recordings: Sequence[EventRecording],
+        types: Sequence[str | int],
+        statistics: tuple[np.ndarray, np.ndarray],
+        *,
+        window: int,
+        batch_size: int,
+        steps: int,
+        rng: np.random.Generator,
+    ):
+        self.window, self.size, self.length, self.rng = window, batch_size, steps, rng
+        mean, std = statistics
+        number = {kind: i for i, kind in enumerate(types)}
+        rate = recordings[0].sample_rate
+        self.types = len(number)
+        self.data = [(recording.data - mean) / std for recording in recordings]
+        self.events = [  # (M, 2) of each recording: type, sample
+            np.array([(number[kind], time * rate) for kind, time in recording.events if kind in number], float).reshape(
+                -1, 2
+            )
+            for recording in recordings
+        ]
+        spans = [recording.labelled or (0.0, recording.seconds) for recording in recordings]
+        self.spans = [(round(first * rate), round(last * rate)) for first, last in spans]
+        self.places = [  # of each type: (recording, sample)
+            [(i, at) for i, events in enumerate(self.events) for kind, at in events if kind == one]
+            for one in range(self.types)
+        ]
+        roots = np.sqrt([len(places) for places in self.places])
+        self.chances = roots / roots.sum()
+        lengths = np.array([last - first for first, last in self.spans], float)
+        self.shares = lengths / lengths.sum()
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[EventBatch]:
+        return (self._batch() for _ in range(self.length))
+
+    def _batch(self) -> EventBatch:
+        """x (B, window, C), turned up or down by up to 20 %, with a little noise; timings (B, E, K)."""
+        x = np.zeros((self.size, self.window, self.data[0].shape[1]), np.float32)
+        lengths, inside = np.zeros(self.size, np.int64), []
+        for row in range(self.size):
+            recording, start = self._place(around_an_event=row % 2 == 1)
+            crop = self.data[recording][start : start + self.window]
+            x[row, : len(crop)] = crop * self.rng.uniform(0.8, 1.2) + 0.05 * self.rng.standard_normal(crop.shape)
+            lengths[row] = len(crop)
+            events = self.events[recording] - [0, start]
+            inside.append(events[(events[:, 1] >= 0) & (events[:, 1] < len(crop))])
+        most = max([1, *(np.bincount(events[:, 0].astype(int)).max(initial=0) for events in inside)])
+        timings = np.full((self.size, self.types, most), np.nan)
+        for row, events in enumerate(inside):
+            for kind in range(self.types):
+                own = events[events[:, 0] == kind, 1]
+                timings[row, kind, : len(own)] = own
+        times = torch.from_numpy(timings).float()
+        labels = (~times.isnan()).any(2).float()
+        return EventBatch(
+            torch.from_numpy(x), torch.from_numpy(lengths), labels, times, torch.zeros_like(labels).long()
+        )
+
+    def _place(self, around_an_event: bool) -> tuple[int, int]:
+        """A recording and the sample at which a crop begins, inside the labelled part where that is long enough."""
+        if around_an_event:
+            places = self.places[self.rng.choice(self.types, p=self.chances)]
+            recording, at = places[self.rng.integers(len(places))]
+            start = int(at) - int(self.rng.integers(self.window))
+        else:
+            recording = int(self.rng.choice(len(self.data), p=self.shares))
+            start = self.spans[recording][0] + int(self.rng.random() * np.diff(self.spans[recording])[0])
+        first, last = self.spans[recording]
+        return recording, max(first, min(start, last - self.window))

@@ -1,0 +1,79 @@
+"""`python -m course_lib audio`: a report on generated recordings whose speakers leak, and predictions of its model."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from course_lib.__main__ import main
+
+RATE = 4000
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Four words by four speakers. The words are the same tones for all; each speaker says each three times."""
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("COURSE_DEVICE", "cpu")
+    rng = np.random.default_rng(0)
+    clock = np.arange(2000) / RATE
+    rows = []
+    for speaker in range(4):
+        for word, hertz in (("low & slow", 300), ("<high>", 800)):
+            for take in range(3):
+                sound = 0.3 * np.sin(2 * np.pi * hertz * rng.uniform(0.95, 1.05) * clock)
+                name = f"{word[1:4]}_{speaker}_{take}.wav"
+                soundfile.write(tmp_path / name, sound + 0.01 * rng.standard_normal(2000), RATE)
+                rows.append({"file": name, "label": word, "who": f"s{speaker}"})
+    pd.DataFrame([*rows, {"file": "gone.wav", "label": "<high>", "who": "s0"}]).to_csv(tmp_path / "t.csv", index=False)
+    return tmp_path
+
+
+OPTIONS = ["--rate", str(RATE), "--duration", "0.5", "--epochs", "3", "--folds", "2"]
+
+
+def test_a_report_and_then_predictions(folder, capsys):
+    out = folder / "report"
+    assert main(["audio", str(folder / "t.csv"), "--group", "who", "--out", str(out), *OPTIONS]) == 0
+    assert {"report.html", "model.safetensors", "scores.csv", "predictions.csv", "files.csv"} == {
+        file.name for file in out.iterdir()
+    }
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "&lt;high&gt;" in page and "<high>" not in page and "gone.wav" in page and "Believe" in page
+    pictures = re.findall(r"<img [^>]*>", page)
+    assert len(pictures) >= 5 and all(re.search(r'alt="[^"]{30,}"', picture) for picture in pictures)
+    scores = pd.read_csv(out / "scores.csv")
+    assert scores.groupby(["model", "split"]).size().tolist() == [2, 2, 2, 2]
+    predictions = pd.read_csv(out / "predictions.csv")
+    who = pd.read_csv(folder / "t.csv").set_index("file")["who"]
+    assert len(predictions) == 24
+    assert (predictions.groupby(predictions["file"].map(who))["fold"].nunique() == 1).all()  # no speaker is divided
+
+    capsys.readouterr()
+    files = [str(folder / "ow _0_0.wav"), str(folder / "gone.wav")]
+    assert main(["audio", "predict", str(out / "model.safetensors"), *files]) == 1
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "file,label,probability,problem" and "unreadable" in shown[2]
+    assert main(["audio", "predict", str(out / "model.safetensors"), files[0], "--out", str(folder / "p.csv")]) == 0
+    assert pd.read_csv(folder / "p.csv")["label"].isin(["low & slow", "<high>"]).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["none.csv"], 1, "no such file"),
+        (["t.csv", "--group", "speaker"], 1, "group: expected one of file, label, who, got 'speaker'"),
+        (["t.csv", "--group", "who", "--folds", "9"], 1, "folds: expected at most 4, the number of groups"),
+        (["t.csv", "--folds", "40"], 1, "folds: expected at most 12, the clips of the rarest class"),
+        (["t.csv", "t.csv"], 2, "expected one folder or table"),
+        (["predict", "model.safetensors"], 2, "at least one file"),
+        (["predict", "t.csv", "a.wav"], 1, "damaged, cut short or no saved estimator"),
+    ],
+)
+def test_what_does_not_work_is_said(folder, capsys, monkeypatch, arguments, code, said):
+    monkeypatch.chdir(folder)
+    options = [] if arguments[0] == "predict" else OPTIONS[:4]
+    assert main(["audio", *arguments, *options]) == code
+    assert said in capsys.readouterr().err
