@@ -8,6 +8,7 @@ Writes figures/results/recurrent_memory.csv: accuracy on 500 fresh sequences, me
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -65,17 +66,24 @@ def recaller(name: str, distance: int) -> LastStepClassifier:
     return model
 
 
-def train_recaller(name: str, distance: int, seed: int, steps: int) -> tuple[LastStepClassifier, float]:
-    """The model after `steps` batches, and its accuracy on 500 sequences that it has not seen."""
+def train(
+    make: Callable[[], LastStepClassifier], distance: int, seed: int, steps: int
+) -> tuple[LastStepClassifier, float]:
+    """What `make` makes, after `steps` batches, and its accuracy on 500 sequences that it has not seen."""
     generator = torch.Generator().manual_seed(seed)
     with isolated(seed, torch.device("cpu")):
-        model = recaller(name, distance)
+        model = make()
     batches = [memory_batch(32, distance, generator) for _ in range(steps)]
     adam = torch.optim.Adam(model.parameters(), lr=0.01)
     fit(model, batches, epochs=1, optimizer=adam, clip_norm=1.0, device="cpu", progress=False)
     x, symbols = memory_batch(500, distance, generator)
     right = predict(model, x, device="cpu").argmax(1) == symbols.numpy()
     return model, float(right.mean())
+
+
+def train_recaller(name: str, distance: int, seed: int, steps: int) -> tuple[LastStepClassifier, float]:
+    """A model of `STARTS`, trained at the distance that its start is made for, and its accuracy."""
+    return train(lambda: recaller(name, distance), distance, seed, steps)
 
 
 def measure(seed: int, name: str, distance: int, steps: int) -> dict[str, float]:
