@@ -16,7 +16,7 @@ from course_lib.course.experiments import _esc10_runs, _event_runs, _label_tasks
 from course_lib.data import GaitRecording
 
 ONE_STEP = ["accumulator_comparison --updates", "longer_than_trained --steps", "look_ahead --steps"]
-ONE_STEP += ["multi_scale --steps", "positions --steps", "recurrent_memory --steps"]
+ONE_STEP += ["multi_scale --steps", "positions --steps", "recurrent_memory --steps", "recall_distance --steps"]
 RECORDED = {name: set(results.read(name)["measure"]) for name in experiments()}
 
 
