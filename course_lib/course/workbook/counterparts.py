@@ -31,7 +31,7 @@ def stands_in(exercise: str, *targets: str) -> Callable[[StandIn], StandIn]:
 
 @stands_in("scaled_attention", "layers.attention_functions:dot_product_attention")
 def _attention(mine, queries, keys, values, visible=None, **options):
-    other = {name: value for name, value in options.items() if value not in (None, False, 0.0, "sdpa")}
+    other = any(isinstance(value, Tensor) or value not in (None, False, 0.0, "sdpa") for value in options.values())
     if visible is not None or other or keys.shape[1] != queries.shape[1] or not queries.shape[2]:
         return NotImplemented
     return _for_each(mine, 2, queries, keys, values)

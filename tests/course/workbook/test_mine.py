@@ -153,6 +153,14 @@ def test_a_call_that_the_library_refuses_is_no_fault_of_the_learners(work):
         sl.RMSNorm(6)(some(2, 5, 7))
 
 
+def test_a_call_that_the_exercise_does_not_cover_is_the_librarys(work):
+    q, k, v = some(2, 3, 5, 4), some(2, 3, 7, 4), some(2, 3, 7, 6)
+    expected = attention_functions.dot_product_attention(q, k, v, bias=some(5, 7))
+    mine.use("99")
+    came = attention_functions.dot_product_attention(q, k, v, bias=some(5, 7))
+    torch.testing.assert_close(came, expected, rtol=0, atol=0)
+
+
 def test_only_later_notebooks_use_a_function(work, capsys):
     own = sl.RMSNorm._normalised
     mine.use("06")
