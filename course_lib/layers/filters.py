@@ -42,7 +42,7 @@ class FIRFilter(WindowedLayer):
     def _windowed(self, values, mask):
         signals = values.movedim(1, -1)  # (B, *C, T')
         kernel = self.kernel.like(values)
-        y = F.conv1d(signals.reshape(signals.shape[:-1].numel(), 1, signals.shape[-1]).to(kernel.dtype), kernel)
+        y = F.conv1d(signals.flatten(0, -2).unsqueeze(1).to(kernel.dtype), kernel)
         return y.reshape(*signals.shape[:-1], y.shape[-1]).movedim(-1, 1).to(values.dtype)
 
 
