@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -15,7 +16,8 @@ import nbformat
 import psutil
 import pytest
 
-from course_lib.course.exercises.learner import learner_copy, notebook_path
+from course_lib.course.exercises.learner import BEGIN, END, learner_copy, notebook_path
+from course_lib.course.workbook.build import add_cell, build
 from course_lib.paths import PROJECT_ROOT
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -26,6 +28,7 @@ FLAGS = (
 # Every cell is in the page, not only those in view.
 SETTINGS = {"notebook-extension/tracker.jupyterlab-settings": {"windowingMode": "none"}}
 MINUTES = 5
+ERROR = '.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]'
 
 # Notebook, its learner's copy or the solved one, and the number of figures that a reader sees in it.
 SHOWN = [("00", "solved", 5), ("01", "solved", 21), ("02", "learner", 20)]
@@ -94,6 +97,30 @@ def press_dialogs(page) -> None:
         button.click()
 
 
+def run_all(page, address: str, token: str, name: str) -> None:
+    """Run all cells of the notebook `name`, which the page shows, and wait for the last one, or for an error."""
+
+    def kernel_is_idle():
+        press_dialogs(page)
+        sessions = get(f"{address}/api/sessions", token) or []
+        idle = [session["path"] for session in sessions if session["kernel"]["execution_state"] == "idle"]
+        return name in idle
+
+    wait_for(kernel_is_idle, "an idle kernel", 120)
+    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60_000)
+    page.click('.lm-MenuBar-item:has-text("Run")')
+    page.click('.lm-Menu-item[data-command="runmenu:run-all"]')
+
+    def finished():
+        press_dialogs(page)
+        prompts = [element.inner_text() for element in page.query_selector_all(".jp-CodeCell .jp-InputPrompt")]
+        done = prompts and prompts[-1].strip("[]: \n").isdigit()
+        return done or page.query_selector(ERROR)
+
+    wait_for(finished, f"the last cell of {name}", 60 * MINUTES)
+    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60_000)
+
+
 def test_newcomer_sees_the_first_notebook_and_is_asked_nothing(lab):
     from playwright.sync_api import sync_playwright
 
@@ -119,31 +146,12 @@ def test_notebook_runs_in_the_browser(lab, number, kind, figures):
     source = notebook_path(number)
     copy = learner_copy(source) if kind == "learner" else nbformat.read(source, as_version=4)
     nbformat.write(copy, folder / source.name)
-    last = [cell.id for cell in copy.cells if cell.cell_type == "code"][-1]
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": 1100, "height": 1600})
         page.goto(f"{address}/doc/tree/{source.name}?token={token}&reset")
-
-        def kernel_is_idle():
-            press_dialogs(page)
-            sessions = get(f"{address}/api/sessions", token) or []
-            return any(session["kernel"]["execution_state"] == "idle" for session in sessions)
-
-        wait_for(kernel_is_idle, "an idle kernel", 120)
-        page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60_000)
-        page.click('.lm-MenuBar-item:has-text("Run")')
-        page.click('.lm-Menu-item[data-command="runmenu:run-all"]')
-
-        def finished():
-            press_dialogs(page)
-            prompts = [element.inner_text() for element in page.query_selector_all(".jp-CodeCell .jp-InputPrompt")]
-            done = prompts and prompts[-1].strip("[]: \n").isdigit()
-            return done or page.query_selector(ERROR)
-
-        wait_for(finished, f"cell {last}, the last one", 60 * MINUTES)
-        page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60_000)
+        run_all(page, address, token, source.name)
         errors = [element.inner_text() for element in page.query_selector_all(ERROR)]
         images = page.query_selector_all('.jp-OutputArea-output img[src^="data:image/png"]')
         shown = [image for image in images if image.bounding_box()["width"] > 100]
@@ -155,4 +163,57 @@ def test_notebook_runs_in_the_browser(lab, number, kind, figures):
     assert len(shown) == figures
 
 
-ERROR = '.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]'
+def test_a_learner_works_hint_by_hint_and_a_build_is_blamed(lab):
+    """A copy in which a blank is tried: hints, a prediction, a counterexample, the recap; then a broken `mine.py`."""
+    from playwright.sync_api import sync_playwright
+
+    address, token, folder = lab
+    solved = nbformat.read(notebook_path("06"), as_version=4)
+    answer = next(cell.source for cell in solved.cells if "def rms_norm(" in cell.source)
+    imports = next(cell.source for cell in solved.cells if "import torch\n" in cell.source)
+    wrong = re.sub(rf"{BEGIN}.*?{END}", "return x * weight", answer, flags=re.DOTALL)
+    asked = 'drift = predict("06", "what comes out", ["more", "less"], answer="less")'
+    steps = [
+        imports,
+        "check.rms_norm.hint()",
+        "check.rms_norm.hint()",
+        asked,
+        wrong,
+        'drift.came("more")',
+        "predict.recap()",
+    ]
+    tried = notebook_of(*steps)
+    right = notebook_of(imports, answer)
+    later = notebook_of("import torch\n\nimport course_lib.layers as sl", "sl.RMSNorm(6)(torch.randn(2, 5, 6))")
+    nbformat.write(tried, folder / "06_normalisation_and_swiglu.ipynb")
+    nbformat.write(right, folder / "right.ipynb")
+    nbformat.write(later, folder / "07_encoder_and_cls_token.ipynb")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COURSE_WORK", str(folder))
+        build([folder / "right.ipynb"])
+    mine = folder / "mine.py"
+    mine.write_text(mine.read_text(encoding="utf-8").replace("+ eps", "+ eps + 0.5"), encoding="utf-8")
+    add_cell(folder / "07_encoder_and_cls_token.ipynb", "07")
+
+    texts = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        for name in ("06_normalisation_and_swiglu", "07_encoder_and_cls_token"):
+            page = browser.new_page(viewport={"width": 1100, "height": 1600})
+            page.goto(f"{address}/doc/tree/{name}.ipynb?token={token}&reset")
+            run_all(page, address, token, f"{name}.ipynb")
+            texts.append("\n".join(e.inner_text() for e in page.query_selector_all(".jp-OutputArea-output")))
+            page.close()
+        browser.close()
+    workbook, built = texts
+    assert "hint 1 of" in workbook and "hint 2 of" in workbook
+    assert "came more, predicted less" in workbook
+    assert re.search(r"rms_norm: .*expected", workbook, re.DOTALL), "a counterexample"
+    assert "mine.py" in built and "rms_norm" in built and "check.rms_norm" in built, "who is to blame, and what to run"
+
+
+def notebook_of(*sources: str) -> nbformat.NotebookNode:
+    return nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source) for source in sources],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    )
