@@ -86,7 +86,7 @@ def test_what_is_imported_is_declared(paths, at_once, extras):
 
 def test_what_is_declared_is_imported():
     everywhere = imported(ROOMS + COURSE + NOTEBOOKS)
-    for name in declared("series", "track", "search"):
+    for name in declared("series", "track", "search").keys() - {"tensorboard"}:  # torch.utils.tensorboard needs it
         assert name in everywhere, f"nothing imports {name}"
 
 
