@@ -237,7 +237,7 @@ class EventClassifier(Saved, BaseEstimator):
             detections = [Detections(*np.array(events, float).reshape(-1, 3).T) for events in founds]
             best[kind] = 0.5
             if any(truths):
-                best[kind] = best_threshold(truths, detections, 1000 * self.tolerance, self.sample_rate_)
+                best[kind] = best_threshold(truths, detections, 1000 * self.tolerance, self.sample_rate_, _FLOOR)
         return best
 
     def _check_options(self) -> None:

@@ -170,17 +170,23 @@ def precision_recall(
 
 
 def best_threshold(
-    truths: Sequence, founds: Sequence[Detections], tolerance_ms: float = 5.0, sample_rate: float = SAMPLE_RATE
+    truths: Sequence,
+    founds: Sequence[Detections],
+    tolerance_ms: float = 5.0,
+    sample_rate: float = SAMPLE_RATE,
+    lowest: float | None = None,
 ) -> float:
     """The score threshold with the highest F1, halfway to the next lower score. Take it from validation data only.
 
+    lowest: the score from which on `founds` were looked for: the next lower one where none of them is lower.
     0.5 where nothing was found.
     """
     curve = precision_recall(truths, founds, tolerance_ms, sample_rate)
     if len(curve.thresholds) == 0:
         return 0.5
     best = int(np.argmax(curve.f1))
-    below = curve.thresholds[best + 1] if best + 1 < len(curve.thresholds) else curve.thresholds[best]
+    least = curve.thresholds[best] if lowest is None else lowest
+    below = curve.thresholds[best + 1] if best + 1 < len(curve.thresholds) else least
     return float((curve.thresholds[best] + below) / 2)
 
 

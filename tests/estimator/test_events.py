@@ -165,4 +165,4 @@ def test_beats_of_an_ecg_with_the_defaults(seed):
         pytest.skip("the ECG is not on disk (python -m course_lib data fetch ecg)")
     record = load_ecg(folder).merged({"N": "beat", "A": "beat", "V": "beat"})
     model = EventClassifier(random_state=seed).fit([record.part(0, 1200)])
-    assert model.score([record.part(1200, record.seconds)]) >= 0.99 and model.stream().latency <= 1.1
+    assert model.score([record.part(1200, record.seconds)]) >= 0.995 and model.stream().latency <= 1.1

@@ -103,6 +103,12 @@ def test_no_threshold_beats_the_best(seed):
     assert event_scores(truths, [found.above(best) for found in founds]).f1 == pytest.approx(max(f1))
 
 
+def test_where_nothing_scores_lower_the_threshold_lies_halfway_to_where_the_search_began():
+    truths, founds = [[(0, 5)]], [Detections(np.array([0]), np.array([5.0]), np.array([0.9]))]
+    assert best_threshold(truths, founds, lowest=0.1) == pytest.approx(0.5)
+    assert best_threshold(truths, founds) == pytest.approx(0.9)
+
+
 def test_nothing_found_and_nothing_to_find():
     assert best_threshold([[(0, 5)]], [Detections.none()]) == 0.5
     assert precision_recall([[(0, 5)]], [Detections.none()]).average_precision == 0.0
