@@ -130,7 +130,9 @@ def _stream(mine, layer, x, block_size=None, training=False, constants=None):
 
 
 @stands_in("keep_strongest", "events.refractory:refractory_filter")
-def _refractory(mine, found, period=REFRACTORY_PERIOD):
+def _refractory(mine, found, period=REFRACTORY_PERIOD, separation=0.0):
+    if separation or np.ndim(period):
+        return NotImplemented
     keep = np.ones(len(found), bool)
     for kind in np.unique(found.types):
         members = np.flatnonzero(found.types == kind)

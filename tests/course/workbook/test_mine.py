@@ -1,5 +1,8 @@
 """The learner's own library: built from what passes, used in the library's place, blamed by name where it fails."""
 
+import importlib
+import inspect
+import operator
 import shutil
 
 import nbformat
@@ -20,6 +23,17 @@ from course_lib.layers import attention_functions, rotary
 from course_lib.losses import FocalLoss
 from course_lib.sequence import ragged
 from course_lib.training import optimization
+
+
+@pytest.mark.parametrize("exercise", COUNTERPARTS)
+def test_a_stand_in_can_be_called_as_the_library_is(exercise):
+    for target, stand_in in COUNTERPARTS[exercise]:
+        module, _, name = target.partition(":")
+        library = operator.attrgetter(name)(importlib.import_module(f"course_lib.{module}"))
+        taken = inspect.signature(stand_in).parameters
+        any_option = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in taken.values())
+        wanted = [p.kind for p in inspect.signature(library).parameters.values()]
+        assert any_option or len(taken) - 1 >= len(wanted), f"{target} takes more than its stand-in"
 
 
 def a_schedule():
