@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from course_lib.course.exercises import Draw, Edge, exercise
+from course_lib.course.exercises import Draw, exercise
 
 
 def _parts(a, b, c, d):
@@ -241,8 +241,9 @@ def _clips(draw: Draw):
     yield torch.tensor([[[1.0, 3.0]], [[10.0, 30.0]]])
     for B, T in [(3, 5), (2, 4), draw.sizes(2, 3, 9)]:
         yield draw.number(1, 3) + draw.number(0.01, 30) * draw.tensor(B, 1, T)
+    yield 1e-5 * draw.tensor(2, 1, 6)  # so quiet that the 1e-5 weighs as much as the deviation
     silence = torch.stack([torch.zeros(1, 4), draw.tensor(1, 4)])
-    yield Edge((silence,), nan="A silent clip became NaN, 0 / 0: add the 1e-5 to the standard deviation.")
+    yield silence
 
 
 def _over(dims):
@@ -285,6 +286,10 @@ def _over(dims):
         (
             lambda x: (x - x.mean(2, keepdim=True)) / (x.var(2, correction=0, keepdim=True) + 1e-5),
             "You divided by the variance: take its root.",
+        ),
+        (
+            lambda x: (x - x.mean(2, keepdim=True)) / x.std(2, correction=0, keepdim=True),
+            "A silent clip became NaN, 0 / 0: add the 1e-5 to the standard deviation.",
         ),
     ],
     example=(torch.tensor([[[1.0, 3.0]], [[10.0, 30.0]]]),),

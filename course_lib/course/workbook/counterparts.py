@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
+from course_lib.events.detections import closer
 from course_lib.events.refractory import REFRACTORY_PERIOD
 from course_lib.sequence import Sequence
 
@@ -138,7 +139,11 @@ def _refractory(mine, found, period=REFRACTORY_PERIOD, separation=0.0):
         members = np.flatnonzero(found.types == kind)
         if len(members) > 300:  # an answer may look at all pairs
             return NotImplemented
-        keep[members] = mine(found.times[members], found.scores[members], period)
+        times = found.times[members]
+        here, there = times[:, None], times[None]
+        if ((np.abs(here - there) < period) != closer(here, there, period)).any():  # one period apart, up to rounding
+            return NotImplemented
+        keep[members] = mine(times, found.scores[members], period)
     return found[keep]
 
 

@@ -16,6 +16,7 @@ from course_lib import events as ev
 from course_lib.__main__ import main
 from course_lib.course import mine
 from course_lib.course.cli.execute import execute
+from course_lib.course.exercises import exercises
 from course_lib.course.exercises.learner import learner_copy, notebook_path, solved_notebooks
 from course_lib.course.workbook.build import add_cell, build
 from course_lib.course.workbook.counterparts import COUNTERPARTS
@@ -34,6 +35,21 @@ def test_a_stand_in_can_be_called_as_the_library_is(exercise):
         any_option = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in taken.values())
         wanted = [p.kind for p in inspect.signature(library).parameters.values()]
         assert any_option or len(taken) - 1 >= len(wanted), f"{target} takes more than its stand-in"
+
+
+@pytest.mark.parametrize("rate", [3, 10, 44.1])
+def test_a_right_refractory_filter_is_not_blamed_for_rounding(rate):
+    """Seconds times a rate lie one period apart up to rounding, where `<` and the library part ways."""
+    (stand_in,) = (stand_in for _, stand_in in COUNTERPARTS["keep_strongest"])
+    solution = exercises()["keep_strongest"].function
+    times = np.arange(0, 40) * 0.1 * rate
+    scores = np.random.default_rng(0).random(40)
+    found = ev.Detections(types=np.arange(40) % 3, times=times, scores=scores)
+    for period in 0.1 * rate * np.array([1, 3, 6, 9]):
+        kept = stand_in(solution, found, period)
+        if kept is not NotImplemented:
+            assert np.array_equal(kept.times, ev.refractory_filter(found, period).times)
+    assert stand_in(solution, found, 0.45 * rate) is not NotImplemented
 
 
 def a_schedule():
