@@ -71,7 +71,7 @@ def imported(paths: list[Path], *, at_once: bool = False) -> dict[str, str]:
     ("paths", "at_once", "extras"),
     [
         pytest.param(ROOMS, True, [], id="rooms, at import"),
-        pytest.param(ROOMS, False, ["series", "track", "search", "serve", "ecg"], id="rooms"),
+        pytest.param(ROOMS, False, ["series", "track", "search", "serve", "ecg", "live"], id="rooms"),
         pytest.param(COURSE, False, ["notebooks"], id="course"),
         pytest.param(NOTEBOOKS, False, ["notebooks"], id="notebooks"),
         pytest.param(TESTS, False, ["dev"], id="tests"),

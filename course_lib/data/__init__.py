@@ -23,6 +23,7 @@ from course_lib.data.event_dataset import (
 from course_lib.data.features import log_mel
 from course_lib.data.folder import load_audio_folder
 from course_lib.data.gait import GaitRecording, load_gait_events
+from course_lib.data.live_source import Block, FakeClock, Microphone, RealClock, Replay
 from course_lib.data.recording import EventRecording, load_event_table
 from course_lib.data.sensor_table import SensorTable, load_sensor_table
 from course_lib.data.soundscape import synthetic_soundscape
@@ -41,6 +42,7 @@ from course_lib.data.temporal_augmentation import TemporalAugmentation
 __all__ = [
     "AudioData",
     "BURST_ORDERS",
+    "Block",
     "BurstOrders",
     "ContrastiveDataset",
     "DataError",
@@ -50,10 +52,14 @@ __all__ = [
     "EventItem",
     "EventRecording",
     "EventTemplates",
+    "FakeClock",
     "FreshEvents",
     "GaitRecording",
     "LogMelAugmentation",
+    "Microphone",
     "Problem",
+    "RealClock",
+    "Replay",
     "SIGNAL_KINDS",
     "SensorTable",
     "SignalDataset",
