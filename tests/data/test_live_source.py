@@ -210,7 +210,8 @@ def test_microphone_counts_what_a_slow_program_loses_and_numbers_the_rest(plug_i
     firsts = [next(running).first]
     device.thread.join()
     with pytest.raises(ConnectionError, match="no block for 0.1 s after sample"):
-        firsts += [block.first for block in running]
+        for block in running:
+            firsts.append(block.first)
     assert len(firsts) + microphone.dropped == 10 and microphone.dropped >= 6
     assert device.closed
 
