@@ -11,12 +11,13 @@ REPORT := --junit-xml=reports/tests.xml --html=reports/tests.html --self-contain
 # One thread a process: two notebooks that share two cores with two threads each take ten times as long.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help lab test lint course bench lock clean
+.PHONY: help lab test lint course book bench lock clean
 
 help:
 	@echo "make lab      set up, write your copies of the notebooks into work/, open JupyterLab"
 	@echo "make test     set up, then lint, unit tests, every notebook, every learner copy; report in reports/"
 	@echo "make course   execute every notebook (time, memory, ok; copies in executed/), rebuild figures/"
+	@echo "make book     execute what has changed, build the course as a site in build/book/site, serve it on this machine"
 	@echo "make bench    time decoding, caching and a training epoch"
 	@echo "make lock     write requirements.txt anew from pyproject.toml; UPGRADE=--upgrade takes the newest that fit"
 	@echo "make clean    remove reports and executed notebooks; work/, data/ and .venv/ stay"
@@ -45,6 +46,9 @@ test: lint
 course: $(READY)
 	$(BIN)/python -m course_lib run --all
 	$(BIN)/python -m course_lib figures
+
+book: $(READY)
+	$(BIN)/python -m course_lib book
 
 bench: $(READY)
 	$(BIN)/python -m pytest -q $(wildcard tests/benchmarks/bench_*.py) --benchmark-columns=min,median,stddev,rounds

@@ -17,6 +17,8 @@ NEEDS_CHECKOUT = {
     "lab:lab": "the notebooks",
     "grade:grade": "the notebooks",
     "run:run": "the notebooks",
+    "book:book": "the notebooks",
+    "book:colab": "the notebooks",
     "figures:figures": "the recorded results",
     "measure:measure": "the recorded results",
 }
@@ -102,6 +104,17 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--timeout", type=int, default=300, metavar="S", help="seconds a cell may take (default: %(default)s)"
     )
+
+    book = add("book", "book:book", "Build the course as a site, executing what has changed, and serve it here.")
+    book.add_argument("number", nargs="*", default=[], help="only these notebooks, such as 02 (default: all)")
+    book.add_argument("--executed", type=Path, metavar="DIR", help="take outputs of `run` where the code is today's")
+    book.add_argument("--workers", type=int, default=2, metavar="N", help="notebooks at a time (default: %(default)s)")
+    book.add_argument("--port", type=int, default=8001, metavar="N", help="(default: %(default)s)")
+    book.add_argument("--no-serve", action="store_true", help="build only")
+    book.add_argument("--no-browser", action="store_true", help="serve without opening a browser")
+
+    colab = add("colab", "book:colab", "Write copies for Colab: the learner's, below a cell that installs the course.")
+    colab.add_argument("folder", type=Path, help="where they go")
 
     serve = add(
         "serve", "serve:serve", "Serve an exported model on this machine: recordings by POST, streams by WebSocket."

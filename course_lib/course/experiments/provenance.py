@@ -3,8 +3,9 @@
 import ast
 import functools
 import hashlib
+import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -32,13 +33,40 @@ def code_hash(module: str, root: Path = PROJECT_ROOT) -> str:
     """
     if _file(module, root) is None:
         raise FileNotFoundError(f"module: expected one below {root}, got {module!r}")
-    waiting, seen = [module], set()
+    return _hash([module], root, "")
+
+
+def text_hash(code: str, root: Path = PROJECT_ROOT) -> str:
+    """As `code_hash`, for code that is in no module, such as a notebook's cells: of the modules that it reaches.
+
+    Magics are left out. Raises SyntaxError for code that Python cannot read.
+    """
+    source = _text(code)
+    return _hash(_reached_by(source, root), root, source.meaning)
+
+
+def text_reaches(code: str, root: Path = PROJECT_ROOT) -> set[str]:
+    """The modules of the package that the imports in `code` lead to, not those that these import in turn."""
+    return set(_reached_by(_text(code), root))
+
+
+def _text(code: str) -> "_Source":
+    lines = (
+        re.sub(r"\S.*", "pass", line) if line.lstrip().startswith(("%", "!")) else line for line in code.splitlines()
+    )
+    return _Source("\n".join(lines), is_room=False)
+
+
+def _hash(modules: Iterable[str], root: Path, text: str) -> str:
+    waiting, seen = list(modules), set()
     while waiting:
         name = waiting.pop()
         if name not in seen and not _beside(name):
             seen.add(name)
             waiting.extend(_reached(name, root))
     parts = sorted(_source(name, root).meaning for name in seen)
+    if text:
+        parts.append(text)
     return hashlib.blake2b("\n".join(parts).encode(), digest_size=4).hexdigest()
 
 
@@ -88,9 +116,8 @@ def _file(module: str, root: Path) -> Path | None:
 class _Source:
     """What a file imports, which attributes of which names it uses, and what it means."""
 
-    def __init__(self, path: Path):
-        self.tree = ast.parse(path.read_text(encoding="utf-8"))
-        self.is_room = path.name == "__init__.py"
+    def __init__(self, text: str, *, is_room: bool):
+        self.tree, self.is_room = ast.parse(text), is_room
         self.imports = []  # (module, name or None, what it is called here)
         self.attributes = set()  # (name, attribute)
         for node in ast.walk(self.tree):
@@ -115,7 +142,7 @@ class _Source:
 
 @functools.cache
 def _read(path: Path, changed: int) -> _Source:
-    return _Source(path)
+    return _Source(path.read_text(encoding="utf-8"), is_room=path.name == "__init__.py")
 
 
 def _source(module: str, root: Path) -> _Source:
@@ -125,7 +152,10 @@ def _source(module: str, root: Path) -> _Source:
 
 def _reached(module: str, root: Path) -> Iterator[str]:
     """The modules of the package that `module` imports; of a room's `__init__`, only those that define what is used."""
-    source = _source(module, root)
+    return _reached_by(_source(module, root), root)
+
+
+def _reached_by(source: "_Source", root: Path) -> Iterator[str]:
     rooms = {}  # what a room is called here → the room
     for imported, name, here in source.imports:
         if imported.split(".")[0] == PACKAGE:
