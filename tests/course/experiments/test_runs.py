@@ -93,6 +93,43 @@ def test_signal_transformer_speed(record, monkeypatch):
     assert sizes.max() / sizes.min() < 1.001 and (table["value"] > 0).all()
 
 
+def test_training_speed(record, monkeypatch):
+    run = module_of("training_speed")
+    monkeypatch.setattr(run, "LENGTH", 64)
+    monkeypatch.setattr(run, "BATCH", 2)
+    small = {"channels": (4, 8), "strides": (2, 2), "model_dim": 16, "num_layers": 1, "num_heads": 2}
+    monkeypatch.setattr(run, "SignalTransformerConfig", partial(run.SignalTransformerConfig, **small))
+    monkeypatch.setattr(torch, "compile", lambda model: model)  # compiling costs half a minute
+    table = record(run, "--rounds", "2")
+    assert RECORDED["training_speed"] <= set(table.index) and len(table) == len(run.SETTINGS) + 3
+    assert (table["value"] >= 0).all() and table["std"].notna().sum() == len(run.SETTINGS)
+
+
+def test_scaling_curve(record, monkeypatch):
+    run = module_of("scaling_curve")
+    monkeypatch.setattr(run, "TESTED", 3)
+    small = {name: setting for name, setting in run.SETTINGS.items() if setting["signals"] * setting["width"] < 30_000}
+    before = torch.get_rng_state()
+    table = record(run, "--steps", "4", "--seeds", "0", settings=small)
+    assert torch.equal(before, torch.get_rng_state())
+    assert set(table.index) <= RECORDED["scaling_curve"] and len(table) == 2 * len(small)
+    losses = table["value"][table.index.str.endswith(": loss")]
+    assert ((losses > 0) & (losses < 5)).all() and table.loc["2 channels: parameters", "value"] == 90
+
+
+def test_a_changed_step_is_changed_while_it_runs_and_only_then(monkeypatch):
+    run = module_of("training_speed")
+    seen = []
+    silu = torch.nn.functional.silu
+    monkeypatch.setattr(torch.nn.functional, "silu", lambda x: seen.append(x.shape) or silu(x))
+    small = {"channels": (4, 8), "strides": (2, 2), "model_dim": 16, "num_layers": 1, "num_heads": 2}
+    step = run.training_step(batch=2, patches=(run.SILU,), **small)
+    step()
+    changed, plain = len(seen), run.training_step(batch=2, **small)
+    plain()
+    assert changed > len(seen) - changed  # the plain model has SiLU in its feed-forward only
+
+
 def test_series_classification(record, monkeypatch):
     run = module_of("series_classification")
     names = ["BasicMotions", "ArrowHead"]
