@@ -34,6 +34,7 @@ from course_lib.plots.over_time import label_strips, over_time
 from course_lib.plots.roc_precision_recall import auc_table, precision_recall, roc_curves
 from course_lib.plots.spectrograms import average_spectrum, spectrogram, spectrograms, spectrum_table
 from course_lib.plots.style import colours, style
+from course_lib.plots.timeline import timeline
 from course_lib.plots.waveforms import block_borders, frame_layout, waveform, waveforms
 
 __all__ = [
@@ -78,6 +79,7 @@ __all__ = [
     "spectrograms",
     "spectrum_table",
     "style",
+    "timeline",
     "visualize_learned_templates",
     "waveform",
     "waveforms",

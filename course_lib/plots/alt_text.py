@@ -12,11 +12,13 @@ from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator
 
 LONGEST = 900  # characters: a screen reader reads all of it
 PANELS = 4  # described one by one; of a larger grid, the first stands for all
 FEW_LINES = 6
+THIN = 0.3  # of a row's height: a bar below is a mark
 NAMES = 12
 
 
@@ -63,7 +65,7 @@ def _metadata(figure: Figure, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]
 
 def _panel(ax: Axes) -> str:
     """Title, axes, and what is drawn, as sentences."""
-    drawn = [*_images(ax), *_bars(ax), *_lines(ax), *_dots(ax), *_words(ax)]
+    drawn = [*_images(ax), *_bars(ax), *_boxes(ax), *_lines(ax), *_dots(ax), *_words(ax)]
     title = (ax.get_title() or ax.get_title("left")).replace("\n", " ")
     parts = [title] if title else []
     parts += [axes] if (axes := _axes(ax)) else []
@@ -135,10 +137,43 @@ def _cell(mesh: AxesImage | QuadMesh, row: int, column: int, shape: tuple[int, .
     return left + (right - left) * (column + 0.5) / shape[1], bottom + (top - bottom) * (row + 0.5) / shape[0]
 
 
+def _boxes(ax: Axes) -> list[str]:
+    """Rectangles that are no bars: cells of a layout."""
+    bars = {id(bar) for container in ax.containers if isinstance(container, BarContainer) for bar in container.patches}
+    patches = [patch for patch in ax.patches if isinstance(patch, Rectangle) and id(patch) not in bars]
+    boxes = [patch for patch in patches if patch.get_data_transform() == ax.transData]  # no shading across the panel
+    hatched = sum(bool(box.get_hatch()) for box in boxes)
+    return [_count(len(boxes), "box", "es") + (f", {hatched} of them hatched" if hatched else "")] if boxes else []
+
+
+def _strips(ax: Axes, singles: list[Any]) -> list[str]:
+    """Bars that were drawn one by one along named rows, as the runs of a label: how many a row, and how long.
+
+    Thin ones are marks below their row; of these the whole length is said.
+    """
+    runs: dict[str, list[float]] = {}
+    marks: dict[str, float] = {}
+    for bar in singles:
+        row, width = _place(ax.yaxis, bar.get_y() + bar.get_height() / 2), float(bar.get_width())
+        if bar.get_height() < THIN:
+            marks[row] = marks.get(row, 0.0) + width
+        else:
+            runs.setdefault(row, []).append(width)
+    return [
+        f"{row}: {_count(len(widths), 'run')}, {_number(min(widths))} to {_number(max(widths))} long"
+        + (f", {_number(marks[row])} marked" if row in marks else "")
+        for row, widths in runs.items()
+    ]
+
+
 def _bars(ax: Axes) -> list[str]:
     said = []
-    for container in ax.containers:
-        if isinstance(container, BarContainer) and len(container.patches):
+    drawn = [container for container in ax.containers if isinstance(container, BarContainer)]
+    singles = [c.patches[0] for c in drawn if len(c.patches) == 1 and c.orientation == "horizontal"]
+    if len(singles) == len(drawn) > 2 and _tick_names(ax.yaxis):
+        return _strips(ax, singles)
+    for container in drawn:
+        if len(container.patches):
             across = container.orientation == "horizontal"
             values = np.array([bar.get_width() if across else bar.get_height() for bar in container.patches])
             best = container.patches[int(np.nanargmax(values))]
@@ -230,8 +265,8 @@ def _number(value: float) -> str:
     return (f"{float(value):.0f}" if "e+" in text and abs(value) < 1e6 else text).replace("-", "−")
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _count(number: int, what: str, plural: str = "s") -> str:
+    return f"{number} {what}{'' if number == 1 else plural}"
 
 
 def _listed(names: list[str]) -> str:

@@ -15,7 +15,8 @@ _LABELLED = 16  # up to so many inputs there is room for the numbers
 def influence_map(jacobian: ArrayLike, *, stride: int = 1, ax: Axes | None = None, title: str = "") -> Axes:
     """Draw `jacobian` (N, T), how much output n changes with input t: dark where it does, white where it does not.
 
-    A square frames each output's own step, input n · stride. The numbers are written into small pictures.
+    A square frames each output's own step, input n · stride. The numbers are written into small pictures, unless they
+    are all alike, as in a map of booleans; a large one has a scale of its shades.
     Raises ValueError where `jacobian` is not a matrix of finite numbers.
     """
     changes = as_numbers(jacobian, "jacobian", "(N, T)")
@@ -23,8 +24,11 @@ def influence_map(jacobian: ArrayLike, *, stride: int = 1, ax: Axes | None = Non
     cell = min(0.36, 6 / max(inputs, outputs))  # inches
     ax = one_axes(ax, 1.2 + cell * inputs, 1.2 + cell * outputs, square=True)
     shade = np.abs(changes)
-    ax.imshow(shade, cmap="Blues", vmin=0, vmax=1.6 * shade.max() or 1.0, origin="upper")
-    if inputs <= _LABELLED:
+    image = ax.imshow(shade, cmap="Blues", vmin=0, vmax=1.6 * shade.max() or 1.0, origin="upper")
+    if inputs > _LABELLED:
+        bar = ax.figure.colorbar(image, ax=ax, shrink=0.8, pad=0.02, label="change of the output")
+        bar.ax.set_ylim(0, shade.max() or 1.0)
+    elif len(np.unique(changes[changes != 0])) > 1:
         for n, t in np.argwhere(changes):
             ax.text(t, n, f"{changes[n, t]:.3g}", ha="center", va="center", fontsize=9)
     own = [n for n in range(outputs) if n * stride < inputs]

@@ -44,6 +44,17 @@ def test_the_darkest_cell_of_a_matrix_is_found(ax):
     assert "true class: dog, rain, clock" in text
 
 
+def test_strips_tell_the_runs_of_each_row_and_what_is_marked(ax):
+    text = said(plots.label_strips({"true": [0, 0, 0, 1, 1], "told": [0, 1, 1, 1, -1]}, ax=ax))
+    assert "y axis: true, told. true: 2 runs, 2 to 3 long. told: 2 runs, 1 to 3 long, 2 marked." in text
+
+
+def test_the_boxes_of_a_layout_are_counted(ax):
+    ax.axvspan(0.5, 1.5)
+    text = said(plots.frame_layout(9, frame_length=4, frame_step=2, ax=ax))
+    assert "20 boxes, 4 of them hatched" in text
+
+
 @pytest.mark.parametrize("origin", ["upper", "lower"])
 def test_the_brightest_pixel_is_where_it_is_drawn(ax, origin):
     values = np.zeros((4, 5))

@@ -28,6 +28,13 @@ def test_no_dependence_and_large_pictures_draw_too():
         assert not ax.texts
 
 
+def test_a_map_of_booleans_has_no_numbers_and_a_large_one_has_a_scale(ax):
+    plots.influence_map(np.tri(6, dtype=bool), ax=ax)
+    assert not ax.texts and len(ax.figure.axes) == 1
+    large = plots.influence_map(np.tri(20))
+    assert not large.texts and large.figure.axes[1].get_ylabel() == "change of the output"
+
+
 def test_wrong_input_is_named():
     with pytest.raises(ValueError, match=r"jacobian: expected finite \(N, T\), got shape \(3,\)"):
         plots.influence_map(np.ones(3))

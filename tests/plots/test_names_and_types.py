@@ -48,6 +48,7 @@ DRAWN = {
     "attention_maps": lambda: plots.attention_maps(np.stack([SCORES] * 4), names=NAMES),
     "plane_arrows": lambda: plots.plane_arrows(named(SCORES[:, :2][:4])),
     "event_traces": lambda: plots.event_traces(SCORES, names=NAMES),
+    "timeline": lambda: plots.timeline({name: NAMES for name in NAMES}),
 }
 LEGENDS = ["roc_curves", "precision_recall", "error_bars by colour", "over_time", "gradient_flow", "plane_arrows"]
 

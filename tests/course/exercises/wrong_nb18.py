@@ -5,22 +5,22 @@ import torch.nn.functional as F
 
 
 def framed(starts, before=0, after=50):
-    """A wrong `frame_signal` whose frames begin at starts(T, length, step), with zeros added before and after."""
+    """A wrong `frame_signal` whose frames begin at starts(T, length, hop), with zeros added before and after."""
 
-    def answer(x, length, step):
+    def answer(x, length, hop):
         padded = F.pad(x, (before * (length - 1), after))
-        return torch.stack([padded[start : start + length] for start in starts(len(x), length, step)])
+        return torch.stack([padded[start : start + length] for start in starts(len(x), length, hop)])
 
     return answer
 
 
-def squares(window, step):
-    return (window**2).reshape(-1, step).sum(dim=0)
+def squares(window, hop):
+    return (window**2).reshape(-1, hop).sum(dim=0)
 
 
-def in_place(frame, tail, step):
+def in_place(frame, tail, hop):
     frame[: len(tail)] += tail
-    return frame[:step], frame[step:]
+    return frame[:hop], frame[hop:]
 
 
 def added(frame, tail):
@@ -50,7 +50,7 @@ WRONG = {
         "whole frame": (lambda w, s: w / (w**2).sum(), "one whole frame"),
         "order": (lambda w, s: w / squares(w, s).repeat_interleave(len(w) // s), "wrong order"),
         "sum only": (lambda w, s: squares(w, s).repeat(len(w) // s), "divide the window by it"),
-        "one step": (squares, "of one step"),
+        "one hop": (squares, "of one hop"),
     },
     "overlap_add_step": {
         "no tail": (lambda f, t, s: (f[:s], f[s:]), "tail was not added"),
