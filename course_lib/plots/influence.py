@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from numpy.typing import ArrayLike
 
 from course_lib.plots.inputs import as_numbers, short
@@ -45,8 +46,8 @@ def influence_map(jacobian: ArrayLike, *, stride: int = 1, ax: Axes | None = Non
 def gradient_flow(norms: Mapping[str, ArrayLike], *, ax: Axes | None = None) -> Axes:
     """Draw the norm of ∂s_T/∂s_t against the distance T - t, on a logarithmic scale: one curve a name.
 
-    norms: name -> (seeds, D), the norm for distances 1 to D. The line is the median over seeds, the band reaches from
-    the smallest to the largest. The black line at 1 is a gradient that neither fades nor grows.
+    norms: name -> (seeds, D), the norm for distances 1 to D. The line is the median over seeds, each pale one a seed.
+    The black line at 1 is a gradient that neither fades nor grows.
     Raises ValueError where an entry is not (seeds, D) or not positive.
     """
     ax = one_axes(ax, 8.0, 4.0)
@@ -56,7 +57,9 @@ def gradient_flow(norms: Mapping[str, ArrayLike], *, ax: Axes | None = None) -> 
             raise ValueError(f"norms[{name!r}]: expected positive numbers, got {values.min():.3g} among them")
         distance = np.arange(1, values.shape[1] + 1)
         ax.plot(distance, np.median(values, axis=0), color=colour, linestyle=line_style(10 * nth), label=short(name))
-        ax.fill_between(distance, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.2, linewidth=0)
+        ax.add_collection(
+            LineCollection([np.stack([distance, row], 1) for row in values], colors=[colour], alpha=0.3, lw=0.6)
+        )
     ax.axhline(1.0, color="black", linewidth=0.8)
     ax.set(xlabel="distance T − t (time steps)", ylabel=r"norm of $\partial s_T\,/\,\partial s_t$", yscale="log")
     ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))

@@ -445,8 +445,8 @@ def _composed(waits=True, wait_in=True, scaled=True, own=False, worth=lambda ste
         "After the first layer ratio and both latencies are 1. How many steps are missing to a whole block of the "
         "second?",
         ("Before the second layer the wait is {}.", lambda stages: -stages[0][3] % stages[1][0]),
-        "The four rules of the text are four lines of a loop, in that order. `-late % block_size` is the wait, `ceil` "
-        "rounds up.",
+        "Four lines in a loop: the wait, the input latency, the output latency, and last the ratio. "
+        "`-late % block_size` is the wait, `ceil` rounds up.",
         "Begin with `ratio, late_in, late_out = Fraction(1), 0, 0`.",
     ],
 )
