@@ -54,4 +54,5 @@ SYLLABUS = (
         "event classifier",
     ),
     Part("Beyond one laptop", (("24", "speed"), ("25", "compression"), ("26", "scaling out")), ""),
+    Part("Your own signals", (("27", "your own recordings"), ("28", "your own events")), "a report and a saved model"),
 )

@@ -14,7 +14,7 @@ def boxes(ax):
 def test_a_box_for_every_notebook_and_those_that_exist_are_filled():
     ax = course_map(SYLLABUS, ready={"00", "13"})
     notebooks = [notebook for part in SYLLABUS for notebook in part.notebooks]
-    assert len(boxes(ax)) == len(notebooks) == 27
+    assert len(boxes(ax)) == len(notebooks) == 29
     filled = [box.get_facecolor()[3] > 0 for box in boxes(ax)]
     assert [number for (number, _), full in zip(notebooks, filled, strict=True) if full] == ["00", "13"]
 
@@ -37,4 +37,4 @@ def test_draws_on_the_axes_given():
 
 def test_syllabus_counts_from_00_without_gaps():
     numbers = [number for part in SYLLABUS for number, _ in part.notebooks]
-    assert numbers == [f"{n:02d}" for n in range(27)]
+    assert numbers == [f"{n:02d}" for n in range(29)]
