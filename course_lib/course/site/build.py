@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,7 +13,7 @@ from sphinx.application import Sphinx
 
 from course_lib import __version__
 from course_lib.course.exercises.learner import learner_copy, solved_notebooks
-from course_lib.course.site import front, pages, print_version, reference, vendor
+from course_lib.course.site import front, pages, print_version, reference, slides, teaching, vendor
 from course_lib.course.site.address import repository
 from course_lib.course.site.executed import BookError, executed
 from course_lib.course.site.ideas import all_ideas, declared
@@ -40,7 +41,7 @@ def build(
     paths = sorted(notebooks or solved_notebooks())
     outputs = executed(paths, folder / "executed", given=given, workers=workers, said=said)
     source, site = folder / "source", folder / "site"
-    for old in (source, site / "files", site / "downloads"):
+    for old in (source, site / "files", site / "downloads", site / "slides"):
         shutil.rmtree(old, ignore_errors=True)
     _write_sources(outputs, source, site, list(rooms))
     static = [str(STATIC)]
@@ -55,6 +56,7 @@ def build(
     warnings = _sphinx(source, site, folder / "doctrees", static)
     if warnings:
         raise BookError("Sphinx warns:\n" + warnings)
+    _search_on_its_own_page(site)
     print_version.write(site, [f"notebooks/{path.stem}" for path in paths])
     size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
     said(f"{len(list(site.rglob('*.html')))} pages, {size / 2**20:.1f} MiB in {site}")
@@ -70,19 +72,20 @@ def _write_sources(outputs: dict[Path, nbformat.NotebookNode], source: Path, sit
     ideas, home = all_ideas(), repository()
     around = pages.Around(stems, ideas, site / "files")
 
-    def write(name: str, text: str) -> None:
-        path = source / name
+    def write_to(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
+
+    def write(name: str, text: str) -> None:
+        write_to(source / name, text)
 
     for path, notebook in outputs.items():
         number = path.name[:2]
         shown = pages.page(notebook, number, front.head(number, stems, said, home), around)
         write(f"notebooks/{path.name}", nbformat.writes(shown))
         for kind, copy in (("learner", learner_copy(path)), ("executed", pages.download(notebook))):
-            target = site / "downloads" / kind / path.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(nbformat.writes(copy), encoding="utf-8")
+            write_to(site / "downloads" / kind / path.name, nbformat.writes(copy))
+        write_to(site / "slides" / f"{path.stem}.html", slides.slides(notebook, number))
     numbered = {path.name[:2]: notebook for path, notebook in outputs.items()}
     write("index.md", front.start(numbered, stems, home, said.keys()))
     write("notebooks/index.md", front.contents(stems))
@@ -90,9 +93,21 @@ def _write_sources(outputs: dict[Path, nbformat.NotebookNode], source: Path, sit
     write("glossary.md", front.glossary(ideas, said, stems))
     write("ideas.md", front.index_of_ideas(ideas, said, stems, rooms))
     write("data.md", front.data_cards(home))
+    write("teaching/index.md", teaching.schedules(numbered, said, stems))
+    write("teaching/guide.md", teaching.guide(numbered, said, stems))
+    write("about.md", front.about())
     write("reference/index.md", reference.overview(rooms))
     for room in rooms:
         write(f"reference/{room}.md", reference.room_page(room))
+
+
+def _search_on_its_own_page(site: Path) -> None:
+    """The theme has every page fetch the search's index, a large file, which only the search's page needs."""
+    index = re.compile(r'<script src="[./]*(?:searchindex|_static/(?:language_data|searchtools))\.js[^"]*"></script>')
+    for path in site.rglob("*.html"):
+        if path.name != "search.html" and not path.is_relative_to(site / "_static"):
+            text = path.read_text(encoding="utf-8")
+            path.write_text(index.sub("", text), encoding="utf-8")
 
 
 def _sphinx(source: Path, site: Path, doctrees: Path, static: list[str]) -> str:

@@ -43,7 +43,7 @@ def start(
         cards = "".join(_card(n, topic, notebooks.get(n), stems.get(n), n in solved) for n, topic in part.notebooks)
         ends = f'<p class="system">Works at the end: {html.escape(part.system)}</p>' if part.system else ""
         parts.append(f'### {number} {part.title}\n\n<div><ul class="cards">{cards}</ul>{ends}</div>')
-    toctree = "notebooks/index\nresults\nglossary\nideas\nreference/index\ndata\n"
+    toctree = "notebooks/index\nresults\nglossary\nideas\nreference/index\ndata\nteaching/index\nabout\n"
     parts.append(f'Version {__version__}. <a href="print.html">The whole text on one page</a>, to print.')
     parts.append(f"```{{toctree}}\n:hidden:\n\n{toctree}```")
     return "\n\n".join(filter(None, parts)) + "\n"
@@ -185,3 +185,11 @@ def data_cards(repository: Repository | None) -> str:
         return f"[{match[1]}]({repository.page}/blob/HEAD/{inside})" if repository else match[1]
 
     return re.sub(r"\[([^\]]*)\]\(([^)]+)\)", link, text)
+
+
+def about() -> str:
+    """How to cite the course, and what changed in which version."""
+    citation = (PROJECT_ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    changes = (PROJECT_ROOT / "CHANGELOG.md").read_text(encoding="utf-8").replace("# Changes", "## Changes", 1)
+    changes = re.sub(r"^## (?=\d)", "### ", changes, flags=re.MULTILINE)
+    return f"# About\n\nThis is version {__version__}. To cite it:\n\n```yaml\n{citation}```\n\n{changes}"
