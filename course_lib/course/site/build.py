@@ -144,6 +144,9 @@ def _sphinx(source: Path, site: Path, doctrees: Path, static: list[str]) -> str:
             "pygments_light_style": "a11y-high-contrast-light",
             "pygments_dark_style": "a11y-high-contrast-dark",
         },
+        # Pages without pages below them have nothing to show at the side.
+        "html_sidebars": {name: [] for name in ("index", "results", "glossary", "ideas", "data", "about", "search")},
+        "toc_object_entries_show_parents": "hide",
         "html_context": {"default_mode": "auto"},
         "copyright": f"MIT licence, version {__version__}. Recordings: ESC-10 by K. J. Piczak, CC BY 3.0",
     }
