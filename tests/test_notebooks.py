@@ -91,6 +91,18 @@ def test_boxes_have_one_style_and_paragraphs_are_short(path):
 
 
 @every_notebook
+def test_every_predict_box_takes_an_answer_and_shows_what_came(path):
+    cells = nbformat.read(path, as_version=4).cells
+    code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    for at, cell in enumerate(cells):
+        if cell.cell_type == "markdown" and "> **Predict.**" in cell.source:
+            asked = re.search(r"(\w+) = predict\(\s*\"", "\n".join(after.source for after in cells[at + 1 : at + 3]))
+            assert asked, f"{cell.id}: no cell `name = predict(...)` below the box"
+            assert f"{asked[1]}.came(" in code, f"{cell.id}: {asked[1]}.came(...) shows the result"
+    assert "predict(" not in code or "predict.recap()" in code
+
+
+@every_notebook
 def test_names_no_place_on_one_machine(path):
     text = path.read_text(encoding="utf-8")
     assert not re.search(r"""["'(`](/|[A-Z]:\\)(home|root|Users|work|tmp|mnt|data)\b""", text.replace('\\"', '"'))
