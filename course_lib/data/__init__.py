@@ -7,7 +7,7 @@ from course_lib.data.burst_order import BURST_ORDERS, BurstOrders, burst_order
 from course_lib.data.catalogue import DatasetInfo, fetch, list_datasets, load_audio, verify
 from course_lib.data.dataset import SignalDataset
 from course_lib.data.download import fetch_esc10
-from course_lib.data.ecg import fetch_ecg, find_ecg, load_ecg
+from course_lib.data.ecg import fetch_ecg, find_ecg, load_ecg, make_beat_train
 from course_lib.data.esc10 import find_esc10, load_esc10
 from course_lib.data.event_dataset import (
     ContrastiveDataset,
@@ -92,6 +92,7 @@ __all__ = [
     "load_gait_events",
     "load_sensor_table",
     "log_mel",
+    "make_beat_train",
     "make_event_stream",
     "make_events",
     "noise",

@@ -8,6 +8,7 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
+import numpy as np
 import pooch
 import requests
 
@@ -22,6 +23,12 @@ COMMIT = "6850ad1aa0c1fcb2282b3625f767de98396cf740"
 BASE_URL = f"https://raw.githubusercontent.com/MIT-LCP/wfdb-python/{COMMIT}/sample-data"
 RECORD = "100"
 _BEATS = set("NLRBAaJSVrFejnE/fQ?")  # PhysioNet's codes of beats
+_WAVES = (
+    (-0.16, 0.025, (0.12, 0.06)),
+    (0.0, 0.012, (1.0, 0.6)),
+    (0.035, 0.012, (-0.25, -0.5)),
+    (0.28, 0.05, (0.25, 0.1)),
+)
 
 
 def load_ecg(folder: str | os.PathLike | None = None, record: str = RECORD) -> EventRecording:
@@ -45,6 +52,31 @@ def load_ecg(folder: str | os.PathLike | None = None, record: str = RECORD) -> E
         raise DataError(f"{found / record}: not a whole record in PhysioNet's format ({error})") from error
     events = [(kind, at / signal.fs) for kind, at in zip(marks.symbol, marks.sample, strict=True) if kind in _BEATS]
     return EventRecording(signal.p_signal, events, signal.fs, name=f"ECG {record}")
+
+
+def make_beat_train(seconds: float = 1800.0, seed: int = 0, sample_rate: float = 360.0) -> EventRecording:
+    """Generated beats, for places without an ECG: pulses like a heart's on two channels, in noise. No heart made them.
+
+    Types: N, a pulse about 0.8 s after the last, with the slow rise and fall of breathing; A, one in seventy, which
+    comes after 0.65 to 0.8 of that and has the same shape. Units: 1 is the height of a pulse on the first channel.
+    """
+    rng = np.random.default_rng(seed)
+    events: list[tuple[str | int, float]] = []
+    now = 0.5
+    while now < seconds - 0.5:
+        early = len(events) > 8 and events[-1][0] == "N" and rng.random() < 1 / 70
+        events.append(("A" if early else "N", now - early * rng.uniform(0.16, 0.28)))
+        now += 0.8 + 0.03 * np.sin(2 * np.pi * 0.25 * now) + 0.015 * rng.standard_normal()
+    clock = np.arange(round(seconds * sample_rate)) / sample_rate
+    data = 0.04 * rng.standard_normal((len(clock), 2)) + 0.15 * np.sin(2 * np.pi * 0.3 * clock)[:, None]
+    reach = np.arange(round(-0.3 * sample_rate), round(0.5 * sample_rate))
+    for _, time in events:
+        at = round(time * sample_rate) + reach
+        at = at[(at >= 0) & (at < len(clock))]
+        for middle, width, heights in _WAVES:
+            bump = np.exp(-(((clock[at] - time - middle) / width) ** 2) / 2)
+            data[at] += bump[:, None] * heights
+    return EventRecording(data, events, sample_rate, name="generated beats")
 
 
 def find_ecg() -> Path | None:

@@ -14,9 +14,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from course_lib.data import EventRecording, channel_statistics
-from course_lib.data.dataset import as_float32
 from course_lib.estimator.artefact import Saved, settings_of
 from course_lib.estimator.event_crops import EventCrops
+from course_lib.estimator.event_stream import Event, EventStream
 from course_lib.events import Detections, LiveDetector, best_threshold, event_scores, match_events
 from course_lib.events.peaks import PEAK_RADIUS
 from course_lib.losses import HeatmapLoss
@@ -28,15 +28,6 @@ from course_lib.training.rng import isolated
 Recordings = Sequence[EventRecording]
 _FLOOR = 0.05  # candidates below this score are not looked at when thresholds are chosen
 _LONGEST_DEFAULT = 0.25  # seconds of a refractory period that nobody asked for: it is a part of the latency
-_CONTEXT = 0.2  # seconds that are seen on both sides of every event, at least
-
-
-class Event(NamedTuple):
-    """One event that was found.  type: as in training.  time: seconds.  score: 0 to 1."""
-
-    type: str | int
-    time: float
-    score: float
 
 
 class _Grid(NamedTuple):
@@ -57,6 +48,8 @@ class EventClassifier(Saved, BaseEstimator):
     separation: seconds within which two types exclude one another, the higher score wins; 0: never; None: half the
         shortest distance between two types in training, 0.25 s at most.
     latency: seconds after which a live stream has said of every event that it happened; more lets the model see more.
+    context: seconds that are seen on both sides of every event, at least, a part of the latency. More than the event
+        itself lasts where its neighbours tell what it is, as a beat that comes early.
     steps, batch_size, learning_rate: AdamW under a cosine with warm-up. A step sees batch_size crops, half of them from
         anywhere, half around an event whose type is drawn by the root of its count, so that rare types are seen.
     width: features a frame of the `EventDetector`.
@@ -75,6 +68,7 @@ class EventClassifier(Saved, BaseEstimator):
         separation: float | None = None,
         *,
         latency: float = 1.0,
+        context: float = 0.2,
         steps: int = 400,
         batch_size: int = 16,
         learning_rate: float = 3e-3,
@@ -87,6 +81,7 @@ class EventClassifier(Saved, BaseEstimator):
         self.refractory = refractory
         self.separation = separation
         self.latency = latency
+        self.context = context
         self.steps = steps
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -157,7 +152,16 @@ class EventClassifier(Saved, BaseEstimator):
     def stream(self) -> EventStream:
         """A new live stream: blocks of any size go in, events come out, the same as `detect` finds."""
         check_is_fitted(self)
-        return EventStream(self)
+        live = LiveDetector(
+            self.model_,
+            np.array([self.thresholds_[kind] for kind in self.types_]),
+            window=self.grid_.window,
+            margin=self.grid_.margin,
+            statistics=self.statistics_,
+            refractory=np.array([self.refractory_[kind] * self.sample_rate_ for kind in self.types_]),
+            separation=self.separation_ * self.sample_rate_,
+        )
+        return EventStream(live, self.types_, self.sample_rate_)
 
     def score(self, recordings: Recordings, y: None = None) -> float:
         """F1 over all types and recordings, at the tolerance."""
@@ -241,7 +245,7 @@ class EventClassifier(Saved, BaseEstimator):
         return best
 
     def _check_options(self) -> None:
-        for name in ("tolerance", "latency", "learning_rate"):
+        for name in ("tolerance", "latency", "context", "learning_rate"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value < np.inf:
                 raise ValueError(f"{name}: expected a number above 0, got {value!r}")
@@ -310,20 +314,26 @@ class EventClassifier(Saved, BaseEstimator):
         """All times in samples.  ValueError where the latency is too short for them."""
         rate = self.sample_rate_
         frame = max(1, round(self.tolerance * rate / 2))
-        margin = -(-round(_CONTEXT * rate) // frame) * frame
+        margin = -(-round(self.context * rate) // frame) * frame
         wait = int(np.ceil(max(self.separation_, *self.refractory_.values()) * rate))
         hop = int((self.latency * rate - margin - (PEAK_RADIUS + 1) * frame - wait) // frame) * frame
         if hop < frame:
             least = (margin + (PEAK_RADIUS + 2) * frame + wait) / rate
-            raise ValueError(f"latency: expected at least {least:.3g} s with these waits, got {self.latency:g}")
+            raise ValueError(
+                f"latency: expected at least {least:.3g} s with these waits and this context, got {self.latency:g}"
+            )
         return _Grid(frame, hop + 2 * margin, margin)
 
     def _new_model(self) -> EventDetector:
+        """Dilations 1, 2, 4 and on, until the convolutions, two frames each way by the dilation, see the margin."""
+        dilations = [1, 2, 4]
+        while 2 * sum(dilations) < self.grid_.margin // self.grid_.frame:
+            dilations.append(2 * dilations[-1])
         return EventDetector(
             self.n_channels_,
             len(self.types_),
             self.width,
-            dilations=(1, 2, 4),
+            dilations=tuple(dilations),
             timing_resolution_samples=self.grid_.frame,
         )
 
@@ -351,36 +361,6 @@ class EventClassifier(Saved, BaseEstimator):
         put_weights(self.model_, state["weights"])
         self.model_.to(resolve_device(self.device)).eval()
         return self
-
-
-class EventStream:
-    """A live stream: `push` blocks of any sizes, then `flush`.  latency: seconds after which an event is out."""
-
-    def __init__(self, classifier: EventClassifier):
-        grid, rate = classifier.grid_, classifier.sample_rate_
-        self._types, self._rate, self._channels = classifier.types_, rate, classifier.n_channels_
-        self._live = LiveDetector(
-            classifier.model_,
-            np.array([classifier.thresholds_[kind] for kind in classifier.types_]),
-            window=grid.window,
-            margin=grid.margin,
-            statistics=classifier.statistics_,
-            refractory=np.array([classifier.refractory_[kind] * rate for kind in classifier.types_]),
-            separation=classifier.separation_ * rate,
-        )
-        self.latency = self._live.latency_samples / self._rate
-
-    def push(self, block: np.ndarray) -> list[Event]:
-        """Take the next samples (n, C), or (n,) of one channel; returns the events that are now decided."""
-        block = as_float32("data", block, "the block")
-        return self._events(self._live.push(block[:, None] if block.ndim == 1 and self._channels == 1 else block))
-
-    def flush(self) -> list[Event]:
-        """End the stream: the events that were still undecided."""
-        return self._events(self._live.flush())
-
-    def _events(self, found: Detections) -> list[Event]:
-        return [Event(self._types[kind], time / self._rate, score) for kind, time, score in found]
 
 
 def _as_list(recordings: Recordings | EventRecording) -> list[EventRecording]:

@@ -1,4 +1,4 @@
-"""The event classifier as it was published: an LSTM, self-attention, and two answers for each type of event."""
+"""The classifier that notebook 19 begins with: an LSTM, self-attention, and two answers for each type of event."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class LSTMEventClassifier(EventModel):
     F = ceil(T / timing_resolution_samples) frames says when; padding frames are -inf.
 
     An LSTM reads the samples; its outputs are averaged over each frame, and self-attention looks over all frames.
-    As published, the attention's output takes the place of its input, and presence is read off the mean over time.
+    By default the attention's output takes the place of its input, and presence is read off the mean over time.
     Both are mistakes, and each can be taken out:
     residual: add the attention's input to its output, so that a frame keeps what happened in it.
     presence: "mean", or "logsumexp" over the timing logits, so that one strong frame is enough.

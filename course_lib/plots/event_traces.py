@@ -41,7 +41,7 @@ def event_traces(
         raise ValueError(f"names: expected {channels}, one a channel, got {len(names)}")
     ax = one_axes(ax, 9.0, 0.9 + 0.5 * channels)
     milliseconds = (start + np.arange(length)) * 1000 / sample_rate
-    step = 6 * float(np.median(traces.std(axis=0))) or 1.0
+    step = max(6 * float(np.median(traces.std(axis=0))), float(np.median(np.ptp(traces, axis=0)))) or 1.0
     for channel, trace in enumerate(traces.T):
         ax.plot(milliseconds, trace - np.median(trace) - step * channel, color="0.35", linewidth=0.7)
     palette = colours(10)

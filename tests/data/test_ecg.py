@@ -7,10 +7,11 @@ import os
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from course_lib import paths
-from course_lib.data import DataError, catalogue, fetch_ecg, load_ecg
+from course_lib.data import DataError, catalogue, fetch_ecg, load_ecg, make_beat_train
 
 FILES = {f"100.{ending}": f"what is in .{ending}".encode() * 50 for ending in ("hea", "dat", "atr")}
 
@@ -35,6 +36,21 @@ def server(tmp_path):
         yield f"http://127.0.0.1:{running.server_port}", tmp_path / "ecg.sha256", tmp_path / "served"
         running.shutdown()
         thread.join()
+
+
+def test_generated_beats_differ_by_their_rhythm_alone():
+    beats = make_beat_train(600, seed=3)
+    assert beats.name == "generated beats" and beats.data.shape == (216_000, 2) and beats.counts["A"] >= 3
+    times = np.array([time for _, time in beats.events])
+    early = np.array([kind == "A" for kind, _ in beats.events])
+    ratio = np.diff(times) / 0.8
+    assert ratio[early[1:]].max() < 0.88 < 0.9 < ratio[~early[1:]].min()
+    shapes = [[beats.data[round(t * 360) - 20 : round(t * 360) + 20] for t in times[early == one]] for one in (0, 1)]
+    assert np.abs(np.mean(shapes[0], 0) - np.mean(shapes[1], 0)).max() < 0.25 < np.abs(np.mean(shapes[0], 0)).max()
+    again = make_beat_train(600, seed=3)
+    assert again.events == beats.events and np.array_equal(again.data, beats.data)
+    assert make_beat_train(600, seed=4).events != beats.events
+    assert make_beat_train(60, sample_rate=250.0).data.shape == (15_000, 2)
 
 
 def test_fetched_once_and_checked(server, tmp_path):

@@ -89,6 +89,17 @@ def test_waits_hold_within_a_type_and_across_types(fitted):
     assert np.diff(sorted(times["sharp"] + times["round"])).min() >= 0.3
 
 
+def test_the_context_is_seen_by_the_convolutions_and_is_a_part_of_the_latency(fitted):
+    far = clone(fitted).set_params(context=1.0, latency=1.8, steps=1).fit(TRAIN)
+    for model, seconds, blocks in ((fitted, 0.2, 3), (far, 1.0, 5)):
+        dilations = [block.convolution.dilation[0] for block in model.model_.blocks]
+        assert model.grid_.margin / RATE >= seconds and len(dilations) == blocks
+        assert 2 * sum(dilations) * model.grid_.frame >= model.grid_.margin
+    assert far.stream().latency <= 1.8
+    with pytest.raises(ValueError, match="latency: expected at least 1.3.* with these waits and this context, got 1"):
+        clone(far).set_params(latency=1.0).fit(TRAIN)
+
+
 def test_the_unlabelled_part_is_neither_learned_nor_scored(fitted):
     half = [event for event in TEST.events if event[1] < 20]
     part = EventRecording(TEST.data, half, RATE, labelled=(0, half[-1][1] + 0.1))
@@ -118,6 +129,7 @@ NOTHING = EventRecording(TEST.data, [], RATE)
         ({"tolerance": "5 ms"}, TRAIN, "tolerance: expected"),
         ({"latency": -1}, TRAIN, "latency: expected a number above 0"),
         ({"latency": 0.3}, TRAIN, "latency: expected at least"),
+        ({"context": 0}, TRAIN, "context: expected a number above 0"),
         ({"refractory": 2.0}, TRAIN, "latency: expected at least 2"),
         ({"refractory": -1}, TRAIN, "refractory: expected seconds from 0 on"),
         ({"refractory": {"sharp": "long"}}, TRAIN, "refractory: expected seconds"),

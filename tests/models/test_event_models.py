@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from course_lib.data import FreshEvents, event_templates, make_events
-from course_lib.events import decode_peaks, event_scores, window_events
+from course_lib.events import LiveDetector, decode_peaks, event_scores, violations, window_events
 from course_lib.losses import EventTimingLoss, HeatmapLoss
 from course_lib.models import EventDetector, EventEnsemble, LSTMEventClassifier, MonteCarloDropout
 from course_lib.training import CheckpointError, fit, load_weights
@@ -40,6 +40,31 @@ def test_one_answer_a_frame_of_ten_samples(model, length, frames):
 def test_shapes_of_the_published_answers():
     event_logits, timing_logits = LSTMEventClassifier(hidden_size=8)(signal(2, 400, 6), torch.tensor([400, 400]))
     assert event_logits.shape == (2, 16) and timing_logits.shape == (2, 40, 16)
+
+
+OTHER = {"input_size": 3, "num_events": 5, "timing_resolution_samples": 7, "refractory_period_samples": 21}
+
+
+@pytest.mark.parametrize(
+    ("make", "loss"),
+    [
+        (lambda: EventDetector(**OTHER, width=8), HeatmapLoss(timing_resolution_samples=7)),
+        (lambda: LSTMEventClassifier(**OTHER, hidden_size=4), EventTimingLoss(1, 1, 0.1, 7, 21)),
+        (lambda: LSTMEventClassifier(**OTHER, hidden_size=4, front_end=True), EventTimingLoss(1, 1, 0.1, 7, 21)),
+    ],
+)
+def test_channels_types_frames_and_periods_are_arguments_from_the_loss_to_the_stream(make, loss):
+    torch.manual_seed(0)
+    model, x = make(), signal(2, 140, 3)
+    labels = torch.tensor([[1.0, 0, 0, 0, 1], [0, 0, 1, 0, 0]])
+    timings = torch.where(labels == 1, 139.0, torch.nan)  # in the last of 20 frames
+    outputs = model(x)
+    loss(*((outputs,) if isinstance(model, EventDetector) else outputs), labels, timings)["loss"].backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    live = LiveDetector(model.eval(), 0.0, window=70, margin=14)
+    found = [*live.push(x[0].numpy()), *live.flush()]
+    assert {kind for kind, *_ in found} <= set(range(5)) and violations(found, 21) == 0 < violations(found, 1000)
+    assert live.latency_samples == 42 + 14 + 4 * 7 + 21
 
 
 def test_no_item_depends_on_padding_or_its_batch_mates(model):

@@ -1,4 +1,4 @@
-"""Events of 16 types and their onsets: the published classifier, its two flaws removed one at a time, the detector.
+"""Events of 16 types and their onsets: a classifier ("published"), its two flaws removed one at a time, the detector.
 
 Generated windows of 1 s, never seen twice in training; thresholds from 256 validation windows; 400 test windows a
 seed. The classifiers are trained at 0 dB on the 5 ms grid (front_end=True, since an LSTM at 2000 Hz takes ten times as

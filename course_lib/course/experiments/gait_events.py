@@ -2,12 +2,14 @@
 
 Both feet of the gait recording (COURSE_DATA/gait), 6 inertial axes at 204.8 Hz. The detector trains on
 crops of the first three eighths, takes its threshold from the next eighth and is scored at 20 ms on the second half,
-between the first and the last labelled contact there. A few CPU seconds a seed.
+between the first and the last labelled contact there. A few CPU seconds a seed. Beside it a matched filter on the same
+parts: the mean of the half second around the contacts of the training part, correlated with the signal.
 
 Writes figures/results/gait_events.csv.
 """
 
 import time
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -15,9 +17,9 @@ import torch
 
 from course_lib.course.experiments._event_runs import load_feet
 from course_lib.course.experiments.runner import Experiment
-from course_lib.data import EventBatch
+from course_lib.data import EventBatch, GaitRecording
 from course_lib.data.event_dataset import channel_statistics
-from course_lib.events import Detections, LiveDetector, best_threshold, event_scores
+from course_lib.events import Detections, LiveDetector, best_threshold, decode_peaks, event_scores, refractory_filter
 from course_lib.losses import HeatmapLoss
 from course_lib.models import EventDetector
 from course_lib.training import cosine_with_warmup, fit
@@ -25,42 +27,81 @@ from course_lib.training import cosine_with_warmup, fit
 RESOLUTION = 4  # samples a frame: 20 ms
 REFRACTORY = 100  # samples: no foot touches the ground twice in half a second
 CROP, PER_TYPE = 400, 4  # samples, and events of one type in so many at most
+REACH = 50  # samples that the matched filter sees on either side
 TOLERANCE_MS = 20.0
 
+Find = Callable[[GaitRecording], Detections]
 
-def measure(seed: int, data: dict, steps: int) -> dict[str, float]:
+
+def measure(seed: int, data: dict, way: str, steps: int) -> dict[str, float]:
     """F1 of each contact and the median error on the second half of each foot; CPU seconds of training."""
-    feet = list(data.values())
+    feet, started = list(data.values()), time.process_time()
     half = len(feet[0].data) // 2
     train = [foot.part(0, half * 3 // 4) for foot in feet]
-    validation = [foot.part(half * 3 // 4, half) for foot in feet]
-    test = [foot.part(half, 2 * half) for foot in feet]
-    model, statistics, took = train_detector(train, seed, steps)
-    truths, founds = zip(*(detect(model, part, statistics) for part in validation), strict=True)
-    rate = feet[0].sample_rate
-    threshold = best_threshold(truths, founds, TOLERANCE_MS, rate)
-    truths, founds = zip(*(detect(model, part, statistics) for part in test), strict=True)
-    founds = [found.above(threshold) for found in founds]
-    values = {}
+    find = matched_filter(train) if way == "filter" else trained_detector(train, seed, steps)
+    took = time.process_time() - started
+    validation = labelled([foot.part(half * 3 // 4, half) for foot in feet], find)
+    test = labelled([foot.part(half, 2 * half) for foot in feet], find)
+    rate, values = feet[0].sample_rate, {}
+    threshold = best_threshold(*validation, TOLERANCE_MS, rate)
     for kind, name in enumerate(feet[0].classes):
-        only = [[event for event in recording if event[0] == kind] for recording in truths]
-        scores = event_scores(only, [found[found.types == kind] for found in founds], TOLERANCE_MS, rate)
+        truths, founds = of_kind(kind, *test)
+        scores = event_scores(truths, [found.above(threshold) for found in founds], TOLERANCE_MS, rate)
         values |= {f"{name}, F1 at 20 ms": scores.f1, f"{name}, median error, ms": scores.median_error_ms}
+        values |= {f"{name}, true": scores.true_events}
     return values | {"CPU seconds of training": took}
 
 
-def detect(model, recording, statistics) -> tuple[list, Detections]:
-    """The labelled events of a recording, and what the detector finds from 0.3 s before the first to after the last."""
-    live = LiveDetector(model, 0.05, window=1000, margin=100, statistics=statistics)
-    found = Detections.concatenate([live.push(recording.data), live.flush()])
-    times = [time for _, time in recording.events]
-    near = (found.times >= min(times) - 60) & (found.times <= max(times) + 60)
-    return recording.events, found[near]
+def labelled(feet: list[GaitRecording], find: Find) -> tuple[list, list[Detections]]:
+    """The labelled events of each foot, and what is found there from 0.3 s before the first to after the last."""
+    founds = []
+    for foot in feet:
+        times, found = [time for _, time in foot.events], find(foot)
+        founds.append(found[(found.times >= min(times) - 60) & (found.times <= max(times) + 60)])
+    return [foot.events for foot in feet], founds
+
+
+def of_kind(kind: int, truths: list, founds: list[Detections]) -> tuple[list, list[Detections]]:
+    own = [[event for event in events if event[0] == kind] for events in truths]
+    return own, [found[found.types == kind] for found in founds]
+
+
+def matched_filter(train: list[GaitRecording]) -> Find:
+    """Finds events where the signal looks like the mean of what surrounds those of the training part, by its cosine."""
+    mean, std = channel_statistics([foot.data for foot in train])
+
+    def around(foot: GaitRecording) -> np.ndarray:
+        padded = np.pad((foot.data - mean) / std, ((REACH, REACH), (0, 0)))
+        return np.lib.stride_tricks.sliding_window_view(padded, 2 * REACH + 1, axis=0)  # (T, C, 2 REACH + 1)
+
+    pieces = [(kind, around(foot)[round(at)]) for foot in train for kind, at in foot.events]
+    kinds = range(len(train[0].classes))
+    kernels = np.stack([np.mean([piece for k, piece in pieces if k == kind], axis=0) for kind in kinds])
+    kernels /= np.linalg.norm(kernels, axis=(1, 2), keepdims=True)  # (E, C, 2 REACH + 1)
+
+    def find(foot: GaitRecording) -> Detections:
+        x = around(foot)
+        norms = np.sqrt(np.einsum("tck,tck->t", x, x))
+        scores = np.einsum("tck,eck->te", x, kernels) / norms[:, None]  # (T, E)
+        peaks = decode_peaks(scores, np.zeros_like(scores), resolution=1, threshold=0.05)
+        return refractory_filter(peaks, REFRACTORY)
+
+    return find
+
+
+def trained_detector(train: list[GaitRecording], seed: int, steps: int) -> Find:
+    """Finds events by `LiveDetector`."""
+    model, statistics = train_detector(train, seed, steps)
+
+    def find(foot: GaitRecording) -> Detections:
+        live = LiveDetector(model, 0.05, window=1000, margin=100, statistics=statistics)
+        return Detections.concatenate([live.push(foot.data), live.flush()])
+
+    return find
 
 
 def train_detector(recordings: list, seed: int, steps: int):
     """A small detector trained on random crops, turned up and down by up to 20 %, with a little noise."""
-    started = time.process_time()
     statistics = channel_statistics([recording.data for recording in recordings])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -95,7 +136,7 @@ def train_detector(recordings: list, seed: int, steps: int):
         progress=False,
         device="cpu",
     )
-    return model.eval(), statistics, time.process_time() - started
+    return model.eval(), statistics
 
 
 def _crops(recordings: list, statistics, rng: np.random.Generator, count: int = 16) -> EventBatch:
@@ -119,8 +160,9 @@ def _crops(recordings: list, statistics, rng: np.random.Generator, count: int = 
 
 EXPERIMENT = Experiment(
     measure,
-    settings={"detector": {}},
-    cheapest="detector",
+    settings={"detector": {"way": "detector"}, "matched filter": {"way": "filter"}},
+    once=("matched filter",),
+    cheapest="matched filter",
     options={"steps": (120, "training steps")},
     source="gait",
     load=load_feet,

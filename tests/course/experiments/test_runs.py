@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from course_lib.course.experiments import _esc10_runs, _event_runs, _label_tasks, experiments, results
-from course_lib.data import GaitRecording
+from course_lib.data import GaitRecording, make_beat_train
 
 ONE_STEP = ["accumulator_comparison --updates", "longer_than_trained --steps", "look_ahead --steps"]
 ONE_STEP += ["multi_scale --steps", "positions --steps", "recurrent_memory --steps", "recall_distance --steps"]
@@ -179,6 +179,29 @@ def test_gait_events(record):
     assert set(table.index) == RECORDED["gait_events"]
     assert table.loc["detector: initial contact, F1 at 20 ms", "value"] > 0.9
     assert table.loc["detector: terminal contact, F1 at 20 ms", "value"] > 0.9
+    assert table.loc["matched filter: initial contact, F1 at 20 ms", "value"] > 0.6
+
+
+def test_ecg_beats(record, monkeypatch, tmp_path):
+    run = module_of("ecg_beats")
+    monkeypatch.setattr(run, "TRAINED", 80.0)
+    monkeypatch.setattr(run, "CHOSEN", 110.0)
+    table = record(run, "--seeds", "0", "1", "--steps", "1", load=lambda: make_beat_train(150))
+    assert set(table.index) == RECORDED["ecg_beats"]
+    assert table.loc["band-pass, square, peaks: beats, F1 at 50 ms", "value"] == 1
+    seeds = pd.read_csv(tmp_path / "results" / "detail" / "ecg_beats_seeds.csv")
+    assert set(seeds["setting"]) == set(run.EXPERIMENT.settings) and len(seeds) == 9
+
+
+def test_the_rule_of_early_beats():
+    run = module_of("ecg_beats")
+    times = [0.0, 1.0, 2.0, 3.0, 3.7, 5.0, 6.0]  # the fifth comes 0.7 s after the fourth
+    assert run.shortness(times).round(3).tolist() == [0, 0, 0, 0, 0.3, 0, 0]
+    assert run.early_by_rule(times, 0.2).tolist() == [3.7]
+    assert run.shortness([]).tolist() == [] and run.shortness([1.0]).tolist() == [0]
+    beats = make_beat_train(300, seed=1)
+    marked = run.times_of(beats, "A")
+    assert run.early_by_rule([t for _, t in beats.events], 0.15).tolist() == marked and len(marked) > 1
 
 
 def test_label_efficiency(record, monkeypatch):
