@@ -117,6 +117,21 @@ def test_scaling_curve(record, monkeypatch):
     assert ((losses > 0) & (losses < 5)).all() and table.loc["2 channels: parameters", "value"] == 90
 
 
+def test_gpu_speed_as_a_cpu_can_try_it(record, monkeypatch):
+    run = module_of("gpu_speed")
+    monkeypatch.setattr(run, "LENGTH", 64)
+    monkeypatch.setattr(run, "PEAK_SIZE", 64)
+    settings = {
+        "the model": run.SETTINGS["the model"],
+        "training, batch 32, float32": run.SETTINGS["training, batch 32, float32"] | {"batch": 2},
+        **{name: run.SETTINGS[name] | {"length": 16} for name in run.SETTINGS if name.startswith("attention, T 256")},
+    }
+    table = record(run, "--device", "cpu", "--rounds", "1", settings=settings)
+    assert set(table.index) <= RECORDED["gpu_speed"] and (table["value"] > 0).all()
+    assert {"the model: parameters", "attention, T 256, math: ms"} < set(table.index)
+    assert set(run.SETTINGS) > set(settings) and len(run.SETTINGS) == 1 + 9 + 9
+
+
 def test_a_changed_step_is_changed_while_it_runs_and_only_then(monkeypatch):
     run = module_of("training_speed")
     seen = []

@@ -1,0 +1,137 @@
+"""Speed on a GPU, where one is at hand: training of the signal transformer, PyTorch's attention kernels, compiling.
+
+`SignalTransformerConfig(num_classes=10)`, 2.3 M parameters, signals of 1,024 steps. Rows say which machine made them.
+
+- Training in float32, under bfloat16 autocast, and compiled as well: sequences a second at batch 32, 128 and 256, the
+  median of a few rounds; and the share of the measured peak, the speed of one large product in the same format. The
+  operations are those that PyTorch's counter finds in a step.
+- `scaled_dot_product_attention`, forwards and backwards, by each backend that takes the inputs: (8, 8, T, 64).
+
+The recorded rows are of a CPU, made to try it: nothing of it was run on a GPU yet. `.ci/gpu` is all that is to be run
+on one, and `.ci/gpu --try` the same with small sizes on a CPU. Writes figures/results/gpu_speed.csv.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.functional import cross_entropy, scaled_dot_product_attention
+from torch.utils.flop_counter import FlopCounterMode
+
+from course_lib.course.experiments.runner import Experiment, Found
+from course_lib.models import SignalSequenceTransformer, SignalTransformerConfig
+from course_lib.training.device import device_label, resolve_device
+
+LENGTH, PEAK_SIZE = 1_024, 4_096
+BACKENDS = {"flash": SDPBackend.FLASH_ATTENTION, "efficient": SDPBackend.EFFICIENT_ATTENTION, "math": SDPBackend.MATH}
+
+
+def seconds(work: Callable[[], object], device: torch.device, rounds: int) -> float:
+    """Median over rounds of what one call takes, after two that do not count; a GPU's queue is waited for."""
+
+    def wait() -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    times = []
+    for _ in range(rounds + 2):
+        wait()
+        started = time.perf_counter()
+        work()
+        wait()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times[2:])
+
+
+def peak(device: torch.device, dtype: torch.dtype, rounds: int) -> float:
+    """Operations a second of one square product of `PEAK_SIZE`."""
+    a = torch.randn(PEAK_SIZE, PEAK_SIZE, device=device, dtype=dtype)
+    return 2 * PEAK_SIZE**3 / seconds(lambda: a @ a, device, rounds)
+
+
+def training(batch: int, half: bool, compiled: bool, device: torch.device, rounds: int) -> dict[str, float]:
+    """Sequences a second, and the share of the measured peak."""
+    model = SignalSequenceTransformer(SignalTransformerConfig(num_classes=10, max_signal_length=LENGTH)).to(device)
+    network = torch.compile(model) if compiled else model
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+    x, y = torch.randn(batch, LENGTH, device=device), torch.randint(10, (batch,), device=device)
+
+    def step(run: torch.nn.Module = network) -> None:
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            loss = cross_entropy(run(x).float(), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    with FlopCounterMode(display=False) as counter:
+        step(model)
+    taken = seconds(step, device, rounds)
+    speed = counter.get_total_flops() / taken
+    best = peak(device, torch.bfloat16 if half else torch.float32, rounds)
+    return {"sequences a second": batch / taken, "share of the measured peak": speed / best}
+
+
+def attention(backend: str, length: int, half: bool, device: torch.device, rounds: int) -> dict[str, float]:
+    """Milliseconds forwards and backwards; nothing where the backend does not take the inputs."""
+    dtype = torch.bfloat16 if half else torch.float32
+    q, k, v = (torch.randn(8, 8, length, 64, device=device, dtype=dtype, requires_grad=True) for _ in range(3))
+
+    def work() -> None:
+        with sdpa_kernel(BACKENDS[backend]):
+            scaled_dot_product_attention(q, k, v).sum().backward()
+
+    try:
+        return {"ms": 1e3 * seconds(work, device, rounds)}
+    except RuntimeError as error:
+        if not str(error).startswith(("No available kernel", "No viable backend")):
+            raise
+        return {}
+
+
+def measure(seed: int, device: str, rounds: int, what: str, **setting) -> dict:
+    """One row's numbers, and the device that they are of."""
+    torch.manual_seed(seed)
+    if what == "parameters":
+        model = SignalSequenceTransformer(SignalTransformerConfig(num_classes=10))
+        return {"parameters": sum(p.numel() for p in model.parameters())}
+    work = {"training": training, "attention": attention}[what]
+    return work(device=resolve_device(device), rounds=rounds, **setting) | {"device": device_label(device)}
+
+
+def rows(found: Found) -> list[dict]:
+    """A row for each number, with the name of the device that computed it."""
+    made = []
+    for setting, (cell, *_) in found.items():
+        for name, value in cell.items():
+            if name in ("seed", "seconds", "device"):
+                continue
+            row = {"measure": f"{setting}: {name}", "value": value if isinstance(value, int) else round(value, 4)}
+            made.append(row | ({"device": cell["device"]} if "device" in cell else {}))
+    return made
+
+
+WAYS = {"float32": (False, False), "bfloat16": (True, False), "bfloat16, compiled": (True, True)}
+SETTINGS = (
+    {"the model": {"what": "parameters"}}
+    | {
+        f"training, batch {batch}, {name}": {"what": "training", "batch": batch, "half": half, "compiled": compiled}
+        for name, (half, compiled) in WAYS.items()
+        for batch in (32, 128, 256)
+    }
+    | {
+        f"attention, T {length}, {name}": {"what": "attention", "backend": name, "length": length, "half": True}
+        for length in (256, 1_024, 4_096)
+        for name in BACKENDS
+    }
+)
+EXPERIMENT = Experiment(
+    measure,
+    settings=SETTINGS,
+    seeds=(0,),
+    options={"device": ("auto", "where it is computed"), "rounds": (20, "calls that count")},
+    rows=rows,
+    cheapest="the model",
+    unchecked="a second|share|ms$",
+)
