@@ -6,7 +6,7 @@ process's clock, and a row is the median over the rounds of plain time over chan
 change pays. `std` is the spread over rounds, not over machines. What a change does to the accuracy is not measured
 here; three of them (no dropout, SiLU, another batch) train something else, and their names say so.
 
-Takes about 4 CPU minutes, a third of it for compiling. Writes figures/results/training_speed.csv.
+Takes about 8 CPU minutes, most of it for compiling. Writes figures/results/training_speed.csv.
 """
 
 import os
