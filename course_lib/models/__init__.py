@@ -22,6 +22,7 @@ from course_lib.models.event_specific_classifier import (
     EventSpecificTimingHeads,
 )
 from course_lib.models.event_uncertainty import EventEnsemble, MonteCarloDropout
+from course_lib.models.event_variation import augmentation_ranges
 from course_lib.models.lstm_encoder import ContrastiveLSTM, Transfer
 from course_lib.models.lstm_event_classifier import LSTMEventClassifier
 from course_lib.models.pooled_classifier import CLSPooling, LastStepClassifier, PooledClassifier
@@ -72,6 +73,7 @@ __all__ = [
     "Transfer",
     "TransformerClassifier",
     "WaveformFeatures",
+    "augmentation_ranges",
     "candidate_targets",
     "expectation_maximisation",
     "fill_from_snippets",

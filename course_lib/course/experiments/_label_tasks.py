@@ -9,10 +9,9 @@ import numpy as np
 from course_lib.course.experiments._event_runs import load_feet
 from course_lib.data import channel_statistics, make_events
 
-COUNTS = (16, 64, 320)  # labelled windows
-GAIT_COUNTS = (4, *COUNTS)
+COUNTS = (32, 64)  # labelled windows: of every method, and of one to compare with
 UNLABELLED = 640  # windows, the labelled ones among them
-SAMPLES, EVENT_RATE = 1000, 6.0  # a generated window lasts 0.5 s and holds three events on average
+EVENTS = {"num_events": 8, "seq_len": 400, "event_rate": 8.0}  # a generated window lasts 0.2 s and holds 1.6 events
 GAIT_SAMPLES = 128  # 0.6 s: less than a stride, so that a contact of one foot happens at most once
 
 
@@ -32,7 +31,7 @@ class Task(NamedTuple):
 
     All data are normalised by the mean and standard deviation of the training windows.
     step: samples that make one step of the LSTM.  template_length: samples that an event lasts.
-    counts: how many labelled windows are tried.
+    counts: how many windows are labelled for every method, and for one to compare with.
     """
 
     train: Windows
@@ -42,7 +41,7 @@ class Task(NamedTuple):
     sample_rate: float
     tolerance_ms: float
     template_length: int
-    counts: tuple[int, ...]
+    counts: tuple[int, int]
 
     @property
     def channels(self) -> int:
@@ -54,11 +53,11 @@ class Task(NamedTuple):
 
 
 def generated(seed: int, unlabelled: int = UNLABELLED, scored: int = 200, **events) -> Task:
-    """Half a second at 0 dB, 16 types; each of them occurs in the first 16 windows, or there would be nothing to learn.
+    """A fifth of a second at 0 dB, 8 types, each of which occurs in the first windows, or could not be learned.
 
     seed: other seeds share no window.  events: of `make_events`, in place of these settings.
     """
-    events = {"seq_len": SAMPLES, "event_rate": EVENT_RATE} | events
+    events = EVENTS | events
     for attempt in range(1000):
         few = make_events(COUNTS[0], seed=[seed, 0, attempt], **events)
         if few[1].sum(axis=0).min() >= 1:
@@ -74,7 +73,7 @@ def generated(seed: int, unlabelled: int = UNLABELLED, scored: int = 200, **even
     return _normalised(train, validation, test, **options)
 
 
-def gait(seed: int, count: int = COUNTS[-1]) -> Task:
+def gait(seed: int, count: int = 320) -> Task:
     """Steps of both feet: `count` windows that overlap from the first three eighths of the walk, the next eighth for
     the threshold, and the second half, cut into windows that do not overlap, to score on.
     """
@@ -93,7 +92,7 @@ def gait(seed: int, count: int = COUNTS[-1]) -> Task:
             parts[part] += [foot.part(int(start), int(start) + GAIT_SAMPLES) for start in begin]
     parts["train"] = [parts["train"][i] for i in rng.permutation(len(parts["train"]))]
     windows = [_as_windows(recordings) for recordings in parts.values()]
-    options = {"step": 4, "sample_rate": 204.8, "tolerance_ms": 20.0, "template_length": 24, "counts": GAIT_COUNTS}
+    options = {"step": 4, "sample_rate": 204.8, "tolerance_ms": 20.0, "template_length": 24, "counts": COUNTS}
     return _normalised(*windows, **options)
 
 

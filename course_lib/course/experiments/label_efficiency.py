@@ -1,25 +1,30 @@
-"""How many labelled windows a finder of events needs: from scratch, pre-trained without labels, and from templates.
+"""Do 32 labelled windows go further? From scratch, pre-trained without labels, with changed copies, by templates.
 
-Generated windows of 0.5 s at 0 dB with 16 types, and steps of a walk (COURSE_DATA/gait, left out where it is not
-there). 640 windows (gait: 320) may be used without labels, and 16, 64 or 320 of them with
-(gait: also 4). Five ways to a network,
-`LSTMEventClassifier` with both repairs of notebook 19, ten samples (gait: four) to a step of its LSTM: from scratch,
-also with shifted, warped and scaled copies of the labelled windows, and with an LSTM pre-trained on all windows as an
-autoencoder, as a variational one, or by contrasting views. All train for the same number of steps. Two ways without a
-network: a matched filter from averaged snippets, and the templates of notebook 22, averaged snippets improved by
-expectation maximisation on the windows without labels. Thresholds come from 100 more windows, with labels for every
-method alike (gait: from an eighth of the walk). F1 at 5 ms on 200 windows (gait: 20 ms, second half of the walk).
+Generated windows of 0.2 s at 0 dB with 8 types, and steps of a walk (COURSE_DATA/gait, left out where it is not
+there). 640 windows (gait: 320) may be used without labels, and 32 of them with. Networks are `LSTMEventClassifier`
+with both repairs of notebook 19, ten samples (gait: four) to a step of its LSTM: from scratch (also with 64 labelled
+windows), with an LSTM pre-trained on all windows as an autoencoder, and on the generated windows also with changed
+copies of the labelled ones, and pre-trained by contrasting views. Of the random LSTM and the autoencoder's, three uses:
+all weights go on learning; the LSTM stays as it is; it stays and one linear layer learns on top of it. Every network
+trains for the same number of steps at each of three rates. Two ways without a network: a matched filter from averaged
+snippets, and the templates of notebook 22, averaged snippets improved by expectation maximisation on the windows
+without labels.
+100 more windows (gait: an eighth of the walk) have labels for every method alike: rate and threshold are the best on
+them, and views and copies have the ranges that notebook 21 estimates, from them. F1 at 5 ms on 200 windows (gait: at
+20 ms on the second half of the walk).
 
-About 20 CPU minutes. Writes figures/results/label_efficiency.csv: means and standard deviations over seeds.
+About 9 CPU minutes. Writes figures/results/label_efficiency.csv: means and standard deviations over seeds; and
+detail/label_efficiency_seeds.csv, a row for each number, setting and seed.
 """
 
 import numpy as np
+import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
 from course_lib.course.experiments._label_tasks import Task, Windows, gait, generated, steps_of
 from course_lib.course.experiments._label_templates import matched_filter, snippets_and_em
-from course_lib.course.experiments.runner import Experiment
+from course_lib.course.experiments.runner import Experiment, Found, by_seed
 from course_lib.data import (
     ContrastiveDataset,
     EventDataset,
@@ -29,25 +34,37 @@ from course_lib.data import (
 )
 from course_lib.data.event_dataset import EventItem
 from course_lib.events import Detections, best_threshold, decode_peaks, event_scores, window_events
-from course_lib.losses import AutoencoderLoss, EventTimingLoss, VariationalLoss
-from course_lib.models import ContrastiveLSTM, LSTMAutoencoder, LSTMEventClassifier, LSTMVariationalAutoencoder
+from course_lib.losses import AutoencoderLoss, EventTimingLoss
+from course_lib.models import (
+    ContrastiveLSTM,
+    LSTMAutoencoder,
+    LSTMEventClassifier,
+    augmentation_ranges,
+)
+from course_lib.models.event_model import run_lstm
+from course_lib.models.model_input import event_input
 from course_lib.training import ContrastiveTrainer, SupervisedTrainer, UnsupervisedTrainer, cosine_with_warmup
 from course_lib.training.rng import isolated
 
-PRETRAINED = ("autoencoder", "variational", "contrastive")
-METHODS = ("scratch", "scratch, augmented", *PRETRAINED, "matched filter", "snippets and EM")
-HIDDEN, LATENT = 64, 16
-NEUTRAL_COLUMNS = ("loss", "total", "beta")  # of a pre-training's history, not worth a row
+PRETRAINED = ("autoencoder", "contrastive")
+METHODS = ("scratch", *PRETRAINED, "scratch, augmented", "matched filter", "snippets and EM")
+ON_GENERATED = ("contrastive", "scratch, augmented")  # only
+RATES = (0.003, 0.01, 0.03)
+HIDDEN, LATENT, BATCH = 64, 16, 16
+TEMPLATES = {
+    "matched filter": lambda task, count, seed: matched_filter(task, count),
+    "snippets and EM": snippets_and_em,
+}
+NEUTRAL_COLUMNS = ("loss", "total")  # of a pre-training's history, not worth a row
 
 
 def train(trainer, loader, steps: int, seed: int):
-    """`steps` steps with the recipe that all share: warm-up, cosine, clipping, bf16."""
+    """`steps` steps with the recipe that all share: warm-up, cosine, clipping."""
     return trainer.fit(
         loader,
         num_epochs=max(1, round(steps / len(loader))),
         schedule=cosine_with_warmup,
         clip_norm=1.0,
-        amp=True,
         generator=torch.Generator().manual_seed(seed),
         device="cpu",
         progress=False,
@@ -55,13 +72,12 @@ def train(trainer, loader, steps: int, seed: int):
 
 
 def adam(model, rate: float):
-    return torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=0.01)
+    return torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=rate, weight_decay=0.01)
 
 
 def augmentation(task: Task) -> TemporalAugmentation:
-    """Notebook 21 estimates these ranges from data; shift and mask are in samples, half an event long."""
-    half = task.template_length // 2
-    return TemporalAugmentation(noise=0.3, shift=half, warp=(0.95, 1.05), channel_drop=0.1, time_mask=half)
+    """Of the ranges that notebook 21 estimates, from the validation windows."""
+    return TemporalAugmentation(**augmentation_ranges(*task.validation, task.template_length))
 
 
 def pretrain(method: str, task: Task, seed: int, steps: int):
@@ -69,7 +85,6 @@ def pretrain(method: str, task: Task, seed: int, steps: int):
     size = task.step * task.channels
     makers = {
         "autoencoder": lambda: LSTMAutoencoder(size, HIDDEN, 1, LATENT, latent_samples=1),
-        "variational": lambda: LSTMVariationalAutoencoder(size, HIDDEN, 1, LATENT, latent_samples=1),
         "contrastive": lambda: ContrastiveLSTM(size, HIDDEN, 32, 1),
     }
     with isolated(seed, torch.device("cpu")):
@@ -85,9 +100,8 @@ def pretrain(method: str, task: Task, seed: int, steps: int):
         loader = DataLoader(views, 32, shuffle=True, drop_last=True, collate_fn=collate)
         trainer = ContrastiveTrainer(model, adam(model, 3e-3))
     else:
-        loss = AutoencoderLoss() if method == "autoencoder" else VariationalLoss(latent_samples=1)
         loader = DataLoader(torch.from_numpy(steps_of(task.train.data, task.step)), 32, shuffle=True, drop_last=True)
-        trainer = UnsupervisedTrainer(model, loss, adam(model, 3e-3))
+        trainer = UnsupervisedTrainer(model, AutoencoderLoss(), adam(model, 3e-3))
     last = train(trainer, loader, steps, seed).table.iloc[-1]
     names = [name.removeprefix("train_") for name in last.index if name.startswith("train_")]
     return model, {name: float(last[f"train_{name}"]) for name in names if name not in NEUTRAL_COLUMNS}
@@ -108,13 +122,23 @@ class AugmentedWindows(torch.utils.data.Dataset):
         return EventItem(steps_of(x, self.step), labels, timings / self.step, labels.long())
 
 
-def fine_tune(task: Task, count: int, seed: int, steps: int, rate: float, encoder=None, change=None):
+class Probe(LSTMEventClassifier):
+    """A linear layer on the LSTM's outputs, in place of attention and heads; the LSTM does not learn."""
+
+    def forward(self, x, lengths=None):
+        x, lengths = event_input(x, lengths, self, self.input_size)
+        logits = self.timing_head(run_lstm(self.lstm, x, lengths))  # (B, T, E)
+        return torch.logsumexp(logits, dim=1) - lengths[:, None].log() + self.event_bias, logits
+
+
+def fine_tune(task: Task, count: int, seed: int, steps: int, rate: float, encoder=None, change=None, use: str = "all"):
     """A function from windows to candidates: a classifier trained on the first `count` labelled windows.
 
-    encoder: whose LSTM it begins with.  change: an augmentation of its windows.
+    encoder: whose LSTM it begins with.  change: an augmentation of its windows.  use: "all" weights learn, or all but
+    the LSTM's ("frozen"), or only a linear layer on it ("probe").
     """
     with isolated(seed, torch.device("cpu")):
-        model = LSTMEventClassifier(
+        model = (Probe if use == "probe" else LSTMEventClassifier)(
             task.step * task.channels,
             HIDDEN,
             1,
@@ -127,13 +151,14 @@ def fine_tune(task: Task, count: int, seed: int, steps: int, rate: float, encode
         )
     if encoder is not None:
         encoder.transfer_encoder_to_classifier(model)
+    model.lstm.requires_grad_(use == "all")
     few = task.train.first(count)
     if change is None:
         neutral = np.zeros(model.input_size), np.ones(model.input_size)
         dataset = EventDataset(steps_of(few.data, task.step), few.labels, few.timings / task.step, 1, neutral)
     else:
         dataset = AugmentedWindows(few, change, task.step)
-    loader = DataLoader(dataset, min(32, count), shuffle=True, collate_fn=collate_fn_supervised)
+    loader = DataLoader(dataset, min(BATCH, count), shuffle=True, collate_fn=collate_fn_supervised)
     loss = EventTimingLoss(timing_resolution_samples=1, refractory_period_samples=400)
     train(SupervisedTrainer(model, loss, adam(model, rate)), loader, steps, seed)
     model.eval()
@@ -147,15 +172,17 @@ def fine_tune(task: Task, count: int, seed: int, steps: int, rate: float, encode
     return find
 
 
-def score(task: Task, find) -> float:
-    """F1 on the test windows, at the threshold that is best on the validation windows."""
-    threshold = None
+def score(task: Task, find) -> tuple[float, float]:
+    """F1 on the test windows, at the threshold that is best on the validation windows; and F1 on these."""
+    threshold = validated = None
     for windows in (task.validation, task.test):
         truths = window_events(windows.labels, windows.timings)
         found = [_strongest(events) for events in find(windows)]
         if threshold is None:
             threshold = best_threshold(truths, found, task.tolerance_ms, task.sample_rate)
-    return event_scores(truths, [f.above(threshold) for f in found], task.tolerance_ms, task.sample_rate).f1
+        scored = event_scores(truths, [f.above(threshold) for f in found], task.tolerance_ms, task.sample_rate).f1
+        validated = scored if validated is None else validated
+    return scored, validated
 
 
 def _strongest(found: Detections) -> Detections:
@@ -165,38 +192,48 @@ def _strongest(found: Detections) -> Detections:
     return found[np.sort(order[first])]
 
 
-def measure(seed: int, source: str, method: str, steps: int, rate: float, pretraining_steps: int) -> dict[str, float]:
-    """F1 of one method with each number of labelled windows, and what a pre-training measured of itself."""
+def measure(seed: int, source: str, method: str, steps: int, pretraining_steps: int) -> dict[str, float]:
+    """F1 of one method with few labelled windows, and what a pre-training measured of itself."""
     task = gait(seed) if source == "gait" else generated(seed)
+    few, more = task.counts
+    if method in TEMPLATES:
+        return {f"{method}: F1, {few} labelled": score(task, TEMPLATES[method](task, few, seed))[0]}
     encoder, measured = None, {}
     if method in PRETRAINED:
         encoder, reached = pretrain(method, task, seed, pretraining_steps)
         measured = {f"{method}: pre-training {name}": value for name, value in reached.items()}
     change = augmentation(task) if method.endswith("augmented") else None
-    for count in task.counts:
-        if method == "matched filter":
-            find = matched_filter(task, count)
-        elif method == "snippets and EM":
-            find = snippets_and_em(task, count, seed)
-        else:
-            find = fine_tune(task, count, seed, steps, rate, encoder, change)
-        measured[f"{method}: F1, {count} labelled"] = score(task, find)
+    runs = [("all", few)]
+    if method in ("scratch", "autoencoder"):
+        runs += [("frozen", few), ("probe", few)]
+    if method == "scratch":
+        runs += [("all", more)]
+    for use, count in runs:
+        scored = [score(task, fine_tune(task, count, seed, steps, r, encoder, change, use)) for r in RATES]
+        name = f"{method}{'' if use == 'all' else f', {use}'}: F1, {count} labelled"
+        best = max(range(len(RATES)), key=lambda i: scored[i][1])  # on the validation windows
+        measured[name] = scored[best][0]
+        measured |= {f"{name}, rate {rate}": test for rate, (test, _) in zip(RATES, scored, strict=True)}
     return measured
+
+
+def details(found: Found) -> dict[str, pd.DataFrame]:
+    """A row for each number of each method and seed."""
+    numbers = by_seed(found)["seeds"].melt(["setting", "seed"], var_name="measure").dropna(subset="value")
+    return {"seeds": numbers}
 
 
 EXPERIMENT = Experiment(
     measure,
     settings={
         f"{source}, {method}": {"source": source, "method": method}
-        for source in ("generated", "gait")
         for method in METHODS
+        for source in (("generated",) if method in ON_GENERATED else ("generated", "gait"))
     },
-    options={
-        "steps": (200, "of training with labels"),
-        "rate": (0.01, "of training with labels"),
-        "pretraining_steps": (300, "before it"),
-    },
+    seeds=range(5),
+    options={"steps": (100, "of training with labels"), "pretraining_steps": (200, "before it")},
     label="{source}, {what}",
+    details=details,
     source="generated and gait",
     threads=1,
     cheapest="generated, matched filter",

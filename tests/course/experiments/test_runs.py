@@ -227,7 +227,17 @@ def test_label_efficiency(record, monkeypatch):
     monkeypatch.setattr(_label_tasks, "load_feet", lambda: {"left": walk(0)})
     table = record(run, "--seeds", "0", "--steps", "1", "--pretraining-steps", "1")
     assert set(table.index) == RECORDED["label_efficiency"]
-    assert table.loc["generated, matched filter: F1, 320 labelled", "value"] > 0.8
+    assert table.loc["generated, matched filter: F1, 32 labelled", "value"] > 0.8
+
+
+def test_contrastive_views(record, monkeypatch, tmp_path):
+    run = module_of("contrastive_views")
+    for name, count in {"WINDOWS": 96, "TESTED": 64, "LABELLED": 96, "QUIET": 8, "FINE_TUNING": 1}.items():
+        monkeypatch.setattr(run, name, count)
+    table = record(run, "--seeds", "0", "1", "--epochs", "1")
+    assert set(table.index) == RECORDED["contrastive_views"]
+    seeds = pd.read_csv(tmp_path / "results" / "detail" / "contrastive_views_seeds.csv")
+    assert len(seeds) == 2 * len(run.EXPERIMENT.settings)
 
 
 class TestOnClips:
