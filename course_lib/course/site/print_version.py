@@ -12,7 +12,7 @@ STYLE = (
     "body{font:11pt/1.45 serif;max-width:46em;margin:2em auto;padding:0 1em}pre{white-space:pre-wrap;font-size:9pt;"
     "background:#f4f4f4;padding:.5em}img,svg{max-width:100%;height:auto}table{border-collapse:collapse;font-size:9pt}"
     "td,th{border:1px solid #999;padding:.1em .4em}section>h1{break-before:page}audio,.headerlink{display:none}"
-    ".scroll{overflow-x:auto}code,a{overflow-wrap:anywhere}"
+    ".scroll,.cell_output,dl,table{overflow-x:auto;max-width:100%}table{display:block}pre{overflow-x:auto}pre,code,a{overflow-wrap:anywhere}"
 )
 
 

@@ -82,6 +82,12 @@ class TestOutputs:
         *_, cell = made(tmp_path, new_code_cell("film()", outputs=outputs))
         assert [output.data["text/html"] for output in cell.outputs] == ["<p>film</p>"]
 
+    def test_the_slider_of_a_film_has_a_name(self, tmp_path):
+        film = '<input id="_anim" type="range" class="anim-slider" name="points">'
+        output = new_output("display_data", {"text/html": film})
+        *_, cell = made(tmp_path, new_code_cell("film()", outputs=[output]))
+        assert 'type="range" aria-label="picture of the film" class' in cell.outputs[0].data["text/html"]
+
     def test_a_table_scrolls_in_its_own_box(self, tmp_path):
         output = new_output("execute_result", {"text/html": "<table><tr><td>1</td></tr></table>"}, execution_count=1)
         *_, cell = made(tmp_path, new_code_cell("table", outputs=[output]))
