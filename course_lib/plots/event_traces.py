@@ -44,18 +44,20 @@ def event_traces(
     step = max(6 * float(np.median(traces.std(axis=0))), float(np.median(np.ptp(traces, axis=0)))) or 1.0
     for channel, trace in enumerate(traces.T):
         ax.plot(milliseconds, trace - np.median(trace) - step * channel, color="0.35", linewidth=0.7)
-    palette = colours(10)
-    for kind, sample, *_ in events:
-        if start <= sample < start + length:
-            at, colour = sample * 1000 / sample_rate, palette[int(kind) % 10]
-            ax.axvline(at, ymax=0.93, color=colour, linewidth=1.4, linestyle="--")
-            ax.text(at, step, str(int(kind)), color=colour, ha="center", va="bottom", fontsize=10)
+    palette, row, before = colours(10), 0, -np.inf
+    inside = sorted((event for event in events if start <= event[1] < start + length), key=lambda event: event[1])
+    for kind, sample, *_ in inside:
+        at, colour = sample * 1000 / sample_rate, palette[int(kind) % 10]
+        row = (row + 1) % 3 if sample - before < 0.03 * length else 0  # close labels go above each other
+        before = sample
+        ax.axvline(at, ymax=0.9, color=colour, linewidth=1.4, linestyle="--")
+        ax.text(at, step * (1 + 0.55 * row), str(int(kind)), color=colour, ha="center", va="bottom", fontsize=10)
     for kind, sample, *_ in () if found is None else found:
         if start <= sample < start + length:
             ax.plot(sample * 1000 / sample_rate, 0.75 * step, "v", color=palette[int(kind) % 10], markersize=7)
     labels = [f"channel {channel}" for channel in range(channels)] if names is None else [short(n) for n in names]
     ax.set_yticks(-step * np.arange(channels), labels)
-    ax.set(xlabel="time (ms)", xlim=(milliseconds[0], milliseconds[-1]), ylim=(-step * (channels - 0.3), 1.45 * step))
+    ax.set(xlabel="time (ms)", xlim=(milliseconds[0], milliseconds[-1]), ylim=(-step * (channels - 0.3), 1.6 * step))
     ax.grid(False)
     return ax
 
