@@ -123,7 +123,7 @@ def live_events(
         _dots(axis, [e for e in truth if e[1] < received], sample_rate, "o", true_colour, 6, "none")
         _dots(axis, found, sample_rate, "x", found_colour, 5, found_colour)
         axis.axvspan(decided / sample_rate, now, color="0.85", zorder=0, linewidth=0)
-        axis.set(title=f"at {now:.1f} s", xlim=(now - span, now), ylim=(kinds - 0.4, -0.6), xlabel="s")
+        axis.set(title=f"at {now:.1f} s", xlim=(now - span, now), ylim=(kinds - 0.4, -0.6), xlabel="time (s)")
         axis.grid(False)
     for axis in axes[::3]:
         axis.set(ylabel="type", yticks=range(0, kinds, max(1, kinds // 5)))
@@ -132,7 +132,7 @@ def live_events(
             Line2D([], [], marker="o", linestyle="", color=true_colour, markerfacecolor="none", label="true"),
             Line2D([], [], marker="x", linestyle="", color=found_colour, label="found"),
             Patch(color=found_colour, alpha=0.25, label="refractory period"),
-            Patch(color="0.85", label="not decided yet"),
+            Patch(color="0.85", label="may be undecided"),
         ]
         axes[0].figure.legend(handles=handles, loc="outside upper center", ncols=4)
     return axes

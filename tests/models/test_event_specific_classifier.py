@@ -1,13 +1,16 @@
 """The event-specific classifier and its parts: types kept apart, padding not seen, learning possible."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from course_lib.data import make_events
+from course_lib.data import event_templates, make_events
 from course_lib.events import decode_peaks
 from course_lib.losses import EventSpecificLoss, template_loss
-from course_lib.models import EventSpecificClassifier, EventSpecificCNN, EventSpecificTimingHeads
+from course_lib.models import EventSpecificClassifier, EventSpecificCNN, EventSpecificTimingHeads, EventTemplateBank
 
 
 @pytest.fixture(autouse=True)
@@ -98,15 +101,35 @@ def test_learns_which_and_when_on_a_handful_of_windows():
     assert losses[-1]["event"] < 0.5 * losses[0]["event"] and losses[-1]["timing"] < 0.5 * losses[0]["timing"]
 
 
-def test_template_loss_asks_for_bumps_of_ten_samples_where_types_are_present():
-    labels, timings = torch.tensor([[1.0, 0.0]]), torch.tensor([[20.5, torch.nan]], requires_grad=False)
-    t = torch.arange(60.0)
-    target = torch.stack([torch.exp(-((t - 20.5) ** 2) / 200), torch.zeros(60)], dim=1)[None]  # (1, 60, 2)
-    assert template_loss(target, labels, timings) == pytest.approx(0, abs=1e-12)
-    assert template_loss(torch.zeros(1, 60, 2), labels, timings) == pytest.approx(target.square().mean().item())
-    dirty = target.clone()
-    dirty[:, 40:] = 99.0
-    assert template_loss(dirty, labels, timings, lengths=torch.tensor([40])) == pytest.approx(0, abs=1e-12)
+def test_template_loss_is_a_cross_entropy_over_samples_of_present_types():
+    scores, labels = torch.rand(2, 60, 3) * 2 - 1, torch.tensor([[1.0, 0, 1], [0, 1, 0]])
+    timings = torch.tensor([[20.0, torch.nan, 30.5], [torch.nan, 7.0, torch.nan]])
+    on_samples = F.cross_entropy(10 * torch.stack([scores[0, :, 0], scores[1, :, 1]]), torch.tensor([20, 7]))
+    between = F.log_softmax(10 * scores[0, :, 2], 0)[30:32].mean()
+    expected = (2 * on_samples - between) / 3
+    assert template_loss(scores, labels, timings, sigma=0.1) == pytest.approx(expected.item(), rel=1e-5)
+    assert template_loss(scores, torch.zeros(2, 3), timings) == 0
+    assert template_loss(torch.zeros(2, 60, 3), labels, timings) == pytest.approx(math.log(60))
+
+
+def test_template_loss_leaves_out_padding():
+    scores, labels = torch.rand(1, 60, 2, requires_grad=True), torch.tensor([[1.0, 0.0]])
+    timings = torch.tensor([[20.5, torch.nan]])
+    cut = template_loss(scores[:, :40], labels, timings)
+    padded = template_loss(torch.cat([scores[:, :40], 99 + scores[:, 40:]], 1), labels, timings, torch.tensor([40]))
+    torch.testing.assert_close(padded, cut)
+    (gradient,) = torch.autograd.grad(padded, scores)
+    assert gradient.isfinite().all() and not gradient[:, 40:].any()
+
+
+def test_template_loss_prefers_the_right_templates_to_silence():
+    data, labels, timings = make_events(12, 500, 4, seed=3, snr_db=6, event_rate=8)
+    bank = EventTemplateBank(4)
+    times = np.broadcast_to(np.arange(-12, 92.0), (4, 104))
+    bank.load_kernels(torch.tensor(event_templates(4).render(np.arange(4), times)))
+    labels, timings = torch.tensor(labels), torch.tensor(timings)
+    right = template_loss(bank(torch.tensor(data)), labels, timings)
+    assert right < 0.5 * template_loss(torch.zeros(12, 500, 4), labels, timings)
 
 
 def test_the_loss_has_four_parts_and_no_nan_from_absent_types():

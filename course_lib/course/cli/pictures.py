@@ -108,6 +108,7 @@ def event_detectors() -> Figure:
         "detector": "network on the 5 ms grid",
         "full model": "learned templates, all windows",
         "64 labelled windows, averaged snippets and EM": "64 windows: averages and EM",
+        "true templates, verifier": "true templates in the same detector",
     }
     network = _table("event_detection", r"^(?P<model>.*), -6 dB: F1 at 5 ms$")
     templates = _table("event_templates", r"^F1, -6 dB: (?P<model>.*)$")

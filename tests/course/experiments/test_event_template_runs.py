@@ -1,12 +1,15 @@
 """The recorded runs on templates and on the event-specific classifier: their data, and short trainings."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from course_lib.course.experiments import event_specific, event_templates
 from course_lib.data import make_events
-from course_lib.models import EventTemplateBank, TemplateDetector
+from course_lib.events import Detections
+from course_lib.models import TemplateDetector
 
 
 def test_parts_seeds_and_levels_share_no_window():
@@ -49,13 +52,33 @@ def test_learning_and_training_leave_the_global_state_and_repeat():
     assert isinstance(event_templates.train_detector(banks[0], labelled, labelled[0]), TemplateDetector)
 
 
-@pytest.mark.parametrize("name", list(event_specific.MODELS))
-def test_each_model_of_the_comparison_trains_and_finds(name, monkeypatch):
-    monkeypatch.setattr(event_specific, "EPOCHS", 1)
-    labelled = make_events(4, 200, seed=0, snr_db=0.0, event_rate=12.0)
-    model = event_specific.train_model(name, labelled, seed=0)
-    found = event_specific.found_events(model, np.repeat(labelled[0], 3, axis=0))  # ten parts at least
-    assert len(found) == 12
-    if name.endswith("averaged snippets"):
-        torch.manual_seed(0)
-        assert (model.templates.delays() - EventTemplateBank().delays()).abs().max() > 1
+def test_a_window_is_scored_by_a_verifier_that_did_not_see_it(monkeypatch):
+    seen = []
+    model = SimpleNamespace(
+        fit_verifier=lambda found, events: seen.append(set(found)),
+        verified=lambda one: one not in seen[-1],
+    )
+    assert event_templates.held_out(model, list("abcdefghij"), list("abcdefghij")) == [True] * 10
+    assert len(seen) == 4 and set.union(*seen) == set("abcdefghij")
+
+
+def test_precision_is_read_where_the_recall_is_reached():
+    truth, found = [[(0, 100.0), (0, 5000.0)]], [Detections([0, 0, 0], [100.0, 2000.0, 5000.0], [0.9, 0.8, 0.7])]
+    assert event_templates.precision_at(0.5, truth, found) == 1
+    assert event_templates.precision_at(0.95, truth, found) == pytest.approx(2 / 3)
+    assert np.isnan(event_templates.precision_at(0.95, truth, [found[0].above(0.75)]))
+
+
+@pytest.mark.parametrize("name", list(event_specific.VARIANTS))
+def test_each_variant_trains_and_finds(name):
+    labelled, parts = event_specific.arrays(6, 0), event_specific.VARIANTS[name]
+    model = event_specific.train_model(labelled, 0, 1, **parts)
+    assert len(event_specific.found_events(model, labelled[0])) == 6
+    if parts.get("base_model"):
+        return
+    with torch.no_grad():
+        scores = model(torch.tensor(labelled[0]))[2]
+        features = model.cnn(torch.tensor(labelled[0]))[1]
+    assert bool(scores.any()) == parts.get("scores", True) and bool(features.any()) == parts.get("cnn", True)
+    if parts.get("scores", True):
+        assert (model.templates.delays().abs().max() > 1) == parts.get("averages", True)

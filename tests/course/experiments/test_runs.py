@@ -175,7 +175,7 @@ def test_event_detection(record, monkeypatch):
 
 def test_event_specific(record, monkeypatch):
     run = module_of("event_specific")
-    monkeypatch.setattr(run, "EPOCHS", 1)
+    monkeypatch.setattr(run, "EPOCHS", dict.fromkeys(run.VARIANTS, 1))
     fewer(monkeypatch, run, "arrays", most=16)
     assert set(record(run, "--seeds", "0").index) == RECORDED["event_specific"]
 
