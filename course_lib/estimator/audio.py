@@ -14,7 +14,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -37,7 +37,9 @@ class AudioClassifier(Saved, ClassifierMixin, BaseEstimator):
     """Classifies clips of sound: log-mel spectrograms and the `LogMelCNN` of notebook 02.
 
     X: (N, samples), (N, 1, samples) or a list of clips (samples,) or (1, samples) at `sample_rate`; shorter clips get
-    zeros on the right, longer ones are cut.  y: N labels of any kind.
+        zeros on the right, longer ones are cut.
+    y: N labels of any kind, or (N, K) of 0 and 1 where a clip may have several of K labels: then each probability
+        stands by itself, and `predict` gives (N, K).
     duration: seconds of a clip; None: the longest clip in training.
     hop: seconds from one spectrum to the next; None: 64 spectra a clip, 40 ms at most.  window: seconds that one
         spectrum sees; None: 2.3 hops.  num_mels: bands; None: 64, fewer where the window holds too few samples.
@@ -93,10 +95,14 @@ class AudioClassifier(Saved, ClassifierMixin, BaseEstimator):
         if self.early_stopping is not None and not self.validation:
             raise ValueError("early_stopping: needs a part to watch, such as validation=0.2")
         clips = _clips(X)
-        y = column_or_1d(y, warn=True)
+        self.several_ = y is not None and type_of_target(y) == "multilabel-indicator"
+        y = np.asarray(y) if self.several_ else column_or_1d(y, warn=True)
         check_consistent_length(clips, y, groups)
         check_classification_targets(y)
-        self.classes_, labels = np.unique(y, return_inverse=True)
+        if self.several_:
+            self.classes_, labels = np.arange(y.shape[1]), y.astype(np.float32)
+        else:
+            self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"y: expected at least two classes, got one class: {self.classes_[0]!r}")
         longest = max(len(clip) for clip in clips)
@@ -105,6 +111,8 @@ class AudioClassifier(Saved, ClassifierMixin, BaseEstimator):
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         train, held = hold_out(labels, self.validation, groups, seed)
         weight = None
+        if self.class_weight is not None and self.several_:
+            raise ValueError("class_weight: expected None where a clip may have several labels")
         if self.class_weight is not None:
             weight = torch.tensor(compute_class_weight(self.class_weight, classes=self.classes_, y=y[train])).float()
         size = max(4, min(32, len(train) // 8)) if self.batch_size is None else self.batch_size
@@ -124,13 +132,20 @@ class AudioClassifier(Saved, ClassifierMixin, BaseEstimator):
             )
             warnings.warn(f"training has {steps}; under {_FEW_STEPS} it may end early", stacklevel=2)
         parts = [part for part in LogMelAugmentation.PARTS if part != "mixing"]
+        augmentation = LogMelAugmentation(len(self.classes_), parts)
+
+        def changed(x, y, generator=None):
+            if self.several_:  # the changes leave the labels alone
+                return augmentation(x, torch.zeros(len(x), dtype=torch.long, device=x.device), generator)[0], y
+            return augmentation(x, y, generator)
+
         self.history_ = fit(
             self.model_,
             training,
             epochs=self.epochs,
             validation=loader(held) if len(held) else None,
-            loss=nn.CrossEntropyLoss(weight).to(device),
-            train_transform=LogMelAugmentation(len(self.classes_), parts) if self.augment else None,
+            loss=nn.BCEWithLogitsLoss() if self.several_ else nn.CrossEntropyLoss(weight).to(device),
+            train_transform=changed if self.augment else None,
             optimizer=lambda p: torch.optim.AdamW(p, lr=self.learning_rate, weight_decay=self.weight_decay),
             schedule=cosine_with_warmup,
             clip_norm=1.0,
@@ -144,19 +159,28 @@ class AudioClassifier(Saved, ClassifierMixin, BaseEstimator):
         return self
 
     def predict_proba(self, X) -> np.ndarray:
-        """(N, number of classes): the probability of each of `classes_`, rows of sum 1."""
+        """(N, number of classes): the probability of each of `classes_`, rows of sum 1 but for several labels."""
         check_is_fitted(self)
         logits = predict(self.model_, self._pictures(_clips(X)), device=self.device, batch_size=64)
-        return torch.softmax(torch.from_numpy(logits).double(), dim=1).numpy()
+        logits = torch.from_numpy(logits).double()
+        return (torch.sigmoid(logits) if self.several_ else torch.softmax(logits, dim=1)).numpy()
 
     def predict(self, X) -> np.ndarray:
-        """(N,) the most probable label of each clip."""
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        """(N,) the most probable label of each clip; (N, K) of 0 and 1 where a clip may have several."""
+        probabilities = self.predict_proba(X)
+        return (probabilities >= 0.5).astype(int) if self.several_ else self.classes_[probabilities.argmax(axis=1)]
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
 
     def predict_files(self, files: Iterable[str | os.PathLike]) -> pd.DataFrame:
         """One row a sound file: file, label, probability, problem.  Of a file longer than a clip its beginning counts.
 
         A file that cannot be used (unreadable, silent, …) has label None, probability NaN and says why in `problem`.
+        Where a clip may have several labels, `label` is a tuple of those of at least 0.5, and the probability that of
+        the likeliest.
         """
         check_is_fitted(self)
         names = [os.fspath(file) for file in files]
@@ -169,7 +193,8 @@ class AudioClassifier(Saved, ClassifierMixin, BaseEstimator):
         if good:
             found = self.predict_proba(list(good.values()))
             for i, row in zip(good, found, strict=True):
-                labels[i], probabilities[i] = self.classes_[row.argmax()], row.max()
+                chosen = tuple(np.flatnonzero(row >= 0.5).tolist()) if self.several_ else self.classes_[row.argmax()]
+                labels[i], probabilities[i] = chosen, row.max()
         said = pd.Series(labels, dtype=object)  # None stays None
         return pd.DataFrame({"file": names, "label": said, "probability": probabilities, "problem": problems})
 
@@ -195,6 +220,7 @@ class AudioClassifier(Saved, ClassifierMixin, BaseEstimator):
         return {
             "settings": settings_of(self, "device"),
             "classes": classes_to_list(self.classes_),
+            "several": self.several_,
             "samples": self.samples_,
             "front end": self.front_end_,
             "weights": weights_of(self.model_),
@@ -203,7 +229,7 @@ class AudioClassifier(Saved, ClassifierMixin, BaseEstimator):
     @classmethod
     def _from_state(cls, state: dict[str, Any], **options: Any) -> AudioClassifier:
         self = cls(**state["settings"] | options)
-        self.classes_ = classes_from_list(state["classes"])
+        self.classes_, self.several_ = classes_from_list(state["classes"]), state.get("several", False)
         self.samples_, self.front_end_ = state["samples"], state["front end"]
         with isolated(0, resolve_device("cpu")):
             self.model_ = LogMelCNN(len(self.classes_))

@@ -47,6 +47,26 @@ def test_clips_are_brought_to_one_length(fitted):
     np.testing.assert_allclose(fitted.predict_proba(shorter), fitted.predict_proba(padded), atol=1e-6)
 
 
+def test_a_clip_may_have_several_labels(tmp_path):
+    """Two tones, each there or not: four kinds of clip, two labels."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, (96, 2))
+    clock = np.arange(4000) / RATE
+    tones = np.sin(2 * np.pi * np.array([[300.0], [900.0]]) * clock)  # (2, T)
+    x = (0.2 * y @ tones + 0.02 * rng.standard_normal((96, 4000))).astype(np.float32)
+    model = AudioClassifier(**QUICK | {"epochs": 12}, validation=0.1).fit(x[:72], y[:72])
+    assert (model.predict(x[72:]) == y[72:]).mean() > 0.9 and model.predict(x[72:]).shape == (24, 2)
+    assert model.predict_proba(x).sum(axis=1).max() > 1.5
+    model.save(tmp_path / "m.safetensors")
+    again = AudioClassifier.load(tmp_path / "m.safetensors", device="cpu")
+    np.testing.assert_array_equal(again.predict_proba(x), model.predict_proba(x))
+    both = np.flatnonzero((model.predict(x) == 1).all(axis=1))[0]
+    soundfile.write(tmp_path / "both.wav", x[both], RATE, subtype="FLOAT")
+    assert again.predict_files([tmp_path / "both.wav"])["label"][0] == (0, 1)
+    with pytest.raises(ValueError, match="class_weight: expected None where a clip may have several"):
+        AudioClassifier(**QUICK, class_weight="balanced").fit(x, y)
+
+
 @pytest.mark.parametrize(("rate", "seconds"), [(4000, 0.3), (16_000, 1.0), (44_100, 5.0)])
 def test_the_front_end_is_set_in_seconds(rate, seconds):
     model = AudioClassifier(rate)
