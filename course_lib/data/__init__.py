@@ -24,6 +24,7 @@ from course_lib.data.features import log_mel
 from course_lib.data.folder import load_audio_folder
 from course_lib.data.gait import GaitRecording, load_gait_events
 from course_lib.data.live_source import Block, FakeClock, Microphone, RealClock, Replay
+from course_lib.data.one_clock import on_one_clock
 from course_lib.data.recording import EventRecording, load_event_table
 from course_lib.data.sensor_table import SensorTable, load_sensor_table
 from course_lib.data.soundscape import synthetic_soundscape
@@ -96,6 +97,7 @@ __all__ = [
     "make_event_stream",
     "make_events",
     "noise",
+    "on_one_clock",
     "pad_or_cut",
     "spec_augment",
     "synthetic_signals",

@@ -74,14 +74,17 @@ def as_array(values: Values) -> np.ndarray:
     return np.asarray(values)
 
 
-def as_float32(name: str, values: Values, where: str) -> np.ndarray:
-    """Real numbers as float32; ValueError, with `name` and `where`, for NaN, infinity and what float32 cannot hold."""
+def as_float32(name: str, values: Values, where: str, gaps: bool = False) -> np.ndarray:
+    """Real numbers as float32; ValueError, with `name` and `where`, for NaN, infinity and what float32 cannot hold.
+
+    gaps: NaN is allowed and stays.
+    """
     array = as_array(values)
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name}: expected real numbers, got dtype {array.dtype} in {where}")
     with np.errstate(over="ignore"):
         narrow = array.astype(np.float32, copy=False)
-    finite = np.isfinite(narrow)
+    finite = np.isfinite(narrow) | (np.isnan(narrow) if gaps else False)
     if not finite.all():
         bad = array[~finite]
         kind = "NaN or infinite" if not np.isfinite(bad).all() else f"beyond float32 (such as {bad[0]:g})"

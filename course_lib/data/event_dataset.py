@@ -144,10 +144,13 @@ def collate_fn_contrastive(items: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, 
 
 
 def channel_statistics(windows: Sequence[np.ndarray]) -> Statistics:
-    """Mean and standard deviation of each channel over all windows, (C,) float32 each; 1 for one that is constant."""
-    count = sum(len(window) for window in windows)
-    mean = sum(window.sum(axis=0, dtype=np.float64) for window in windows) / count
-    variance = sum(((window - mean) ** 2).sum(axis=0, dtype=np.float64) for window in windows) / count
+    """Mean and standard deviation of each channel over all windows, (C,) float32 each; 1 for one that is constant.
+
+    NaN counts for nothing; of a channel without any value the mean is 0.
+    """
+    count = np.maximum(1, sum((~np.isnan(window)).sum(axis=0) for window in windows))
+    mean = sum(np.nansum(window, axis=0, dtype=np.float64) for window in windows) / count
+    variance = sum(np.nansum((window - mean) ** 2, axis=0, dtype=np.float64) for window in windows) / count
     std = np.sqrt(variance)
     return mean.astype(np.float32), np.where(std > 1e-8 * (1 + np.abs(mean)), std, 1).astype(np.float32)
 

@@ -17,7 +17,7 @@ from course_lib.data.tables import read_table
 class EventRecording:
     """Signals of several channels on one clock, and what happened when.
 
-    data: (T, C), or (T,) of one channel; real numbers, finite; kept as float32.
+    data: (T, C), or (T,) of one channel; real numbers; NaN where there is no reading; kept as float32.
     events: [(type, second), ...] in any order; types are text or whole numbers, seconds from the first sample on.
     sample_rate: Hz.  name: such as the file's.
     labelled: (first, last) second of the part in which every event is marked; None: all of it. What lies outside is
@@ -32,7 +32,7 @@ class EventRecording:
     labelled: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        data = as_float32("data", self.data, "the recording")
+        data = as_float32("data", self.data, "the recording", gaps=True)
         data = data[:, None] if data.ndim == 1 else data
         if data.ndim != 2 or data.size == 0:
             raise ValueError(f"data: expected (T, C) or (T,) with T > 0, got {data.shape}")

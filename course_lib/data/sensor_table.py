@@ -18,7 +18,8 @@ class SensorTable:
     """data: (T, C) float32 on an even clock, NaN where no reading is.  sample_rate: Hz, found from the time stamps.
 
     columns: C names.  start: the first time stamp, as it was written.  gaps: (second, readings missing) of each.
-    jitter: the largest distance of a time stamp from the even clock, in steps of it.
+    jitter: the largest distance of a time stamp from the even clock, in steps of it.  origin: seconds of the first time
+    stamp, from 0 of its numbers, or from 1970 for dates.
     """
 
     data: np.ndarray
@@ -27,6 +28,7 @@ class SensorTable:
     start: str
     gaps: tuple[tuple[float, int], ...]
     jitter: float
+    origin: float = 0.0
 
     def __str__(self) -> str:
         missing = sum(count for _, count in self.gaps)
@@ -82,7 +84,7 @@ def load_sensor_table(
         raise DataError(f"{path}: expected at least three rows, got {len(table)}")
     if not 0 < unit < np.inf:
         raise ValueError(f"unit: expected seconds above 0, got {unit!r}")
-    seconds = _seconds(path, table[time], unit)
+    seconds, origin = _seconds(path, table[time], unit)
     steps = np.diff(seconds)
     if not (steps > 0).all():
         row = int(np.argmax(steps <= 0))
@@ -107,19 +109,19 @@ def load_sensor_table(
         data[at, channel] = _numbers(path, table[name])
     missing = np.diff(at) - 1
     gaps = tuple((float((at[i] + 1) / rate), int(missing[i])) for i in np.flatnonzero(missing))
-    return SensorTable(data, rate, tuple(names), table[time].iloc[0], gaps, float(np.abs(place - at).max()))
+    return SensorTable(data, rate, tuple(names), table[time].iloc[0], gaps, float(np.abs(place - at).max()), origin)
 
 
-def _seconds(path: str | os.PathLike, stamps: pd.Series, unit: float) -> np.ndarray:
-    """Seconds from the first stamp on, float64; DataError naming the first row that is neither number nor date."""
+def _seconds(path: str | os.PathLike, stamps: pd.Series, unit: float) -> tuple[np.ndarray, float]:
+    """Seconds from the first stamp on, float64, and the first; DataError naming a row that is neither."""
     numbers = pd.to_numeric(stamps, errors="coerce")
     if np.isfinite(numbers).all():
-        return (numbers.to_numpy(float) - float(numbers.iloc[0])) * unit
+        return (numbers.to_numpy(float) - float(numbers.iloc[0])) * unit, float(numbers.iloc[0]) * unit
     dates = pd.to_datetime(stamps, errors="coerce", format="ISO8601", utc=True)
     if dates.isna().any():
         row = int(np.argmax(~np.isfinite(numbers) if np.isfinite(numbers).mean() > 0.5 else dates.isna()))
         raise DataError(f"{path}, row {row + 2}: expected a number or a date as a time stamp, got {stamps.iloc[row]!r}")
-    return (dates - dates.iloc[0]).dt.total_seconds().to_numpy(float)
+    return (dates - dates.iloc[0]).dt.total_seconds().to_numpy(float), dates.iloc[0].timestamp()
 
 
 def _numbers(path: str | os.PathLike, cells: pd.Series) -> np.ndarray:

@@ -10,11 +10,23 @@ import torch
 from course_lib.data import EventBatch, EventRecording
 
 
+def filled(x: np.ndarray, masked: bool) -> np.ndarray:
+    """Standardised data (T, C) as the model sees them: NaN is 0, the mean; with `masked` (T, 2 C), then where it was.
+
+    The C masks are 1 where there is a reading and 0 where there is none.
+    """
+    if not masked:
+        return x
+    gap = np.isnan(x)
+    return np.concatenate([np.where(gap, 0, x), ~gap], axis=1).astype(np.float32)
+
+
 class EventCrops:
     """Batches of crops: half from anywhere in the labelled parts, half around events, rare types oversampled.
 
     recordings: of one rate.  types: E of them; events of other types are left out.  statistics: mean and std (C,).
     window: samples of a crop.  batch_size: crops a batch.  steps: batches in one pass.  rng: draws all.
+    masked: the model sees masks (`filled`).  absent: share of the crops that lose a channel of several.
     """
 
     def __init__(
@@ -27,8 +39,11 @@ class EventCrops:
         batch_size: int,
         steps: int,
         rng: np.random.Generator,
+        masked: bool = False,
+        absent: float = 0.0,
     ):
         self.window, self.size, self.length, self.rng = window, batch_size, steps, rng
+        self.masked, self.absent = masked, absent
         mean, std = statistics
         number = {kind: i for i, kind in enumerate(types)}
         rate = recordings[0].sample_rate
@@ -59,12 +74,16 @@ class EventCrops:
 
     def _batch(self) -> EventBatch:
         """x (B, window, C), turned up or down by up to 20 %, with a little noise; timings (B, E, K)."""
-        x = np.zeros((self.size, self.window, self.data[0].shape[1]), np.float32)
+        channels = self.data[0].shape[1]
+        x = np.zeros((self.size, self.window, channels * (1 + self.masked)), np.float32)
         lengths, inside = np.zeros(self.size, np.int64), []
         for row in range(self.size):
             recording, start = self._place(around_an_event=row % 2 == 1)
             crop = self.data[recording][start : start + self.window]
-            x[row, : len(crop)] = crop * self.rng.uniform(0.8, 1.2) + 0.05 * self.rng.standard_normal(crop.shape)
+            crop = crop * self.rng.uniform(0.8, 1.2) + 0.05 * self.rng.standard_normal(crop.shape)
+            if channels > 1 and self.absent and self.rng.random() < self.absent:
+                crop[:, self.rng.integers(channels)] = np.nan
+            x[row, : len(crop)] = filled(crop, self.masked)
             lengths[row] = len(crop)
             events = self.events[recording] - [0, start]
             inside.append(events[(events[:, 1] >= 0) & (events[:, 1] < len(crop))])

@@ -53,6 +53,9 @@ class EventClassifier(Saved, BaseEstimator):
     steps, batch_size, learning_rate: AdamW under a cosine with warm-up. A step sees batch_size crops, half of them from
         anywhere, half around an event whose type is drawn by the root of its count, so that rare types are seen.
     width: features a frame of the `EventDetector`.
+    absent: share of the training crops that lose one channel, drawn at random, so that the model can do without a
+        sensor in use. Where it is above 0, or the training data hold NaN, NaN is taken for a gap in use too: the model
+        sees a mask beside each channel. Elsewhere NaN is an error.
     validation: share held out for the thresholds, one for each type: the last recordings where there are five or more,
         else the end of each, that share of its events.
     device, random_state: as in `SignalClassifier`.
@@ -73,6 +76,7 @@ class EventClassifier(Saved, BaseEstimator):
         batch_size: int = 16,
         learning_rate: float = 3e-3,
         width: int = 48,
+        absent: float = 0.0,
         validation: float = 0.2,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = None,
@@ -86,6 +90,7 @@ class EventClassifier(Saved, BaseEstimator):
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.width = width
+        self.absent = absent
         self.validation = validation
         self.device = device
         self.random_state = random_state
@@ -106,6 +111,10 @@ class EventClassifier(Saved, BaseEstimator):
         self._settle_waits(train)
         self.grid_ = self._grid()
         self.statistics_ = channel_statistics([recording.data for recording in train])
+        gaps = [np.isnan(recording.data) for recording in train]
+        self.masked_ = self.absent > 0 or any(gap.any() for gap in gaps)
+        if (silent := np.all([gap.all(axis=0) for gap in gaps], axis=0)).any():
+            raise ValueError(f"recordings: expected readings of every channel, got none of channel {silent.argmax()}")
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         device = resolve_device(self.device)
         with isolated(seed, device):
@@ -123,6 +132,8 @@ class EventClassifier(Saved, BaseEstimator):
             batch_size=self.batch_size,
             steps=min(20, self.steps),
             rng=np.random.default_rng(seed),
+            masked=self.masked_,
+            absent=self.absent,
         )
         self.history_ = fit(
             self.model_,
@@ -157,11 +168,11 @@ class EventClassifier(Saved, BaseEstimator):
             np.array([self.thresholds_[kind] for kind in self.types_]),
             window=self.grid_.window,
             margin=self.grid_.margin,
-            statistics=self.statistics_,
+            statistics=(np.float32(0), np.float32(1)),  # the stream normalises
             refractory=np.array([self.refractory_[kind] * self.sample_rate_ for kind in self.types_]),
             separation=self.separation_ * self.sample_rate_,
         )
-        return EventStream(live, self.types_, self.sample_rate_)
+        return EventStream(live, self.types_, self.sample_rate_, self.statistics_, self.masked_)
 
     def score(self, recordings: Recordings, y: None = None) -> float:
         """F1 over all types and recordings, at the tolerance."""
@@ -253,6 +264,8 @@ class EventClassifier(Saved, BaseEstimator):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
                 raise ValueError(f"{name}: expected a whole number above 0, got {value!r}")
+        if isinstance(self.absent, bool) or not 0 <= self.absent < 1:
+            raise ValueError(f"absent: expected a share from 0 to below 1, got {self.absent!r}")
         if not 0 < self.validation < 1:
             raise ValueError(f"validation: expected a share between 0 and 1, got {self.validation!r}")
         waits = self.refractory.values() if isinstance(self.refractory, dict) else [self.refractory]
@@ -330,7 +343,7 @@ class EventClassifier(Saved, BaseEstimator):
         while 2 * sum(dilations) < self.grid_.margin // self.grid_.frame:
             dilations.append(2 * dilations[-1])
         return EventDetector(
-            self.n_channels_,
+            self.n_channels_ * (1 + self.masked_),
             len(self.types_),
             self.width,
             dilations=tuple(dilations),
@@ -338,7 +351,7 @@ class EventClassifier(Saved, BaseEstimator):
         )
 
     def _state(self) -> dict[str, Any]:
-        fitted = ("sample_rate_", "n_channels_", "separation_", "statistics_", "types_")
+        fitted = ("sample_rate_", "n_channels_", "separation_", "statistics_", "types_", "masked_")
         return {
             "settings": settings_of(self, "device"),
             "thresholds": [self.thresholds_[kind] for kind in self.types_],

@@ -26,7 +26,7 @@ def test_one_channel_may_be_one_row_of_numbers():
     [
         (np.zeros((0, 2)), [], 100, None, "data: expected"),
         (np.zeros((2, 3, 4)), [], 100, None, "data: expected"),
-        (np.where(DATA > 1, np.nan, DATA), [], 100, None, "data: expected finite values"),
+        (np.where(DATA > 1, np.inf, DATA), [], 100, None, "data: expected finite values"),
         (DATA + 1j, [], 100, None, "data: expected real numbers"),
         (DATA, [], 0, None, "sample_rate: expected Hz above 0"),
         (DATA, [], -100, None, "sample_rate: expected"),

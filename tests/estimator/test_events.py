@@ -119,7 +119,32 @@ def test_a_seed_repeats():
     assert first.thresholds_ == second.thresholds_ and first.detect(TEST) == second.detect(TEST)
 
 
+def two_sensors(seed, lost=None, gap=False):
+    """The bumps on two sensors with noise of their own; one may be lost, the other have gaps of half a second."""
+    one = recording(seed)
+    rng = np.random.default_rng(seed)
+    data = np.hstack([one.data, 30 - 0.5 * one.data]) + 0.3 * rng.standard_normal((len(one.data), 2))
+    if lost is not None:
+        data[:, lost] = np.nan
+    for start in rng.integers(0, len(data) - 50, 6) if gap else ():
+        data[start : start + 50, 0] = np.nan
+    return EventRecording(data, one.events, RATE)
+
+
+def test_a_sensor_may_be_absent_in_use_and_have_gaps(tmp_path):
+    model = EventClassifier(tolerance=0.04, absent=0.4, **QUICK).fit([two_sensors(0, gap=True), two_sensors(1)])
+    scores = [model.score([two_sensors(2, lost=lost)]) for lost in (None, 0, 1)]
+    assert min(scores) > 0.8
+    assert model.score([two_sensors(2, gap=True)]) > 0.8
+    model.save(tmp_path / "m.safetensors")
+    test = two_sensors(2, lost=1)
+    assert EventClassifier.load(tmp_path / "m.safetensors").detect(test) == model.detect(test)
+    live = model.stream()
+    assert [e for block in np.array_split(test.data, 41) for e in live.push(block)] + live.flush() == model.detect(test)
+
+
 NOTHING = EventRecording(TEST.data, [], RATE)
+GAP = EventRecording(np.hstack([TEST.data, np.full_like(TEST.data, np.nan)]), TEST.events, RATE)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +166,9 @@ NOTHING = EventRecording(TEST.data, [], RATE)
         ({"learning_rate": 0}, TRAIN, "learning_rate: expected"),
         ({"validation": 0}, TRAIN, "validation: expected a share"),
         ({"validation": 1}, TRAIN, "validation: expected a share"),
+        ({"absent": 1}, TRAIN, "absent: expected a share from 0 to below 1"),
+        ({"absent": True}, TRAIN, "absent: expected a share"),
+        ({}, [GAP], "expected readings of every channel, got none of channel 1"),
         ({}, [], "recordings: expected at least one"),
         ({}, [NOTHING], "recordings: expected events in the training part"),
         ({}, [TEST.data], "recordings: expected EventRecording"),
@@ -158,7 +186,8 @@ def test_bad_inputs_are_named(options, recordings, complaint):
     [
         (recording(3, rate=50.0), "sample_rate: expected 100 Hz, as in training, got 50"),
         (np.zeros((100, 2)), r"expected \(n, 1\), got \(100, 2\)"),
-        (np.full(100, np.nan), "data: expected finite values"),
+        (np.full(100, np.nan), "data: expected finite values, got NaN, and training had no gaps"),
+        (np.full(100, np.inf), "data: expected finite values"),
         (np.zeros(100) + 1j, "data: expected real numbers"),
     ],
 )
