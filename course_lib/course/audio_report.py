@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 import io
+import shutil
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +22,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from tqdm import tqdm
 
-from course_lib import plots
+from course_lib import __version__, plots
 from course_lib.data import AudioData, log_mel
+from course_lib.data.cache import content_key
 from course_lib.estimator import AudioClassifier
 from course_lib.files import replacing
 
@@ -48,10 +51,14 @@ class CrossValidated:
         return np.array([right[self.folds == fold].mean() for fold in np.unique(self.folds)])
 
 
-def cross_validated(data: AudioData, epochs: int, folds: int, seed: int, progress: bool = True) -> list[CrossValidated]:
+def cross_validated(
+    data: AudioData, epochs: int, folds: int, seed: int, progress: bool = True, keep: Path | None = None
+) -> list[CrossValidated]:
     """The AudioClassifier and a support vector machine on band statistics, by group where there are any, and at random.
 
-    Both see the same folds.  ValueError where some class, or the groups, are too few for so many folds.
+    Both see the same folds.  keep: a folder in which each fold's answers are kept, so that a run that was interrupted
+    goes on where it was; those of other data or settings are passed over.
+    ValueError where some class, or the groups, are too few for so many folds.
     """
     least = np.bincount(data.labels).min()
     if least < folds:
@@ -62,6 +69,7 @@ def cross_validated(data: AudioData, epochs: int, folds: int, seed: int, progres
         if groups < folds:
             raise ValueError(f"folds: expected at most {groups}, the number of groups, got {folds}")
         splits = {"by group": StratifiedGroupKFold(folds, shuffle=True, random_state=seed)} | splits
+    settings = [content_key(data.signals), content_key(data.labels), data.sample_rate, epochs, folds, seed, __version__]
     pictures = log_mel(data.signals, data.sample_rate)  # (N, bands, frames)
     bands = np.concatenate([pictures.mean(axis=2), pictures.std(axis=2)], axis=1)
     models = {
@@ -74,9 +82,17 @@ def cross_validated(data: AudioData, epochs: int, folds: int, seed: int, progres
             for name, (model, x) in models.items():
                 answers, fold_of = np.zeros((len(data), len(data.classes))), np.zeros(len(data), int)
                 for fold, (train, test) in enumerate(splitter.split(bands, data.labels, data.groups)):
-                    fitted = clone(model).fit(x[train], data.labels[train])
-                    scores = _class_scores(fitted, x[test])
-                    answers[np.ix_(test, fitted.classes_)] = scores
+                    key = hashlib.sha256(repr([*settings, name, train.tolist(), test.tolist()]).encode()).hexdigest()
+                    kept = None if keep is None else keep / f"{key[:20]}.npy"
+                    if kept is not None and kept.exists():
+                        answers[test] = np.load(kept)
+                    else:
+                        fitted = clone(model).fit(x[train], data.labels[train])
+                        answers[np.ix_(test, fitted.classes_)] = _class_scores(fitted, x[test])
+                        if kept is not None:
+                            kept.parent.mkdir(parents=True, exist_ok=True)
+                            with replacing(kept) as temporary, open(temporary, "wb") as file:
+                                np.save(file, answers[test])
                     fold_of[test] = fold
                     bar.update()
                 found.append(CrossValidated(name, split, answers, fold_of))
@@ -95,12 +111,14 @@ def write_report(
 ) -> Path:
     """Explore, cross-validate, train on everything; writes report.html, model.safetensors and three CSV into `out`.
 
+    Where it is interrupted, the next call with the same data and settings goes on with the fold that was not done.
+
     scores.csv: accuracy of each model, split and fold.  predictions.csv: the out-of-fold answer on each clip.
     files.csv: the clips with what is odd about them, and the files that were left out.  Returns the page's path.
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "training has")
-        results = cross_validated(data, epochs, folds, seed, progress)
+        results = cross_validated(data, epochs, folds, seed, progress, out / "folds")
         model = AudioClassifier(data.sample_rate, epochs=epochs, random_state=seed)
         model.fit(data.signals, np.array(data.classes)[data.labels])
     out.mkdir(parents=True, exist_ok=True)
@@ -134,6 +152,7 @@ def write_report(
     page = _page(data, results, hygiene, left_out)
     with replacing(out / "report.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
+    shutil.rmtree(out / "folds", ignore_errors=True)
     return out / "report.html"
 
 

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from course_lib.__main__ import main
+from course_lib.estimator import AudioClassifier
 
 RATE = 4000
 
@@ -58,6 +59,24 @@ def test_a_report_and_then_predictions(folder, capsys):
     assert shown[0] == "file,label,probability,problem" and "unreadable" in shown[2]
     assert main(["audio", "predict", str(out / "model.safetensors"), files[0], "--out", str(folder / "p.csv")]) == 0
     assert pd.read_csv(folder / "p.csv")["label"].isin(["low & slow", "<high>"]).all()
+
+
+def test_an_interrupted_report_goes_on_where_it_was(folder, monkeypatch):
+    out, fits, fit = folder / "report", [], AudioClassifier.fit
+
+    def counted(self, X, y, groups=None):
+        fits.append(len(y))
+        if len(fits) == 3:
+            raise KeyboardInterrupt
+        return fit(self, X, y, groups)
+
+    monkeypatch.setattr(AudioClassifier, "fit", counted)
+    arguments = ["audio", str(folder / "t.csv"), "--group", "who", "--out", str(out), *OPTIONS]
+    assert main(arguments) == 130
+    assert not (out / "report.html").exists()
+    assert main(arguments) == 0
+    assert len(fits) == 3 + 2 + 1  # two folds at random and the model for use; the two by group are kept
+    assert not (out / "folds").exists()
 
 
 @pytest.mark.parametrize(
