@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,7 +29,8 @@ class FrameModel(Protocol):
     def frame_scores(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Scores and onsets, in samples from each frame's start, (1, F, E) both, of x (1, T, C).
 
-        A model with `takes_arrays = True` gets, and gives, NumPy arrays instead.
+        A model with `takes_arrays = True` gets, and gives, NumPy arrays instead; one with `expects_normalised = True`
+        was trained on channels of mean 0 and standard deviation 1.
         """
         ...
 
@@ -40,7 +42,8 @@ class LiveDetector:
     threshold: the least score of an event, one for all types or (E,) one for each.
     window: samples that the model sees at a time.  margin: samples at either side of a window whose scores are not
     used, where another window sees farther. Both are multiples of the model's `timing_resolution_samples`.
-    statistics: (mean, std) per channel by which samples are normalised; None: they already are.
+    statistics: (mean, std) per channel by which samples are normalised; None: they already are. Warns where the first
+    window of an `EventDetector` does not look like it: without them it finds nothing, or anything.
     refractory: keep an event only if no stronger one of its type lies within the refractory period: the model's where
     True, or (E,) samples, one for each type.  separation: nor one of another type within so many samples.
     amp: run the model in bfloat16 (autocast), faster on CPUs and GPUs that compute in it, slower on others.
@@ -149,6 +152,8 @@ class LiveDetector:
 
     def _run(self, samples: np.ndarray, used: int) -> None:
         """Run the model on one window and keep the frames that are new, up to `used` samples into the window."""
+        if self._window_start == 0 and self.statistics is None and getattr(self.model, "expects_normalised", False):
+            _warn_of_raw(samples)
         scores, offsets = _frame_scores(self.model, samples, self.amp)
         first = self._known - self._window_start // self.resolution
         last = -(-used // self.resolution)
@@ -182,6 +187,20 @@ class LiveDetector:
         self._returned = max(self._returned, settled)
         self._candidates = self._candidates[self._candidates.times >= self._returned - self.period]
         return decided
+
+
+def _warn_of_raw(samples: np.ndarray) -> None:
+    """Say so where a channel of samples (T, C) is far from mean 0 and standard deviation 1; a constant one is not."""
+    mean, std = samples.mean(axis=0, dtype=np.float64), samples.std(axis=0, dtype=np.float64)
+    raw = (std > 0) & ((np.abs(mean) > 1) | (std < 1 / 4) | (std > 4))
+    if raw.any():
+        channel = int(raw.argmax())
+        warnings.warn(
+            f"statistics: None, but channel {channel} of the first window has mean {mean[channel]:.3g} and standard "
+            f"deviation {std[channel]:.3g}: give the statistics of the training windows, as the model was trained on "
+            "normalised ones",
+            stacklevel=4,
+        )
 
 
 def _frame_scores(model: Any, samples: np.ndarray, amp: bool) -> list[np.ndarray]:

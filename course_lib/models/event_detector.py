@@ -36,6 +36,8 @@ class EventDetector(EventModel):
     Raises ValueError naming the argument.
     """
 
+    expects_normalised = True  # channels of mean 0 and standard deviation 1, as `EventDataset` gives them
+
     def __init__(
         self,
         input_size: int = 6,

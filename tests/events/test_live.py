@@ -255,3 +255,17 @@ def test_recordings_of_any_floating_dtype(spike_model, spikes, dtype):
 def test_samples_that_float32_cannot_hold_are_refused(spike_model):
     with pytest.raises(ValueError, match="1 NaN or infinite in float32"):
         LiveDetector(spike_model).push(np.array([[0.0, 1e39, 0.0]]))
+
+
+def test_raw_samples_are_said_where_the_model_was_trained_on_normalised_ones(spike_model, spikes, recwarn):
+    rng = np.random.default_rng(0)
+    model, normal = EventDetector(2, 1, width=8, dilations=(1,)).eval(), rng.standard_normal((5000, 2))
+    statistics = (np.array([30.0, -0.3]), np.array([0.2, 0.05]))
+    raw = normal * statistics[1] + statistics[0]
+    detect_events_from_sequence(model, normal)
+    detect_events_from_sequence(model, raw, statistics=statistics)
+    detect_events_from_sequence(model, np.zeros((5000, 2)))
+    detect_events_from_sequence(spike_model, spikes(5000, []) * 100)  # which says nothing of its training
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match="statistics: None, but channel 0 of the first window has mean 30"):
+        detect_events_from_sequence(model, raw)
