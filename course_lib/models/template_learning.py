@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 
@@ -64,9 +66,34 @@ def make_pursuit(bank: EventTemplateBank, taps: np.ndarray | None, warps=WARPS, 
 
 
 def noise_filter(bank: EventTemplateBank, data: np.ndarray, threshold: float = 15.0) -> np.ndarray:
-    """`whitening_filter` of data (N, T, C) less the events that the bank explains: it whitens the noise alone."""
-    pursuit = make_pursuit(bank, whitening_filter(data), COARSE_WARPS, refits=0)
-    return whitening_filter(remainder(bank, data, pursuit(data, threshold)))
+    """`whitening_filter` of data (N, T, C) less the events that the bank explains: it whitens the noise alone.
+
+    Where events are dense, a filter of the data itself takes them for noise and hides them from the bank. So the search
+    for events begins twice: with that filter, and with one that only scales, which is improved three times. The second
+    end is taken where it is likelier by more than `threshold`: the logarithm of what remains as noise, summed over all
+    samples, where each event has to pay `threshold`.
+    Warns, and only scales, where the bank explains nothing once both are whitened, but a lot before.
+    """
+    scale = np.append(1 / max(float(data.std()), 1e-30), np.zeros(len(first := whitening_filter(data)) - 1))
+
+    def improved(taps: np.ndarray) -> tuple[np.ndarray, int, float]:
+        """The next filter, the events explained on the way, and how likely both are."""
+        explained = make_pursuit(bank, taps, COARSE_WARPS, refits=0)(data, threshold)
+        taps, events = whitening_filter(remainder(bank, data, explained)), sum(map(len, explained))
+        return taps, events, data.size * float(np.log(taps[0])) - threshold * events
+
+    taps, events, likely = improved(first)
+    other, at_first, _ = improved(scale)
+    for _ in range(2):
+        other, others, likelier = improved(other)
+    if max(events, others) < 0.01 * at_first:
+        warnings.warn(
+            f"whitened, the templates explain {max(events, others)} events, and {at_first} before: the filter only "
+            "scales. Do they hold an event from its beginning, or are they cut at the mark?",
+            stacklevel=2,
+        )
+        return scale
+    return other if likelier > likely + threshold else taps
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ from course_lib.events import (
     detect_events_from_sequence,
     event_scores,
     violations,
+    whitening_filter,
     window_events,
 )
 from course_lib.models import (
@@ -172,3 +173,43 @@ def test_refuses_what_does_not_fit(detector):
     (found,) = detector.propose([np.zeros((200, 6), np.float32)])
     with pytest.raises(ValueError, match="right and wrong candidates"):
         detector.fit_verifier([found], [[]])
+
+
+def dense(width, noise, lead):
+    """Windows (N, T, C) = (12, 1500, 2) full of bumps in white noise, marked `lead` samples before they are highest."""
+    rng, clock, onsets = np.random.default_rng(0), np.arange(1500), []
+    data = noise * rng.standard_normal((12, 1500, 2))
+    for window in data:
+        times = np.cumsum(rng.uniform(90, 130, 20))
+        times = times[times < 1380]
+        for time in times:
+            window += rng.uniform(0.8, 1.2) * np.exp(-(((clock - time - lead) / width) ** 2))[:, None] * [1, -0.6]
+        onsets.append([(0, time) for time in times])
+    bank = EventTemplateBank(1, 2, 80)  # from the second bump of each window
+    fill_from_snippets(bank, data, np.ones((12, 1)), np.array([[events[1][1]] for events in onsets]))
+    return data.astype(np.float32), onsets, bank
+
+
+def share_found(bank, taps, data, onsets):
+    found = TemplateDetector(bank, taps).pursuit(list(data), 15.0)
+    return sum(candidate_targets(f, e).sum() for f, e in zip(found, onsets, strict=True)) / sum(map(len, onsets))
+
+
+def test_dense_events_are_not_taken_for_noise():
+    data, onsets, bank = dense(width=20, noise=0.3, lead=40)
+    assert share_found(bank, whitening_filter(data), data, onsets) < 0.2  # what there is to mend
+    taps = noise_filter(bank, data)
+    assert share_found(bank, taps, data, onsets) > 0.98
+    assert (
+        taps[0] == pytest.approx(1 / 0.3, rel=0.05) and np.abs(taps[1:]).max() < 0.2 * taps[0]
+    )  # white, as it was made
+
+
+def test_templates_that_are_cut_at_the_mark_are_said_and_still_used():
+    """Marked at its peak, a bump's template begins with a jump that no whitened bump has."""
+    data, onsets, bank = dense(width=12, noise=0.03, lead=0)
+    assert share_found(bank, whitening_filter(data), data, onsets) == 0
+    with pytest.warns(UserWarning, match="cut at the mark"):
+        taps = noise_filter(bank, data)
+    assert taps[0] == pytest.approx(1 / data.std(), rel=1e-3) and not taps[1:].any()
+    assert share_found(bank, taps, data, onsets) > 0.98
