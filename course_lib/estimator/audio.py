@@ -161,8 +161,8 @@ class AudioClassifier(Saved, ClassifierMixin, BaseEstimator):
     def predict_proba(self, X) -> np.ndarray:
         """(N, number of classes): the probability of each of `classes_`, rows of sum 1 but for several labels."""
         check_is_fitted(self)
-        logits = predict(self.model_, self._pictures(_clips(X)), device=self.device, batch_size=64)
-        logits = torch.from_numpy(logits).double()
+        answers = predict(self.model_, self._pictures(_clips(X)), device=self.device, batch_size=64)
+        logits = torch.from_numpy(answers).double()
         return (torch.sigmoid(logits) if self.several_ else torch.softmax(logits, dim=1)).numpy()
 
     def predict(self, X) -> np.ndarray:

@@ -168,7 +168,7 @@ class EventClassifier(Saved, BaseEstimator):
             np.array([self.thresholds_[kind] for kind in self.types_]),
             window=self.grid_.window,
             margin=self.grid_.margin,
-            statistics=(np.float32(0), np.float32(1)),  # the stream normalises
+            statistics=(np.zeros(1, np.float32), np.ones(1, np.float32)),  # the stream normalises
             refractory=np.array([self.refractory_[kind] * self.sample_rate_ for kind in self.types_]),
             separation=self.separation_ * self.sample_rate_,
         )
