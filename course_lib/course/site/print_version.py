@@ -8,11 +8,12 @@ from pathlib import Path
 
 from bs4 import BeautifulSoup
 
+SCROLLS = ".scroll,.cell_output,dl,table,pre"  # may be wider than the page: the keyboard must reach what it scrolls
 STYLE = (
     "body{font:11pt/1.45 serif;max-width:46em;margin:2em auto;padding:0 1em}pre{white-space:pre-wrap;font-size:9pt;"
     "background:#f4f4f4;padding:.5em}img,svg{max-width:100%;height:auto}table{border-collapse:collapse;font-size:9pt}"
     "td,th{border:1px solid #999;padding:.1em .4em}section>h1{break-before:page}audio,.headerlink{display:none}"
-    ".scroll,.cell_output,dl,table{overflow-x:auto;max-width:100%}table{display:block}pre{overflow-x:auto}pre,code,a{overflow-wrap:anywhere}"
+    f"{SCROLLS}{{overflow-x:auto;max-width:100%}}table{{display:block}}pre,code,a{{overflow-wrap:anywhere}}"
 )
 
 
@@ -29,6 +30,8 @@ def write(site: Path, names: Iterable[str]) -> Path:
             tag["id"] = f"p{number}-{tag['id']}"
         for tag in article.find_all("details"):
             tag["open"] = ""
+        for tag in article.select(SCROLLS):
+            tag["tabindex"] = "0"
         for tag in article.select("details.hide > summary"):
             tag.attrs.clear()
             tag.string = "A solution"
