@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 import course_lib.layers as sl
+from course_lib.layers.accumulator import accumulate, accumulate_loop
 
 pytestmark = pytest.mark.slow
 
@@ -58,9 +59,9 @@ def training_step(model, x):
     (y[0] if isinstance(y, tuple) else y).square().mean().backward()
 
 
-@pytest.mark.parametrize(("steps", "limit"), [(1, 3e-3), (16, 6e-3)])
-def test_step_of_a_causal_transformer(steps, limit, benchmark):
-    """Beside it the products with the weight matrices alone, 19 MB to read: what no overhead can be saved from."""
+@pytest.mark.parametrize("steps", [1, 16])
+def test_step_of_a_causal_transformer(steps, benchmark):
+    """At most 2.5 times the products with the weight matrices alone: 19 MB to read, from which nothing can be saved."""
     model = transformer().eval()
     matrices = [p for p in model.parameters() if p.dim() == 2]
     inputs = {size: torch.randn(1, steps, size) for size in (CHANNELS, HIDDEN)}
@@ -81,8 +82,10 @@ def test_step_of_a_causal_transformer(steps, limit, benchmark):
         seconds, floor = best_of(40, 10, step, products)
         benchmark.pedantic(step, rounds=20, warmup_rounds=2)
     benchmark.extra_info.update(cpu_ms=1e3 * seconds, products_ms=1e3 * floor)
-    print(f"\nblock of {steps}: {1e3 * seconds:.2f} ms CPU, limit {1e3 * limit:.0f}; products {1e3 * floor:.2f} ms")
-    assert seconds <= limit
+    print(
+        f"\nblock of {steps}: {1e3 * seconds:.2f} ms CPU, {seconds / floor:.2f} times the products' {1e3 * floor:.2f}"
+    )
+    assert seconds <= 2.5 * floor
 
 
 @pytest.mark.parametrize("kind", ["forward", "training step"])
@@ -134,3 +137,23 @@ def test_recurrent_layers_against_pytorch(name, kind, lengths, benchmark):
     benchmark.extra_info["speed_ratio"] = torchs / mine
     print(f"\n{name}, {kind}, {lengths}: {torchs / mine:.2f} times nn.{type(theirs).__name__}'s speed")
     assert torchs / mine >= (0.9 if lengths == "full" else 0.66)
+
+
+@pytest.mark.parametrize(("batch", "channels", "limit"), [(1, 16, 10), (16, 16, 5), (32, 64, 0.7)])
+def test_scan_against_the_loop(batch, channels, limit, benchmark):
+    """A training step over T = 1,024, a decay for each step. Wide steps are as fast as memory, however they are summed.
+
+    Tried at 32 x 64: segments that fit the cache, sums carried step by step, a loop into one tensor, less padding;
+    none was 1.5 times as fast as the loop.
+    """
+    x, decay = torch.randn(batch, 1024, channels), 0.8 + 0.2 * torch.rand(batch, 1024, channels)
+    leaves = x.requires_grad_(), decay.requires_grad_()
+
+    def train(scan):
+        torch.autograd.grad(scan(*leaves).square().mean(), leaves)
+
+    scan, loop = best_of(10, 1, partial(train, accumulate), partial(train, accumulate_loop))
+    benchmark.pedantic(train, (accumulate,), rounds=3)
+    benchmark.extra_info["speed_ratio"] = loop / scan
+    print(f"\n{batch} x {channels}: {1e3 * scan:.1f} ms, {loop / scan:.1f} times the loop's speed")
+    assert loop / scan >= limit
