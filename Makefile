@@ -11,13 +11,14 @@ REPORT := --junit-xml=reports/tests.xml --html=reports/tests.html --self-contain
 # One thread a process: two notebooks that share two cores with two threads each take ten times as long.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help lab test lint course book bench lock clean
+.PHONY: help lab test lint course book live bench lock clean
 
 help:
 	@echo "make lab      set up, write your copies of the notebooks into work/, open JupyterLab"
 	@echo "make test     set up, then lint, unit tests, every notebook, every learner copy; report in reports/"
 	@echo "make course   execute every notebook (time, memory, ok; copies in executed/), rebuild figures/"
 	@echo "make book     execute what has changed, build the course as a site in build/book/site, serve it on this machine"
+	@echo "make live     a page on this machine where the course's models hear your microphone; nothing is sent anywhere"
 	@echo "make bench    time decoding, caching and a training epoch"
 	@echo "make lock     write requirements.txt anew from pyproject.toml; UPGRADE=--upgrade takes the newest that fit"
 	@echo "make clean    remove reports and executed notebooks; work/, data/ and .venv/ stay"
@@ -49,6 +50,9 @@ course: $(READY)
 
 book: $(READY)
 	$(BIN)/python -m course_lib book
+
+live: $(READY)
+	$(BIN)/python -m course_lib live
 
 bench: $(READY)
 	$(BIN)/python -m pytest -q $(wildcard tests/benchmarks/bench_*.py) --benchmark-columns=min,median,stddev,rounds

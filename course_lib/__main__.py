@@ -113,6 +113,10 @@ def build_parser() -> argparse.ArgumentParser:
     book.add_argument("--no-serve", action="store_true", help="build only")
     book.add_argument("--no-browser", action="store_true", help="serve without opening a browser")
 
+    live = add("live", "live:live", "Serve the page that hears you on this machine: models that run in the browser.")
+    live.add_argument("--port", type=int, default=8002, metavar="N", help="0 takes a free one (default: %(default)s)")
+    live.add_argument("--no-browser", action="store_true", help="serve without opening a browser")
+
     colab = add("colab", "book:colab", "Write copies for Colab: the learner's, below a cell that installs the course.")
     colab.add_argument("folder", type=Path, help="where they go")
 

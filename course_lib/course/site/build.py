@@ -13,7 +13,7 @@ from sphinx.application import Sphinx
 
 from course_lib import __version__
 from course_lib.course.exercises.learner import learner_copy, solved_notebooks
-from course_lib.course.site import front, pages, print_version, reference, slides, teaching, vendor
+from course_lib.course.site import front, live, pages, print_version, reference, slides, teaching, vendor
 from course_lib.course.site.address import repository
 from course_lib.course.site.executed import BookError, executed
 from course_lib.course.site.ideas import all_ideas, declared
@@ -43,8 +43,9 @@ def build(
     source, site = folder / "source", folder / "site"
     for old in (source, site / "files", site / "downloads", site / "slides"):
         shutil.rmtree(old, ignore_errors=True)
-    _write_sources(outputs, source, site, list(rooms))
-    static = [str(STATIC)]
+    heard = _live(source, said)
+    _write_sources(outputs, source, site, list(rooms), heard)
+    static = [str(STATIC), *(["_live"] if heard else [])]
     try:
         mathjax = vendor.vendored(vendor.MATHJAX)
         (source / "_vendor" / "mathjax").mkdir(parents=True)
@@ -65,7 +66,21 @@ def build(
     return site
 
 
-def _write_sources(outputs: dict[Path, nbformat.NotebookNode], source: Path, site: Path, rooms: list[str]) -> None:
+def _live(source: Path, said: Callable[[str], object]) -> bool:
+    """Write what the page that hears you needs; False, and a word, where it cannot be had."""
+    try:
+        live.beside(source / "_live" / "live")
+    except (vendor.VendorError, FileNotFoundError) as error:
+        said(f"the page that hears you is left out: {error}")
+        shutil.rmtree(source / "_live", ignore_errors=True)
+        return False
+    (source / "live.md").write_text(live.in_the_book(), encoding="utf-8")
+    return True
+
+
+def _write_sources(
+    outputs: dict[Path, nbformat.NotebookNode], source: Path, site: Path, rooms: list[str], heard: bool
+) -> None:
     stems = {path.name[:2]: path.stem for path in outputs}
     # Of all notebooks: a book of three has the same paths, as text, that the whole one has as links.
     said = {path.name[:2]: declared(nbformat.read(path, as_version=4)) for path in solved_notebooks()}
@@ -87,7 +102,7 @@ def _write_sources(outputs: dict[Path, nbformat.NotebookNode], source: Path, sit
             write_to(site / "downloads" / kind / path.name, nbformat.writes(copy))
         write_to(site / "slides" / f"{path.stem}.html", slides.slides(notebook, number))
     numbered = {path.name[:2]: notebook for path, notebook in outputs.items()}
-    write("index.md", front.start(numbered, stems, home, said.keys()))
+    write("index.md", front.start(numbered, stems, home, said.keys(), heard))
     write("notebooks/index.md", front.contents(stems))
     write("results.md", front.results(site / "files" / "results"))
     write("glossary.md", front.glossary(ideas, said, stems))
@@ -145,7 +160,9 @@ def _sphinx(source: Path, site: Path, doctrees: Path, static: list[str]) -> str:
             "pygments_dark_style": "a11y-high-contrast-dark",
         },
         # Pages without pages below them have nothing to show at the side.
-        "html_sidebars": {name: [] for name in ("index", "results", "glossary", "ideas", "data", "about", "search")},
+        "html_sidebars": {
+            name: [] for name in ("index", "live", "results", "glossary", "ideas", "data", "about", "search")
+        },
         "toc_object_entries_show_parents": "hide",
         "html_context": {"default_mode": "auto"},
         "copyright": f"MIT licence, version {__version__}. Recordings: ESC-10 by K. J. Piczak, CC BY 3.0",

@@ -20,16 +20,23 @@ from course_lib.paths import FIGURES, PROJECT_ROOT, RESULTS
 SCROLL = '<div class="scroll">'
 LINE = "A course in which you build modern sequence models for one-dimensional signals out of tensor operations."
 
+HEARS = (
+    "Two of its models run [in your browser](live.md): one hears your microphone, the other finds events in noise that "
+    "you turn up. Nothing is sent anywhere."
+)
+
 
 def start(
     notebooks: Mapping[str, NotebookNode],
     stems: Mapping[str, str],
     repository: Repository | None,
     solved: Collection[str],
+    heard: bool,
 ) -> str:
     """The first page: what this is, how to begin, and the map, a card a notebook.
 
     notebooks, stems: of those that this book holds.  solved: the numbers of all that exist; the others are planned.
+    heard: whether the page that hears you is in this book.
     """
     parts = [
         "# Signals from Scratch",
@@ -37,13 +44,15 @@ def start(
         "where it fails. Everything here can be read, searched and listened to without installing anything.",
         "Begin with [the first notebook](notebooks/00_start_here.ipynb)." if "00" in stems else "",
         f"To work yourself: [the repository]({repository.page})." if repository else "",
+        HEARS if heard else "",
         "## The map",
     ]
     for number, part in enumerate(SYLLABUS):
         cards = "".join(_card(n, topic, notebooks.get(n), stems.get(n), n in solved) for n, topic in part.notebooks)
         ends = f'<p class="system">Works at the end: {html.escape(part.system)}</p>' if part.system else ""
         parts.append(f'### {number} {part.title}\n\n<div><ul class="cards">{cards}</ul>{ends}</div>')
-    toctree = "notebooks/index\nresults\nglossary\nideas\nreference/index\ndata\nteaching/index\nabout\n"
+    hears = "live\n" if heard else ""
+    toctree = f"notebooks/index\n{hears}results\nglossary\nideas\nreference/index\ndata\nteaching/index\nabout\n"
     parts.append(f'Version {__version__}. <a href="print.html">The whole text on one page</a>, to print.')
     parts.append(f"```{{toctree}}\n:hidden:\n\n{toctree}```")
     return "\n\n".join(filter(None, parts)) + "\n"
