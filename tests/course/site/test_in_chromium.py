@@ -1,14 +1,9 @@
 """The book in Chromium: a small one that is built here, or, where COURSE_BOOK names its folder, a whole one."""
 
 import base64
-import functools
-import importlib.util
 import io
 import os
 import re
-import shutil
-import threading
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -21,23 +16,10 @@ from nbformat.v4 import new_output
 from PIL import Image
 
 from course_lib.course.exercises.learner import notebook_path
-from course_lib.course.site import vendor
 from course_lib.course.site.build import build
+from tests.course.site.chromium import DESK, MARKS, PHONE, axe_script, serious_faults, serving, watched
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --autoplay-policy=no-user-gesture-required"
-).split()
-PHONE = {"width": 375, "height": 800}
-DESK = {"width": 1280, "height": 900}
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (Debian: apt-get install chromium)"),
-    pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="playwright is not installed"),
-]
+pytestmark = MARKS
 
 
 def picture() -> str:
@@ -89,38 +71,14 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(site):
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
+    with serving(site) as address:
+        yield address
 
 
 @pytest.fixture
 def page(browser, address):
     """A page that keeps what goes wrong on it, in `page.wrong`."""
-    page = browser.new_page(viewport=DESK)
-    page.wrong = []
-    page.on("pageerror", lambda error: page.wrong.append(str(error)))
-    page.on("console", lambda said: page.wrong.append(said.text) if said.type in ("error", "warning") else None)
-    page.on(
-        "request",
-        lambda asked: None if asked.url.startswith((address, "data:", "blob:")) else page.wrong.append(asked.url),
-    )
+    page = watched(browser.new_page(viewport=DESK), address)
     yield page
     page.close()
 
@@ -212,10 +170,7 @@ def test_every_figure_has_text(site):
 @pytest.mark.parametrize(("scheme", "rules"), [("light", None), ("dark", ["color-contrast"])], ids=["light", "dark"])
 def test_axe_finds_no_serious_fault(browser, site, address, scheme, rules):
     """In the dark other colours are shown, and nothing else is other: one page of each look will do."""
-    try:
-        axe = vendor.vendored(vendor.AXE) / "axe.min.js"
-    except vendor.VendorError as error:
-        pytest.skip(f"axe-core is not to be had: {error}")
+    axe = axe_script()
     page = browser.new_page(viewport=DESK, color_scheme=scheme)
     faults, only = [], {"runOnly": rules} if rules else {}
     plain = ("data", "genindex", "print", "reference", "results")
@@ -223,12 +178,6 @@ def test_axe_finds_no_serious_fault(browser, site, address, scheme, rules):
         if rules and name.startswith(plain) or (site / name).stat().st_size > 2_000_000:
             continue  # axe takes minutes over the whole text on one page; a small book's has the same markup
         page.goto(address + name)
-        page.add_script_tag(path=str(axe))
-        found = page.evaluate("options => axe.run(options)", {"resultTypes": ["violations"]} | only)["violations"]
-        faults += [
-            f"{name}: {fault['id']}: {fault['nodes'][0]['html'][:200]}"
-            for fault in found
-            if fault["impact"] in ("serious", "critical")
-        ]
+        faults += [f"{name}: {fault}" for fault in serious_faults(page, axe, only)]
     page.close()
     assert faults == []
