@@ -143,6 +143,7 @@ def _sphinx(source: Path, site: Path, doctrees: Path, static: list[str]) -> str:
         "suppress_warnings": ["myst.header", "misc.highlighting_failure"],
         "html_theme": "pydata_sphinx_theme",
         "html_static_path": static,
+        "exclude_patterns": ["**/body.html", "**/alone.html", "**/*.safetensors"],
         "html_favicon": str(STATIC / "icon.svg"),
         "html_css_files": ["book.css"],
         "html_js_files": ["book.js"],

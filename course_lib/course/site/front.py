@@ -51,7 +51,7 @@ def start(
         cards = "".join(_card(n, topic, notebooks.get(n), stems.get(n), n in solved) for n, topic in part.notebooks)
         ends = f'<p class="system">Works at the end: {html.escape(part.system)}</p>' if part.system else ""
         parts.append(f'### {number} {part.title}\n\n<div><ul class="cards">{cards}</ul>{ends}</div>')
-    hears = "live\n" if heard else ""
+    hears = "Live <live>\n" if heard else ""
     toctree = f"notebooks/index\n{hears}results\nglossary\nideas\nreference/index\ndata\nteaching/index\nabout\n"
     parts.append(f'Version {__version__}. <a href="print.html">The whole text on one page</a>, to print.')
     parts.append(f"```{{toctree}}\n:hidden:\n\n{toctree}```")

@@ -1,34 +1,24 @@
-"""The page that hears you, in Chromium: a WAV as its microphone, files, refusals, and the numbers that it shows."""
+"""The page that hears you, in Chromium: a WAV as its microphone, files, refusals, held-out clips."""
 
-import base64
 import io
 import json
+import subprocess
+import sys
 import time
+from os import listdir
 
 import numpy as np
 import pytest
 import soundfile
-import soxr
 
 from course_lib.course.site import live
-from course_lib.data.soundscape import KINDS
-from tests.course.site.chromium import CHROMIUM, DESK, FLAGS, MARKS, PHONE, axe_script, serious_faults, watched
+from course_lib.data.esc10 import find_esc10
+from tests.course.site.chromium import CHROMIUM, FLAGS, MARKS, PHONE, axe_script, serious_faults, watched
+from tests.course.site.live_page import STATUS, crow, opened, wav
 
 pytestmark = MARKS
-STATUS, PROBLEM = "#live-sound-status", "#live-sound-problem"
+PROBLEM = "#live-sound-problem"
 ALLOWED = ["--use-fake-ui-for-media-stream"]
-
-
-def crow(rate: int, seconds: float = 3.0) -> np.ndarray:
-    """A generated sound at `rate`; nothing above 3.5 kHz, so that all rates hold the same."""
-    sound = KINDS[8](np.random.default_rng(0), np.random.default_rng(1), round(seconds * 44_100), 44_100)
-    return soxr.resample(soxr.resample(0.3 * sound / np.abs(sound).max(), 44_100, 7000), 7000, rate)
-
-
-def wav(sound: np.ndarray, rate: int) -> bytes:
-    file = io.BytesIO()
-    soundfile.write(file, sound, rate, format="WAV", subtype="FLOAT")
-    return file.getvalue()
 
 
 def microphone(path) -> list[str]:
@@ -43,13 +33,6 @@ def page(browser, live_address):
     yield page
     assert page.wrong == []
     page.close()
-
-
-def opened(browser, address, **options):
-    page = watched(browser.new_page(**({"viewport": DESK} | options)), address)
-    page.goto(address)
-    page.wait_for_function(f"document.querySelector('{STATUS}').textContent.startsWith('Ready')", timeout=20_000)
-    return page
 
 
 def choose(page, name: str, content: bytes, *, at_once: bool = True) -> None:
@@ -74,33 +57,6 @@ def heard(page) -> float:
 def trouble(page) -> str:
     page.wait_for_selector(PROBLEM, state="visible", timeout=10_000)
     return page.inner_text(PROBLEM)
-
-
-def blocks_in_browser(page, samples: np.ndarray) -> dict[str, np.ndarray]:
-    """What the worker says of samples, block by block, joined; and how many blocks it dropped."""
-    said = page.evaluate(
-        """samples => new Promise((resolve, reject) => {
-          const worker = new Worker("hearing_worker.js", {type: "module"}), blocks = [];
-          worker.onmessage = ({data}) => {
-            if (data.is === "failed") reject(data.why);
-            if (data.is === "open") {
-              worker.postMessage({do: "begin", number: 1, samples: samples.length});
-              worker.postMessage({do: "samples", samples: Float32Array.from(samples)});
-            }
-            if (data.is === "block") blocks.push(data);
-            if (data.is === "end") {
-              worker.terminate();
-              const all = (name) => blocks.flatMap((block) => [...(block[name] ?? [])]);
-              const said = {dropped: blocks.at(-1).dropped};
-              for (const name of ["probabilities", "columns", "weights"]) said[name] = all(name);
-              resolve(said);
-            }
-          };
-          worker.postMessage({do: "open"});
-        })""",
-        samples.astype(float).tolist(),
-    )
-    return {name: np.array(values) for name, values in said.items()}
 
 
 class TestSounds:
@@ -145,7 +101,6 @@ class TestSounds:
         over(page)
         expected = shown(page)
         choose(page, "crow.wav", wav(np.stack([crow(rate)] * 2, axis=1), rate))  # in stereo
-        page.wait_for_function("document.querySelector('#live-heard').textContent < '1'")
         over(page)
         assert heard(page) == pytest.approx(3.0, abs=0.1)
         np.testing.assert_allclose(shown(page), expected, atol=0.1)
@@ -195,85 +150,54 @@ class TestSounds:
         assert page.inner_text(STATUS) == "The model begins anew."
 
 
-class TestNumbers:
-    def test_probabilities_are_those_of_onnxruntime(self, page):
-        samples = crow(16_000, 5.0)[: 62 * 1280].astype(np.float32)
-        found = blocks_in_browser(page, samples)
-        expected = in_python(samples)
-        for name in ("probabilities", "columns", "weights"):
-            assert found[name].shape == expected[name].shape
-        np.testing.assert_allclose(found["probabilities"], expected["probabilities"], atol=0.02)
-        spread = expected["columns"].std()
-        np.testing.assert_allclose(found["columns"], expected["columns"], atol=0.01 * spread)
-        assert found["dropped"] == 0
-
-    def test_resampled_tones_are_tones(self, page):
-        errors = page.evaluate(
-            """async () => { const { Resampler } = await import("./resampler.js");
-            const errors = [];
-            for (const [from, to] of [[48000, 16000], [44100, 16000], [8000, 16000], [22050, 44100]]) {
-              const resampler = new Resampler(from, to), out = [];
-              const tone = (n, rate) => Math.sin(2 * Math.PI * 1000.3 * n / rate);
-              const x = Float32Array.from({length: from}, (_, n) => tone(n, from));
-              for (let at = 0, n = 1; at < from; at += n, n = 1 + (7 * n) % 997) {
-                out.push(...resampler.push(x.slice(at, at + n)));
-              }
-              const apart = out.map((value, n) => Math.abs(value - tone(n, to)));
-              errors.push([to - out.length, Math.max(...apart.slice(500, -500))]);
-            }
-            return errors; }"""
-        )
-        for missing, error in errors:
-            assert 0 <= missing < 60  # what has not come yet
-            assert error < 2e-3
-
-    def test_a_tone_that_would_fold_back_is_left_out(self, page):
-        level = page.evaluate(
-            """async () => { const { Resampler } = await import("./resampler.js");
-            const x = Float32Array.from({length: 48000}, (_, n) => Math.sin(2 * Math.PI * 9500 * n / 48000));
-            return Math.max(...new Resampler(48000, 16000).push(x).slice(200).map(Math.abs)); }"""
-        )
-        assert level < 0.01
-
-    def test_a_full_ring_drops_its_oldest_blocks_and_counts_them(self, page):
-        dropped, values = page.evaluate(
-            """async () => { const { Ring } = await import("./ring.js");
-            const ring = new Ring(40, 10), out = [];
-            for (let at = 0, n = 1; at < 95; at += n, n = Math.min(1 + (5 * n) % 17, 95 - at)) {
-              ring.push(Float32Array.from({length: n}, (_, i) => at + i));
-            }
-            for (let block; (block = ring.pull(true)); ) out.push(...block.samples.slice(0, block.count));
-            return [ring.dropped, out]; }"""
-        )
-        assert values == list(range(10 * dropped, 95))
-        assert 95 - 40 <= 10 * dropped < 95 - 20
-
-
-def in_python(samples: np.ndarray) -> dict[str, np.ndarray]:
-    """The same file run by onnxruntime in Python."""
-    onnxruntime = pytest.importorskip("onnxruntime")
+@pytest.fixture(scope="module")
+def held_out() -> dict[str, bytes]:
+    """Class → its first clip in ESC-10's fold 5, by file name: the file as it was published. The model did not learn
+    from these."""
+    found = find_esc10()
+    if found is None or found[1] != "ESC-10":
+        pytest.skip("ESC-10 in its own layout is not here: python -m course_lib data fetch esc10")
     about = json.loads((live.MODELS / "audio.json").read_text(encoding="utf-8"))
-    session = onnxruntime.InferenceSession(live.MODELS / "audio.onnx", providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    state = {part["name"]: first(part) for part in about["state"]}
-    found: dict[str, list] = {"probabilities": [], "log_mel": [], "attention": []}
-    for block in samples.reshape(-1, 1, about["block"], 1):
-        feeds = {"x": block} | state
-        if any(value.name == "mask" for value in session.get_inputs()):
-            feeds["mask"] = np.ones(block.shape[:2], bool)
-        said = dict(zip(names, session.run(None, feeds), strict=True))
-        state = {name: said[f"next_{name}"] for name in state}
-        for name in found:
-            found[name].append(said[name].ravel())
-    joined = {name: np.concatenate(values) for name, values in found.items()}
-    return {"probabilities": joined["probabilities"], "columns": joined["log_mel"], "weights": joined["attention"]}
+    if not set(about["classes"]) <= {name.partition(" - ")[2].lower() for name in listdir(found[0])}:
+        pytest.skip("the page's model was not trained on ESC-10")
+    first = {}
+    for path in sorted(found[0].glob("*/5-*"), key=lambda path: (path.parent.name, path.name)):
+        first.setdefault(path.parent.name.partition(" - ")[2].lower(), path.read_bytes())
+    return {name: first[name] for name in about["classes"]}
 
 
-def first(part: dict) -> np.ndarray:
-    """What a stream begins with, as audio.json has it: in base64, or zeros."""
-    if "values" not in part:
-        return np.zeros(part["shape"], part["type"])
-    return np.frombuffer(base64.b64decode(part["values"]), part["type"]).reshape(part["shape"])
+class TestHeldOut:
+    def test_eight_of_ten_clips_are_right_after_five_seconds(self, page, held_out):
+        right = []
+        for name, clip in held_out.items():
+            choose(page, f"{name}.ogg", clip)
+            over(page)
+            assert heard(page) == pytest.approx(5, abs=0.1)
+            right.append(page.inner_text("#live-classes li.first").startswith(name))
+        assert len(right) == 10 and sum(right) >= 8
+
+    def test_one_is_right_through_the_microphone(self, playwright, live_address, tmp_path, held_out):
+        samples, rate = soundfile.read(io.BytesIO(held_out["rooster"]), dtype="float32")
+        soundfile.write(tmp_path / "rooster.wav", samples, rate, subtype="PCM_16")
+        flags = FLAGS + microphone(tmp_path / "rooster.wav")
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        page = opened(browser, live_address)
+        page.click("#live-microphone")
+        page.wait_for_function("parseFloat(document.querySelector('#live-heard').textContent) > 5", timeout=20_000)
+        page.click("#live-stop")
+        over(page)
+        assert page.inner_text("#live-classes li.first").startswith("rooster")
+        browser.close()
+
+
+def test_the_command_serves_the_page(browser):
+    command = [sys.executable, "-m", "course_lib", "live", "--no-browser", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            address = process.stdout.readline().split()[0]
+            opened(browser, address).close()
+        finally:
+            process.terminate()
 
 
 class TestMicrophone:

@@ -5,7 +5,7 @@ import { latencies, say, text, trouble } from "./page.js";
 
 const SHOWN = innerWidth < 720 ? 4 : 8; // seconds
 const KEPT = 9; // seconds: longer than the detector takes to decide
-const TOLERANCE = 0.01; // seconds
+const TOLERANCE = 0.005; // seconds
 const SPOKEN = 5000; // ms between two sentences for those who listen to the page
 const element = (name) => document.getElementById(`live-${name}`);
 

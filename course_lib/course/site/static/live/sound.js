@@ -39,7 +39,7 @@ const ON = {
     element("classes").replaceChildren(...bars.map(({ item }) => item));
     element("generated").append(...about.generated.map((name) => new Option(name)));
     text("block", `${Math.round((1000 * about.block) / about.sample_rate)} ms`);
-    text("trained", [about.trained_on, about.attribution].filter(Boolean).join(" "));
+    text("trained", `The model was trained on ${about.trained_on}. ${about.attribution}`);
     for (const name of ["microphone", "file", "generated", "forget"]) element(name).disabled = false;
     say("sound", "Ready: choose what to hear.");
   },

@@ -58,15 +58,17 @@ export class Traces {
     const begin = this.end - seconds * rate;
     const across = (time) => (width * (time - begin)) / (seconds * rate);
     context.font = "13px system-ui, sans-serif";
-    context.textAlign = "center";
-    const mark = (time, y, type, fate) => {
+    const mark = (time, top, type, fate) => {
+      const y = top + 16 * (type % 2); // two rows: neighbours seldom stand in one
       context.fillStyle = fate === "hit" ? colours.good : fate ? colours.bad : colours.soft;
-      context.fillText(`${SIGNS[fate] ?? "○"}`, across(time), y);
-      context.fillText(`${type + 1}`, across(time), y + 14);
+      context.textAlign = "center";
+      context.fillText(SIGNS[fate] ?? "○", across(time), y);
+      context.textAlign = "left";
+      context.fillText(type + 1, across(time) + 7, y);
     };
     context.strokeStyle = colours.line;
     for (const { onset, type, fate } of truth) {
-      mark(onset, 18, type, fate);
+      mark(onset, 16, type, fate);
       context.beginPath();
       context.moveTo(across(onset), 36);
       context.lineTo(across(onset), height);
@@ -76,8 +78,11 @@ export class Traces {
     }
     for (const { time, type, fate } of found) mark(time, 58, type, fate);
     context.textAlign = "left";
-    context.fillStyle = colours.soft;
-    context.fillText("true", 4, 14);
-    context.fillText("found", 4, 54);
+    for (const [word, y] of [["true", 24], ["found", 66]]) {
+      context.fillStyle = colours.paper;
+      context.fillRect(0, y - 24, context.measureText(word).width + 10, 40);
+      context.fillStyle = colours.soft;
+      context.fillText(word, 4, y);
+    }
   }
 }
