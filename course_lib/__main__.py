@@ -90,6 +90,9 @@ def build_parser() -> argparse.ArgumentParser:
     audio.add_argument("--sep", default=",", help="what separates the table's columns (default: %(default)s)")
     audio.add_argument("--rate", type=int, default=16_000, metavar="HZ", help="sample rate (default: %(default)s)")
     audio.add_argument("--duration", type=float, default=2.0, metavar="S", help="of a clip (default: %(default)s)")
+    audio.add_argument(
+        "--window", type=float, metavar="S", help="cut recordings into windows of that length, in place of --duration"
+    )
     audio.add_argument("--epochs", type=int, default=40, help="of each training (default: %(default)s)")
     audio.add_argument("--folds", type=int, default=5, help="of the cross-validation (default: %(default)s)")
     audio.add_argument("--seed", type=int, default=0, help="default: %(default)s")

@@ -26,7 +26,7 @@ from course_lib.data.gait import GaitRecording, load_gait_events
 from course_lib.data.live_source import Block, FakeClock, Microphone, RealClock, Replay
 from course_lib.data.one_clock import on_one_clock
 from course_lib.data.recording import EventRecording, load_event_table
-from course_lib.data.sensor_table import SensorTable, load_sensor_table
+from course_lib.data.sensor_table import SensorTable, load_sensor_table, recording_windows
 from course_lib.data.soundscape import synthetic_soundscape
 from course_lib.data.streams import StreamDataset, StreamLoader, StreamManager
 from course_lib.data.synthetic_events import (
@@ -99,6 +99,7 @@ __all__ = [
     "noise",
     "on_one_clock",
     "pad_or_cut",
+    "recording_windows",
     "spec_augment",
     "synthetic_signals",
     "synthetic_soundscape",

@@ -27,18 +27,19 @@ def load_audio_table(
     cache: bool = True,
     workers: int | None = None,
     progress: bool = True,
+    window: float | None = None,
 ) -> AudioData:
     """Read the recordings that a CSV lists, one row each; mixed to mono, resampled, padded or cut.
 
     file, label, group, split: names of columns. File: a path, from the table's folder on. Group: what belongs together
     (speaker, machine, recording), for a split that does not leak. Split: folds, whole numbers.  sep: between columns.
-    channel, on_error, cache, workers, progress, and what counts as a bad file: as in `load_audio_folder`. A row without
-    label, and one whose file is listed before, is left out and said in `report`.
+    channel, on_error, cache, workers, progress, window, and what counts as a bad file: as in `load_audio_folder`. A row
+    without label, and one whose file is listed before, is left out and said in `report`.
     Returns AudioData with signals (N, 1, round(duration * sample_rate)), in the order of the rows.
     Raises FileNotFoundError where there is no such table, DataError where it has no such column or no usable row.
     """
     check_format(sample_rate, duration)
-    check_choices(on_error, channel)
+    check_choices(on_error, channel, window, sample_rate)
     names = {"file": file, "label": label, "group": group, "split": split}
     table = read_table(path, names, sep)
     root = Path(path).expanduser().resolve().parent
@@ -54,7 +55,7 @@ def load_audio_table(
         raise DataError(f"{path}: expected rows with a file and a label, got none")
     kept = table.iloc[list(rows.values())]
     groups = None if group is None else kept[group].tolist()
-    options = (sample_rate, duration, channel, on_error, cache, workers, progress)
+    options = (sample_rate, duration, window, channel, on_error, cache, workers, progress)
     data = assemble(root, list(rows), kept[label].tolist(), groups, strays, *options)
     if split is None:
         return data

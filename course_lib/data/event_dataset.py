@@ -15,6 +15,9 @@ Windows = np.ndarray | Tensor | Sequence[Values]  # (N, T, C), or a list of (T, 
 Statistics = tuple[np.ndarray, np.ndarray]  # mean and standard deviation, (C,) each
 
 
+_RESOLUTION = 0.005  # seconds a frame
+
+
 class EventItem(NamedTuple):
     """One window.  x: (T, C) float32.  labels, frames: (E,), as in `EventBatch`.  timings: (E,) float64."""
 
@@ -45,7 +48,7 @@ class EventDataset(Dataset[EventItem]):
 
     data: (N, T, C), or a list of (T, C) of any lengths; real numbers of any type, finite in float32.
     labels: (N, E) of 0 and 1.  timings: (N, E) samples, within the window where labels are 1, NaN elsewhere.
-    timing_resolution_samples: samples a frame.
+    sample_rate: Hz, kept.  timing_resolution_samples: samples a frame; None: 5 ms at that rate, 10 where none is said.
     statistics: (mean, std), each (C,), of the training data; None: these data's own. A channel that never changes
     is only centred.
     Raises ValueError naming the argument.
@@ -56,16 +59,21 @@ class EventDataset(Dataset[EventItem]):
         data: Windows,
         labels: Values,
         timings: Values,
-        timing_resolution_samples: int = 10,
+        timing_resolution_samples: int | None = None,
         statistics: Statistics | None = None,
+        sample_rate: float | None = None,
     ):
+        if sample_rate is not None and not 0 < sample_rate < np.inf:
+            raise ValueError(f"sample_rate: expected Hz above 0, got {sample_rate!r}")
+        if timing_resolution_samples is None:
+            timing_resolution_samples = 10 if sample_rate is None else max(1, round(_RESOLUTION * sample_rate))
         if timing_resolution_samples < 1:
             raise ValueError(f"timing_resolution_samples: expected at least 1, got {timing_resolution_samples}")
         self.windows, self.statistics = _normalised(data, statistics)
         self.labels, self.timings = _checked_targets([len(window) for window in self.windows], labels, timings)
         frames = (self.timings.nan_to_num() / timing_resolution_samples).floor().long()
         self.frames = torch.where(self.timings.isnan(), -1, frames)
-        self.timing_resolution_samples = timing_resolution_samples
+        self.timing_resolution_samples, self.sample_rate = timing_resolution_samples, sample_rate
 
     def __len__(self) -> int:
         return len(self.windows)

@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ def load_audio_folder(
     channel: int | None = None,
     labelled: bool = True,
     group: str | None = None,
+    window: float | None = None,
 ) -> AudioData:
     """Read a folder in which each sub-folder is a class: wav, flac, ogg, mp3; mixed to mono, resampled, padded or cut.
 
@@ -47,25 +49,32 @@ def load_audio_folder(
     labelled: False: the sound files of the folder itself, without classes: labels are -1 and `classes` is empty.
     group: a regular expression that finds in each file's name what belongs together (its first bracket, or all of it),
         such as r"speaker(\\d+)"; None: no groups.
+    window: seconds: the whole of each recording in windows of that length, one after another, in place of its first
+        `duration` seconds. A last one that is at least half full gets zeros, silent ones are left out; where `group` is
+        None the file is the group, so that a split by group keeps its windows together.
     cache: keep the result in the cache folder; it is made again when a file's path, size, time or a parameter changes.
     workers: files decoded at once, by default one per core up to 8.
 
-    Returns AudioData with signals (N, 1, round(duration * sample_rate)), classes in alphabetical order, no folds.
+    Returns AudioData with signals (N, 1, round(duration * sample_rate)), classes in alphabetical order, no folds; with
+    `window`, one row a window.
     Raises FileNotFoundError where there is no such folder, DataError where it has no class or no usable recording, or
     where its one sub-folder lies beside a table (then `load_audio_table` reads it), ValueError for other arguments.
     """
     check_format(sample_rate, duration)
-    check_choices(on_error, channel)
+    check_choices(on_error, channel, window, sample_rate)
     root = Path(path).expanduser().resolve()
     files, strays = _scan(root) if labelled else _scan_flat(root)
     classes = [_class_of(file) for file in files] if labelled else None
     groups = None if group is None else [_group_of(file, group) for file in files]
-    options = (sample_rate, duration, channel, on_error, cache, workers, progress)
+    options = (sample_rate, duration, window, channel, on_error, cache, workers, progress)
     return assemble(root, files, classes, groups, strays, *options)
 
 
-def check_choices(on_error: str, channel: int | None) -> None:
-    """ValueError unless both are what `load_audio_folder` takes."""
+def check_choices(on_error: str, channel: int | None, window: float | None, sample_rate: int) -> None:
+    """ValueError unless all are what `load_audio_folder` takes."""
+    number = isinstance(window, int | float | np.number) and not isinstance(window, bool)
+    if window is not None and not (number and np.isfinite(window) and window * sample_rate >= 2):
+        raise ValueError(f"window: expected seconds that hold at least two samples, or None, got {window!r}")
     if on_error not in ("skip", "raise"):
         raise ValueError(f'on_error: expected "skip" or "raise", got {on_error!r}')
     if channel is not None and (isinstance(channel, bool) or not isinstance(channel, int) or channel < 0):
@@ -80,6 +89,7 @@ def assemble(
     strays: list[Problem],
     sample_rate: int,
     duration: float,
+    window: float | None,
     channel: int | None,
     on_error: str,
     cache: bool,
@@ -88,22 +98,23 @@ def assemble(
 ) -> AudioData:
     """Read files (relative to `root`), each with its class and group by name; the rest as in `load_audio_folder`."""
     class_of = dict(zip(files, names or [""] * len(files), strict=True))
+    reach = duration if window is None else None
 
     def build(append: Append) -> dict:
         report, kept, durations = list(strays), [], []
         seen: dict[str, str] = {}
-        for file, clip in zip(
-            files, decode(root, files, sample_rate, duration, workers, progress, channel), strict=True
-        ):
+        for file, clip in zip(files, decode(root, files, sample_rate, reach, workers, progress, channel), strict=True):
             if isinstance(clip, Clip) and clip.digest in seen:
                 clip = f"duplicate: same samples as {seen[clip.digest]}"
             if isinstance(clip, str):
                 report.append(Problem(file, clip))
                 continue
             seen[clip.digest] = file
-            append(clip.samples[None])
-            kept.append(file)
-            durations.append(clip.seconds)
+            length = len(clip.samples) if window is None else round(window * sample_rate)
+            for part in in_windows(clip.samples, length):
+                append(part[None])
+                kept.append(file)
+                durations.append(clip.seconds)
         if not kept:
             raise DataError(f"{root}: none of {len(files)} files can be used\n{listing(report)}")
         classes = sorted({class_of[file] for file in kept})
@@ -114,6 +125,9 @@ def assemble(
 
     identity = {"folder": str(root), "sample_rate": int(sample_rate), "duration": float(duration)}
     identity |= {} if channel is None else {"channel": channel}
+    identity |= {} if window is None else {"window": float(window)}
+    if groups is None and window is not None:
+        groups = files
     made_from = [
         fingerprint(root, files),
         [(stray.file, stray.reason) for stray in strays],
@@ -139,9 +153,19 @@ def assemble(
     )
 
 
+def in_windows(samples: np.ndarray, length: int) -> list[np.ndarray]:
+    """Windows (length,) one after another of samples (T,): a last one that is half full gets zeros.
+
+    Silent ones are left out; of a shorter recording, or one that is silent in all of them, there is one.
+    """
+    starts = range(0, max(1, len(samples) - (length + 1) // 2 + 1), length)
+    windows = [pad_or_cut(samples[start : start + length], length) for start in starts]
+    return [part for part in windows if np.ptp(part) >= SILENCE] or windows[:1]
+
+
 @dataclass(frozen=True)
 class Clip:
-    """One decoded file.  samples: (samples,) float32 at the asked rate and length.  seconds: what the whole file lasts.
+    """One decoded file.  samples: (samples,) float32 at the asked rate and length, or all.  seconds: of the whole file.
 
     digest: of the samples before they were resampled; of the whole file where the clip is silent.
     """
@@ -155,7 +179,7 @@ def decode(
     root: Path,
     files: Iterable[str],
     sample_rate: int,
-    duration: float,
+    duration: float | None,
     workers: int | None,
     progress: bool,
     channel: int | None = None,
@@ -172,8 +196,10 @@ def decode(
                 yield clip
 
 
-def read_clip(path: Path, sample_rate: int, duration: float, channel: int | None = None) -> Clip | str:
+def read_clip(path: Path, sample_rate: int, duration: float | None, channel: int | None = None) -> Clip | str:
     """Read one file as mono at `sample_rate`, `duration` seconds long; where that cannot be done, say why not.
+
+    duration: None: all of it.
 
     channel: which one, from 0; None: their mean, or the loudest where they cancel one another.
 
@@ -193,7 +219,7 @@ def read_clip(path: Path, sample_rate: int, duration: float, channel: int | None
                 if channel >= block.shape[1]:
                     return f"has no channel {channel}: it has {block.shape[1]}, counted from 0"
                 block = np.ascontiguousarray(block[:, [channel]])
-            wanted = int(np.ceil((duration + MARGIN) * rate))
+            wanted = sys.maxsize if duration is None else int(np.ceil((duration + MARGIN) * rate))
             if total < wanted:
                 kept.append(block[: wanted - total])
             total += len(block)
@@ -212,7 +238,7 @@ def read_clip(path: Path, sample_rate: int, duration: float, channel: int | None
         return f"silent: the signal stays inside {SILENCE:g} of full scale"
     mono = _mono(samples)
     resampled = mono if rate == sample_rate else soxr.resample(mono, rate, sample_rate)
-    clip = pad_or_cut(resampled, round(duration * sample_rate))
+    clip = resampled if duration is None else pad_or_cut(resampled, round(duration * sample_rate))
     heard = np.ptp(clip) >= SILENCE
     digest = hashlib.blake2b(mono.data, digest_size=16, salt=str(rate).encode()) if heard else whole
     return Clip(clip, total / rate, digest.hexdigest())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +58,37 @@ class SensorTable:
         if not whole.any():
             raise ValueError(f'gaps: every window of {seconds:g} s holds a missing value: shorter ones, or gaps="keep"')
         return cut[whole], starts[whole] / self.sample_rate
+
+
+def recording_windows(
+    tables: Mapping[str, SensorTable], seconds: float, step: float | None = None, gaps: str = "drop"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Windows of several recordings of one rate and the same columns, for a split and a vote by recording.
+
+    tables: name of the recording → its readings.  seconds, step, gaps: as in `SensorTable.windows`.
+    Returns windows (N, L, C), the recording that each is cut from (N,), and the second at which it begins there (N,).
+    Raises ValueError naming the argument, and the recording that does not fit.
+    """
+    if not tables:
+        raise ValueError("tables: expected at least one recording, got none")
+    parts = []
+    first, expected = next(iter(tables.items()))
+    for name, table in tables.items():
+        if not isinstance(table, SensorTable):
+            raise ValueError(f"tables: expected SensorTable, got {type(table).__name__} for {name!r}")
+        if not np.isclose(table.sample_rate, expected.sample_rate, rtol=0.01):
+            rates = f"{expected.sample_rate:g} Hz in {first!r}, {table.sample_rate:g} Hz in {name!r}"
+            raise ValueError(f"tables: expected one rate, got {rates}: load them with one sample_rate")
+        if table.columns != expected.columns:
+            raise ValueError(f"tables: expected the columns {expected.columns}, got {table.columns} in {name!r}")
+        try:
+            windows, starts = table.windows(seconds, step, gaps)
+        except ValueError as error:
+            raise ValueError(f"{error} (recording {name!r})") from None
+        parts.append((windows, np.full(len(windows), name), starts))
+    length = min(windows.shape[1] for windows, _, _ in parts)  # rates that differ in the last digit round differently
+    x = np.concatenate([windows[:, :length] for windows, _, _ in parts])
+    return x, np.concatenate([names for _, names, _ in parts]), np.concatenate([starts for _, _, starts in parts])
 
 
 def load_sensor_table(

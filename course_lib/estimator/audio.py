@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from course_lib.data import LogMelAugmentation, log_mel, pad_or_cut
 from course_lib.data.audio import check_format
-from course_lib.data.folder import read_clip
+from course_lib.data.folder import in_windows, read_clip
 from course_lib.estimator.artefact import Saved, classes_from_list, classes_to_list, settings_of
 from course_lib.estimator.held_out import hold_out
 from course_lib.estimator.signals import time_first
@@ -176,7 +176,9 @@ class AudioClassifier(Saved, ClassifierMixin, BaseEstimator):
         return tags
 
     def predict_files(self, files: Iterable[str | os.PathLike]) -> pd.DataFrame:
-        """One row a sound file: file, label, probability, problem.  Of a file longer than a clip its beginning counts.
+        """One row a sound file: file, label, probability, problem.
+
+        A file longer than a clip is cut into windows of that length, and the mean of their probabilities counts.
 
         A file that cannot be used (unreadable, silent, …) has label None, probability NaN and says why in `problem`.
         Where a clip may have several labels, `label` is a tuple of those of at least 0.5, and the probability that of
@@ -184,15 +186,16 @@ class AudioClassifier(Saved, ClassifierMixin, BaseEstimator):
         """
         check_is_fitted(self)
         names = [os.fspath(file) for file in files]
-        seconds = self.samples_ / self.sample_rate
-        read = [read_clip(Path(name).expanduser(), self.sample_rate, seconds) for name in names]
+        read = [read_clip(Path(name).expanduser(), self.sample_rate, None) for name in names]
         problems = [clip if isinstance(clip, str) else "" for clip in read]
         labels: list[Any] = [None] * len(names)
         probabilities = np.full(len(names), np.nan)
-        good = {i: clip.samples for i, clip in enumerate(read) if not isinstance(clip, str)}
+        good = {i: in_windows(clip.samples, self.samples_) for i, clip in enumerate(read) if not isinstance(clip, str)}
         if good:
-            found = self.predict_proba(list(good.values()))
-            for i, row in zip(good, found, strict=True):
+            found = self.predict_proba([window for windows in good.values() for window in windows])
+            ends = np.cumsum([len(windows) for windows in good.values()])
+            for i, own in zip(good, np.split(found, ends[:-1]), strict=True):
+                row = own.mean(axis=0)
                 chosen = tuple(np.flatnonzero(row >= 0.5).tolist()) if self.several_ else self.classes_[row.argmax()]
                 labels[i], probabilities[i] = chosen, row.max()
         said = pd.Series(labels, dtype=object)  # None stays None

@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from course_lib.events.detections import Detections
+from course_lib.events.detections import SAMPLE_RATE, Detections
 from course_lib.events.peaks import PEAK_RADIUS, peak_mask
 from course_lib.events.refractory import refractory_filter
+
+_WINDOW, _MARGIN = 2.0, 0.15  # seconds
 
 
 class FrameModel(Protocol):
@@ -40,15 +42,18 @@ class LiveDetector:
 
     model: one of `course_lib.models`, or any other `FrameModel`.
     threshold: the least score of an event, one for all types or (E,) one for each.
-    window: samples that the model sees at a time.  margin: samples at either side of a window whose scores are not
-    used, where another window sees farther. Both are multiples of the model's `timing_resolution_samples`.
+    sample_rate: Hz of the stream, where the model does not say its own; kept, for `latency` in seconds.
+    window: samples that the model sees at a time; None: 2 s.  margin: samples at either side of a window, None: 150 ms,
+    both at the rate, at the course's 2000 Hz where neither says one. The scores of the margin are not
+    used, where another window sees farther. history: the same for the side before, where it is another; it costs no
+    latency. All are multiples of the model's `timing_resolution_samples`.
     statistics: (mean, std) per channel by which samples are normalised; None: they already are. Warns where the first
     window of an `EventDetector` does not look like it: without them it finds nothing, or anything.
     refractory: keep an event only if no stronger one of its type lies within the refractory period: the model's where
     True, or (E,) samples, one for each type.  separation: nor one of another type within so many samples.
     amp: run the model in bfloat16 (autocast), faster on CPUs and GPUs that compute in it, slower on others.
 
-    Windows begin at 0, hop, 2 hop, … of the clock (hop = window - 2 margin), wherever chunks end, and each is run
+    Windows begin at 0, hop, 2 hop, … of the clock (hop = window - history - margin), wherever chunks end; each is run
     alone, so that the events do not depend on chunks. An event is returned at most `latency_samples` after its onset.
     Raises ValueError naming the argument.
     """
@@ -58,26 +63,34 @@ class LiveDetector:
         model: FrameModel,
         threshold: float | np.ndarray = 0.5,
         *,
-        window: int = 4000,
-        margin: int = 300,
+        window: int | None = None,
+        margin: int | None = None,
+        history: int | None = None,
         statistics: tuple[np.ndarray, np.ndarray] | None = None,
         refractory: bool | np.ndarray = True,
         separation: float = 0.0,
+        sample_rate: float | None = None,
         amp: bool = False,
     ):
         self.model, self.threshold, self.amp = model, threshold, amp
         self.resolution = model.timing_resolution_samples
+        self.sample_rate = _rate_of(model, sample_rate)
+        window = self._samples_of(_WINDOW) if window is None else window
+        margin = self._samples_of(_MARGIN) if margin is None else margin
         own = model.refractory_period_samples if refractory is True else refractory
         self.periods, self.separation = np.broadcast_to(own, model.num_events), separation
         self.period = int(np.ceil(max(self.periods.max(), separation)))  # within which events matter to one another
-        if window % self.resolution or margin % self.resolution:
+        history = margin if history is None else history
+        if window % self.resolution or margin % self.resolution or history % self.resolution:
             raise ValueError(
-                f"window, margin: expected multiples of the model's timing_resolution_samples={self.resolution}, "
-                f"got {window} and {margin}"
+                f"window, margin, history: expected multiples of the model's timing_resolution_samples="
+                f"{self.resolution}, got {window}, {margin} and {history}"
             )
-        if not 0 <= 2 * margin < window:
-            raise ValueError(f"margin: expected at least 0 and below half the window, {window // 2}, got {margin}")
-        self.window, self.margin, self.hop = window, margin, window - 2 * margin
+        if margin < 0 or history < 0 or margin + history >= window:
+            raise ValueError(
+                f"margin, history: expected at least 0 and together below the window, {window}, got {margin}, {history}"
+            )
+        self.window, self.margin, self.hop = window, margin, window - margin - history
         self.statistics = None if statistics is None else tuple(np.asarray(part, np.float32) for part in statistics)
         self.reset()
 
@@ -85,6 +98,18 @@ class LiveDetector:
     def latency_samples(self) -> int:
         """How many samples after its onset an event is returned at the latest."""
         return self.hop + self.margin + (PEAK_RADIUS + 1) * self.resolution + self.period
+
+    @property
+    def latency(self) -> float:
+        """Seconds after its onset at which an event is returned at the latest.  ValueError where no rate was given."""
+        if self.sample_rate is None:
+            raise ValueError("sample_rate: expected Hz, of the model or of the LiveDetector, to say seconds; got None")
+        return self.latency_samples / self.sample_rate
+
+    def _samples_of(self, seconds: float) -> int:
+        """Samples, a multiple of the resolution."""
+        rate = SAMPLE_RATE if self.sample_rate is None else self.sample_rate
+        return max(1, round(seconds * rate / self.resolution)) * self.resolution
 
     def reset(self) -> None:
         """Begin a new recording: the clock stands at 0 and nothing is remembered."""
@@ -189,6 +214,18 @@ class LiveDetector:
         return decided
 
 
+def _rate_of(model: FrameModel, sample_rate: float | None) -> float | None:
+    """The model's rate or the one that is given.  ValueError where they differ or where it is none."""
+    own = getattr(model, "sample_rate", None)
+    if sample_rate is None:
+        return own
+    if isinstance(sample_rate, bool) or not isinstance(sample_rate, int | float) or not 0 < sample_rate < np.inf:
+        raise ValueError(f"sample_rate: expected Hz above 0, got {sample_rate!r}")
+    if own is not None and abs(own - sample_rate) > 1e-6 * own:
+        raise ValueError(f"sample_rate: expected {own:g} Hz, the model's, got {sample_rate:g}: resample the stream")
+    return float(sample_rate)
+
+
 def _warn_of_raw(samples: np.ndarray) -> None:
     """Say so where a channel of samples (T, C) is far from mean 0 and standard deviation 1; a constant one is not."""
     mean, std = samples.mean(axis=0, dtype=np.float64), samples.std(axis=0, dtype=np.float64)
@@ -221,8 +258,8 @@ def detect_events_from_sequence(
     threshold: float = 0.5,
     apply_refractory: bool = True,
     *,
-    window: int = 4000,
-    margin: int = 300,
+    window: int | None = None,
+    margin: int | None = None,
     statistics: tuple[np.ndarray, np.ndarray] | None = None,
     lengths: ArrayLike | None = None,
     amp: bool = False,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from course_lib.events.detections import SAMPLE_RATE, Detections, within
+from course_lib.events.detections import Detections, within
 
 
 def match_events(truth: Iterable, found: Iterable, tolerance: float) -> list[tuple[int, int]]:
@@ -111,18 +111,19 @@ class EventScores:
         )
 
 
-def event_scores(
-    truths: Sequence, founds: Sequence, tolerance_ms: float = 5.0, sample_rate: float = SAMPLE_RATE
-) -> EventScores:
+def event_scores(truths: Sequence, founds: Sequence, tolerance_ms: float, sample_rate: float) -> EventScores:
     """Compare recordings: one-to-one pairs within each recording and type.
 
     truths: one list of (type, sample) a recording.  founds: one `Detections`, or list of (type, sample, ...), each.
+    sample_rate: Hz of the times; 1 where they are seconds. It has no default: a wrong one changes what 5 ms means.
+    Raises ValueError naming the argument.
     """
     _check_recordings(truths, founds)
+    tolerance = tolerance_in_samples(tolerance_ms, sample_rate)
     errors, true_events, found_events = [], 0, 0
     for truth, found in zip(truths, founds, strict=True):
         truth, found = list(truth), list(found)
-        pairs = match_events(truth, found, tolerance_ms * sample_rate / 1000)
+        pairs = match_events(truth, found, tolerance)
         errors += [found[j][1] - truth[i][1] for i, j in pairs]
         true_events, found_events = true_events + len(truth), found_events + len(found)
     errors_ms = np.array(errors, float) * 1000 / sample_rate
@@ -149,7 +150,7 @@ class PrecisionRecall:
 
 
 def precision_recall(
-    truths: Sequence, founds: Sequence[Detections], tolerance_ms: float = 5.0, sample_rate: float = SAMPLE_RATE
+    truths: Sequence, founds: Sequence[Detections], tolerance_ms: float, sample_rate: float
 ) -> PrecisionRecall:
     """The curve over all thresholds, of all recordings and types together. Arguments as for `event_scores`.
 
@@ -159,7 +160,7 @@ def precision_recall(
     count = sum(len(truth) for truth in truths)
     if count == 0:
         raise ValueError("truths: expected at least one event, got none")
-    tolerance = tolerance_ms * sample_rate / 1000
+    tolerance = tolerance_in_samples(tolerance_ms, sample_rate)
     parts = [match_by_score(truth, found, tolerance) for truth, found in zip(truths, founds, strict=True)]
     scores, right = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     order = np.argsort(-scores, kind="stable")
@@ -172,8 +173,8 @@ def precision_recall(
 def best_threshold(
     truths: Sequence,
     founds: Sequence[Detections],
-    tolerance_ms: float = 5.0,
-    sample_rate: float = SAMPLE_RATE,
+    tolerance_ms: float,
+    sample_rate: float,
     lowest: float | None = None,
 ) -> float:
     """The score threshold with the highest F1, halfway to the next lower score. Take it from validation data only.
@@ -188,6 +189,17 @@ def best_threshold(
     least = curve.thresholds[best] if lowest is None else lowest
     below = curve.thresholds[best + 1] if best + 1 < len(curve.thresholds) else least
     return float((curve.thresholds[best] + below) / 2)
+
+
+def tolerance_in_samples(tolerance_ms: float, sample_rate: float) -> float:
+    """Milliseconds at `sample_rate` Hz.  ValueError naming the one that is no such number."""
+    for name, value, unit, least in (
+        ("tolerance_ms", tolerance_ms, "milliseconds from 0 on", 0),
+        ("sample_rate", sample_rate, "Hz above 0", 1e-300),
+    ):
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not least <= value < np.inf:
+            raise ValueError(f"{name}: expected {unit}, got {value!r}")
+    return tolerance_ms * sample_rate / 1000
 
 
 def _check_recordings(truths: Sequence, founds: Sequence) -> None:

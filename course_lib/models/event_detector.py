@@ -46,15 +46,16 @@ class EventDetector(EventModel):
         dilations: tuple[int, ...] = (1, 2, 4, 1),
         attention_heads: int = 2,
         dropout: float = 0.0,
-        timing_resolution_samples: int = 10,
-        refractory_period_samples: int = 4000,
+        timing_resolution_samples: int | None = None,
+        refractory_period_samples: int | None = None,
         extra_features: int = 0,
+        sample_rate: float | None = None,
     ):
-        super().__init__(input_size, num_events, timing_resolution_samples, refractory_period_samples)
+        super().__init__(input_size, num_events, timing_resolution_samples, refractory_period_samples, sample_rate)
         check_positive(width=width)
         if attention_heads and width % attention_heads:
             raise ValueError(f"attention_heads: expected a divisor of {width}, the width, got {attention_heads}")
-        self.front_end = FrameFeatures(input_size, width, timing_resolution_samples)
+        self.front_end = FrameFeatures(input_size, width, self.timing_resolution_samples)
         self.extra = nn.Linear(extra_features, width) if extra_features else None
         self.blocks = nn.ModuleList(_Block(width, dilation, dropout) for dilation in dilations)
         self.attention = None

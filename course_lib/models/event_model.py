@@ -2,33 +2,56 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from course_lib.events import SAMPLE_RATE
 from course_lib.sequence import check_positive
+
+_RESOLUTION, _REFRACTORY = 0.005, 2.0  # seconds
 
 
 class EventModel(nn.Module):
     """The base of models of events in time: `input_size` channels in, `num_events` types out, on a grid of frames.
 
-    timing_resolution_samples: samples a frame.  refractory_period_samples: read by those who decode the scores.
-    Raises ValueError naming the size that is below 1.
+    sample_rate: Hz of the input, kept for those who decode; None: not said.
+    timing_resolution_samples: samples a frame; None: 5 ms.  refractory_period_samples: read by those who decode the
+    scores; None: 2 s. Both are counted at `sample_rate`, at the course's 2000 Hz where it is not said: 10 and 4000.
+    Raises ValueError naming the size that is below 1, or the rate that is none.
     """
 
     def __init__(
-        self, input_size: int, num_events: int, timing_resolution_samples: int, refractory_period_samples: int
+        self,
+        input_size: int,
+        num_events: int,
+        timing_resolution_samples: int | None,
+        refractory_period_samples: int | None,
+        sample_rate: float | None,
     ):
         super().__init__()
+        rate = SAMPLE_RATE if sample_rate is None else sample_rate
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < math.inf:
+            raise ValueError(f"sample_rate: expected Hz above 0, got {sample_rate!r}")
+        if timing_resolution_samples is None:
+            timing_resolution_samples = max(1, round(_RESOLUTION * rate))
+        if refractory_period_samples is None:
+            refractory_period_samples = round(_REFRACTORY * rate)
+        self.sample_rate = sample_rate
         self.input_size, self.num_events = input_size, num_events
         self.timing_resolution_samples = timing_resolution_samples
         self.refractory_period_samples = refractory_period_samples
-        check_positive(**{name: size for name, size in self.sizes.items() if name != "refractory_period_samples"})
+        check_positive(
+            input_size=input_size, num_events=num_events, timing_resolution_samples=timing_resolution_samples
+        )
 
     @property
-    def sizes(self) -> dict[str, int]:
-        """The four arguments that every event model has, by name."""
-        names = ("input_size", "num_events", "timing_resolution_samples", "refractory_period_samples")
+    def sizes(self) -> dict[str, Any]:
+        """The five arguments that every event model has, by name."""
+        names = ("input_size", "num_events", "timing_resolution_samples", "refractory_period_samples", "sample_rate")
         return {name: getattr(self, name) for name in names}
 
     def frame_scores(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:

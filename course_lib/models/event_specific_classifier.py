@@ -162,14 +162,15 @@ class EventSpecificClassifier(EventModel):
         bidirectional: bool = True,
         *,
         cnn_channels: int = 8,
-        timing_resolution_samples: int = 10,
-        refractory_period_samples: int = 4000,
+        timing_resolution_samples: int | None = None,
+        refractory_period_samples: int | None = None,
+        sample_rate: float | None = None,
     ):
-        super().__init__(input_size, num_events, timing_resolution_samples, refractory_period_samples)
+        super().__init__(input_size, num_events, timing_resolution_samples, refractory_period_samples, sample_rate)
         check_positive(hidden_size=hidden_size, num_layers=num_layers)
         self.templates = EventTemplateBank(num_events, input_size, template_length)
         self.cnn = EventSpecificCNN(num_events, input_size, cnn_channels)
-        read = timing_resolution_samples * (input_size + num_events + cnn_channels)
+        read = self.timing_resolution_samples * (input_size + num_events + cnn_channels)
         self.lstm = make_lstm(read, hidden_size, num_layers, dropout, bidirectional)
         width = hidden_size * (2 if bidirectional else 1)
         self.timing_heads = EventSpecificTimingHeads(num_events, width, dropout)

@@ -39,7 +39,7 @@ class EventEnsemble(Opinions):
         for name in models[0].sizes:
             values = {model.sizes[name] for model in models}
             if len(values) > 1:
-                raise ValueError(f"models: expected equal {name}, got {sorted(values)}")
+                raise ValueError(f"models: expected equal {name}, got {sorted(values, key=str)}")
         super().__init__(**models[0].sizes)
         self.members = nn.ModuleList(models)
 

@@ -36,15 +36,16 @@ class LSTMEventClassifier(EventModel):
         num_events: int = 16,
         dropout: float = 0.3,
         bidirectional: bool = True,
-        timing_resolution_samples: int = 10,
-        refractory_period_samples: int = 4000,
+        timing_resolution_samples: int | None = None,
+        refractory_period_samples: int | None = None,
         *,
         num_heads: int = 4,
         residual: bool = False,
         presence: str = "mean",
         front_end: bool = False,
+        sample_rate: float | None = None,
     ):
-        super().__init__(input_size, num_events, timing_resolution_samples, refractory_period_samples)
+        super().__init__(input_size, num_events, timing_resolution_samples, refractory_period_samples, sample_rate)
         check_positive(hidden_size=hidden_size, num_layers=num_layers)
         if presence not in ("mean", "logsumexp"):
             raise ValueError(f'presence: expected "mean" or "logsumexp", got {presence!r}')
@@ -52,7 +53,7 @@ class LSTMEventClassifier(EventModel):
         if width % num_heads:
             raise ValueError(f"num_heads: expected a divisor of {width}, the LSTM's outputs, got {num_heads}")
         self.residual, self.presence = residual, presence
-        self.front_end = FrameFeatures(input_size, 64, timing_resolution_samples) if front_end else None
+        self.front_end = FrameFeatures(input_size, 64, self.timing_resolution_samples) if front_end else None
         self.lstm = make_lstm(64 if front_end else input_size, hidden_size, num_layers, dropout, bidirectional)
         self.attention = nn.MultiheadAttention(width, num_heads, dropout=dropout, batch_first=True)
         self.norm = nn.LayerNorm(width)

@@ -51,10 +51,13 @@ class TemplateDetector(EventModel):
         bank: EventTemplateBank,
         taps: np.ndarray,
         *,
-        timing_resolution_samples: int = 10,
-        refractory_period_samples: int = 4000,
+        timing_resolution_samples: int | None = None,
+        refractory_period_samples: int | None = None,
+        sample_rate: float | None = None,
     ):
-        super().__init__(bank.num_features, bank.num_events, timing_resolution_samples, refractory_period_samples)
+        super().__init__(
+            bank.num_features, bank.num_events, timing_resolution_samples, refractory_period_samples, sample_rate
+        )
         self.bank = bank.requires_grad_(False)
         self.register_buffer("taps", torch.as_tensor(taps, dtype=torch.float32))
         self.verifier = nn.Linear(len(FEATURES), 1)

@@ -149,3 +149,12 @@ def test_mixed_lengths_are_padded():
 def test_errors_name_the_argument(make, told):
     with pytest.raises(ValueError, match=told):
         make()
+
+
+def test_a_rate_is_kept_and_sets_the_frame():
+    data, labels, timings = make_events(3, 400, seed=0)
+    assert EventDataset(data, labels, timings, sample_rate=360).timing_resolution_samples == 2
+    whole = EventDataset(data, labels, timings)
+    assert (whole.timing_resolution_samples, whole.sample_rate) == (10, None)
+    with pytest.raises(ValueError, match="sample_rate: expected Hz above 0, got 0"):
+        EventDataset(data, labels, timings, sample_rate=0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from course_lib.data import DataError, load_audio_folder
+from course_lib.data import DataError, load_audio_folder, load_audio_table
 
 
 def load(root, **options):
@@ -383,3 +383,26 @@ def test_broken_link_is_reported(write, tone):
     except OSError:
         pytest.skip("no links on this file system")
     assert "unreadable" in load(root).report[0].reason
+
+
+def test_long_recordings_come_in_windows_with_the_file_as_group(tmp_path):
+    """2.6 s in windows of 1 s: two full ones and one of 0.6 s; 1.2 s: one; the silent second is left out."""
+    rng = np.random.default_rng(0)
+    sounds = {"a/long.wav": rng.uniform(-0.5, 0.5, 2600), "b/short.wav": rng.uniform(-0.5, 0.5, 400)}
+    sounds["b/pause.wav"] = np.concatenate([rng.uniform(-0.5, 0.5, 1000), np.zeros(1000), rng.uniform(-0.5, 0.5, 200)])
+    for name, sound in sounds.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        soundfile.write(tmp_path / name, sound, 1000, subtype="FLOAT")
+    options = {"sample_rate": 1000, "cache": False, "progress": False}
+    data = load_audio_folder(tmp_path, window=1.0, **options)
+    assert data.signals.shape == (5, 1, 1000)
+    assert data.files == ("a/long.wav",) * 3 + ("b/pause.wav", "b/short.wav")
+    assert data.groups.tolist() == list(data.files)
+    np.testing.assert_allclose(data.signals[:2].reshape(-1), sounds["a/long.wav"][:2000], atol=1e-6)
+    np.testing.assert_allclose(data.signals[2, 0, :600], sounds["a/long.wav"][2000:], atol=1e-6)
+    assert (data.signals[2, 0, 600:] == 0).all() and data.durations.tolist() == [2.6, 2.6, 2.6, 2.2, 0.4]
+    by_speaker = load_audio_folder(tmp_path, window=1.0, group=r"/(.)", **options)
+    assert by_speaker.groups.tolist() == ["l", "l", "l", "p", "s"]
+    (tmp_path / "t.csv").write_text("file,label\na/long.wav,x\nb/short.wav,y\n", encoding="utf-8")
+    table = load_audio_table(tmp_path / "t.csv", window=1.0, **options)
+    assert table.groups.tolist() == ["a/long.wav"] * 3 + ["b/short.wav"] and len(table.labels) == 4

@@ -229,7 +229,10 @@ def test_a_stream_that_has_ended_takes_no_more_until_reset(spike_model, spikes):
     ("options", "message"),
     [
         ({"window": 4001}, "multiples.*timing_resolution_samples=10, got 4001"),
-        ({"margin": 2000}, "margin: expected"),
+        ({"margin": 2000}, "margin, history: expected at least 0 and together below the window, 4000"),
+        ({"margin": 0, "history": 4000}, "margin, history: expected"),
+        ({"history": 5}, "multiples"),
+        ({"sample_rate": 0}, "sample_rate: expected Hz"),
         ({"margin": 305}, "multiples"),
     ],
 )
@@ -269,3 +272,33 @@ def test_raw_samples_are_said_where_the_model_was_trained_on_normalised_ones(spi
     assert not recwarn.list
     with pytest.warns(UserWarning, match="statistics: None, but channel 0 of the first window has mean 30"):
         detect_events_from_sequence(model, raw)
+
+
+def test_a_rate_sets_the_defaults_and_states_the_latency_in_seconds():
+    """At 360 Hz two seconds are 720 samples, and not the 4000 of the course's events (11 s)."""
+    model = EventDetector(2, 1, width=8, dilations=(1,), sample_rate=360)
+    assert (model.timing_resolution_samples, model.refractory_period_samples) == (2, 720)
+    live = LiveDetector(model, refractory=False)
+    assert (live.sample_rate, live.window, live.margin) == (360, 720, 54)
+    assert live.latency == live.latency_samples / 360 < 2
+    with pytest.raises(ValueError, match="sample_rate: expected 360 Hz, the model's, got 2000"):
+        LiveDetector(model, sample_rate=2000)
+    unsaid = EventDetector(2, 1, width=8, dilations=(1,))
+    assert LiveDetector(unsaid, sample_rate=100).window == 200
+    with pytest.raises(ValueError, match="sample_rate: expected Hz"):
+        _ = LiveDetector(unsaid).latency
+    with pytest.raises(ValueError, match="sample_rate: expected Hz above 0, got -1"):
+        EventDetector(sample_rate=-1)
+
+
+def test_a_history_costs_no_latency_and_a_stream_is_still_a_whole(spike_model, spikes):
+    """Windows see 1000 samples before what they decide and 100 behind it."""
+    x = spikes(9000, [(0, 50, 0.9), (1, 2500, 0.8), (0, 5005, 0.7), (2, 8990, 0.9)])
+    options = {"window": 2000, "margin": 100, "history": 1000}
+    short = LiveDetector(spike_model, window=1100, margin=100, refractory=False)
+    live = LiveDetector(spike_model, refractory=False, **options)
+    assert live.hop == short.hop == 900 and live.latency_samples == short.latency_samples
+    found = [Detections.concatenate([live.push(x), live.flush()])]
+    live.reset()
+    found.append(Detections.concatenate([*(live.push(x[i : i + 777]) for i in range(0, 9000, 777)), live.flush()]))
+    assert list(found[0]) == list(found[1]) and found[0].types.tolist() == [0, 1, 0, 2]

@@ -38,7 +38,7 @@ def test_f1_is_that_of_mir_eval_for_one_type(truth, found):
     truth, found = ([(0, t) for t in sorted({t for _, t in events})] for events in (truth, found))
     reference, estimated = (np.array([t / 2000 for _, t in events]) for events in (truth, found))
     expected, precision, recall = mir_eval.onset.f_measure(reference, estimated, window=0.0050001)
-    scores = event_scores([truth], [found], tolerance_ms=5)
+    scores = event_scores([truth], [found], tolerance_ms=5, sample_rate=2000)
     if truth and found:
         assert (scores.f1, scores.precision, scores.recall) == pytest.approx((expected, precision, recall))
 
@@ -46,24 +46,24 @@ def test_f1_is_that_of_mir_eval_for_one_type(truth, found):
 def test_errors_and_counts_by_hand():
     truth = [[(0, 100.0), (1, 200.0)], [(0, 50.0)]]
     found = [[(0, 103.0), (0, 104.0), (1, 260.0)], []]
-    scores = event_scores(truth, found, tolerance_ms=5)
+    scores = event_scores(truth, found, tolerance_ms=5, sample_rate=2000)
     assert (scores.true_events, scores.found_events, scores.matched) == (3, 3, 1)
     assert scores.f1 == pytest.approx(1 / 3)
     assert scores.errors_ms.tolist() == [1.5] and scores.median_error_ms == 1.5
-    wide = event_scores(truth, found, tolerance_ms=50)
+    wide = event_scores(truth, found, tolerance_ms=50, sample_rate=2000)
     assert wide.matched == 2 and wide.within(5) == 0.5
 
 
 def test_recordings_and_types_do_not_mix():
-    assert event_scores([[(0, 5)], []], [[], [(0, 5)]]).matched == 0
-    assert event_scores([[(0, 5)]], [[(1, 5)]]).matched == 0
+    assert event_scores([[(0, 5)], []], [[], [(0, 5)]], 5, 2000).matched == 0
+    assert event_scores([[(0, 5)]], [[(1, 5)]], 5, 2000).matched == 0
 
 
 def test_no_events_and_an_absent_type():
-    assert event_scores([[]], [[]]).f1 == 1.0
-    assert event_scores([[]], [[(0, 5)]]).f1 == 0.0
-    assert np.isnan(event_scores([[(0, 5)]], [[]]).precision)
-    assert np.isnan(event_scores([[(0, 5)]], [[]]).median_error_ms)
+    assert event_scores([[]], [[]], 5, 2000).f1 == 1.0
+    assert event_scores([[]], [[(0, 5)]], 5, 2000).f1 == 0.0
+    assert np.isnan(event_scores([[(0, 5)]], [[]], 5, 2000).precision)
+    assert np.isnan(event_scores([[(0, 5)]], [[]], 5, 2000).median_error_ms)
 
 
 def test_the_strongest_chooses_first_and_takes_the_nearest():
@@ -92,30 +92,30 @@ def test_average_precision_is_that_of_scikit_learn(seed):
     scores, right = (np.concatenate(columns) for columns in zip(*parts, strict=True))
     count = sum(map(len, truths))
     expected = average_precision_score(right, scores) * right.sum() / count  # its recall is of what was found
-    assert precision_recall(truths, founds).average_precision == pytest.approx(expected)
+    assert precision_recall(truths, founds, 5, 2000).average_precision == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_no_threshold_beats_the_best(seed):
     truths, founds = _example(seed)
-    best = best_threshold(truths, founds)
-    f1 = [event_scores(truths, [found.above(t) for found in founds]).f1 for t in np.linspace(0, 1, 101)]
-    assert event_scores(truths, [found.above(best) for found in founds]).f1 == pytest.approx(max(f1))
+    best = best_threshold(truths, founds, 5, 2000)
+    f1 = [event_scores(truths, [found.above(t) for found in founds], 5, 2000).f1 for t in np.linspace(0, 1, 101)]
+    assert event_scores(truths, [found.above(best) for found in founds], 5, 2000).f1 == pytest.approx(max(f1))
 
 
 def test_where_nothing_scores_lower_the_threshold_lies_halfway_to_where_the_search_began():
     truths, founds = [[(0, 5)]], [Detections(np.array([0]), np.array([5.0]), np.array([0.9]))]
-    assert best_threshold(truths, founds, lowest=0.1) == pytest.approx(0.5)
-    assert best_threshold(truths, founds) == pytest.approx(0.9)
+    assert best_threshold(truths, founds, 5, 2000, lowest=0.1) == pytest.approx(0.5)
+    assert best_threshold(truths, founds, 5, 2000) == pytest.approx(0.9)
 
 
 def test_nothing_found_and_nothing_to_find():
-    assert best_threshold([[(0, 5)]], [Detections.none()]) == 0.5
-    assert precision_recall([[(0, 5)]], [Detections.none()]).average_precision == 0.0
+    assert best_threshold([[(0, 5)]], [Detections.none()], 5, 2000) == 0.5
+    assert precision_recall([[(0, 5)]], [Detections.none()], 5, 2000).average_precision == 0.0
     with pytest.raises(ValueError, match="at least one event"):
-        precision_recall([[]], [Detections.none()])
+        precision_recall([[]], [Detections.none()], 5, 2000)
     with pytest.raises(ValueError, match="got 2 and 1"):
-        event_scores([[], []], [[]])
+        event_scores([[], []], [[]], 5, 2000)
 
 
 def test_window_events_in_time_order():
@@ -146,15 +146,27 @@ def test_exactly_the_tolerance_counts_at_any_rate(rate, tolerance_ms):
 def test_times_that_are_no_times_are_refused(bad):
     good = [(0, 10.0, 0.9)]
     with pytest.raises(ValueError, match="truth: expected finite times"):
-        event_scores([[(0, bad)]], [good])
+        event_scores([[(0, bad)]], [good], 5, 2000)
     with pytest.raises(ValueError, match="found: expected finite times"):
-        event_scores([[(0, 10.0)]], [[(0, bad, 0.9)]])
+        event_scores([[(0, 10.0)]], [[(0, bad, 0.9)]], 5, 2000)
     with pytest.raises(ValueError, match="truth: expected finite times"):
-        precision_recall([[(1, 5.0), (0, bad)]], [Detections.none()])
+        precision_recall([[(1, 5.0), (0, bad)]], [Detections.none()], 5, 2000)
     with pytest.raises(ValueError, match="expected finite"):
         Detections([0], [bad], [0.5])
     with pytest.raises(ValueError, match="timings: expected finite"):
         window_events(np.array([[0, 1]]), np.array([[5.0, bad]]))
     assert window_events(np.array([[1, 0]]), np.array([[5.0, bad]])) == [[(0, 5.0)]]
     with pytest.raises(ValueError, match="tolerance"):
-        event_scores([[(0, 1.0)]], [good], np.nan)
+        event_scores([[(0, 1.0)]], [good], np.nan, 2000)
+
+
+def test_the_rate_has_to_be_said():
+    """5 ms at 2000 Hz are ten samples; at 360 Hz they are 1.8, and the same call would have meant 27.8 ms."""
+    truth, found = [[(0, 100.0)]], [[(0, 105.0)]]
+    assert event_scores(truth, found, 5, 2000).f1 == 1 and event_scores(truth, found, 5, 360).f1 == 0
+    for call in (event_scores, precision_recall, best_threshold):
+        with pytest.raises(TypeError, match="sample_rate"):
+            call(truth, found, 5)
+    for tolerance, rate, complaint in ((5, 0, "sample_rate"), (5, "360", "sample_rate"), (-1, 360, "tolerance_ms")):
+        with pytest.raises(ValueError, match=f"{complaint}: expected"):
+            event_scores(truth, found, tolerance, rate)

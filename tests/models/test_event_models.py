@@ -200,7 +200,7 @@ def test_the_detector_learns_two_types_in_a_few_seconds():
     mean, std = loader.statistics
     scores, offsets = model.eval().frame_scores(torch.from_numpy((data - mean) / std))
     found = [decode_peaks(s.numpy(), o.numpy(), threshold=0.5) for s, o in zip(scores, offsets, strict=True)]
-    assert event_scores(window_events(labels, timings), found).f1 > 0.9
+    assert event_scores(window_events(labels, timings), found, 5, 2000).f1 > 0.9
 
 
 def test_an_ensemble_is_the_mean_of_its_members():

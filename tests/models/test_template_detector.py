@@ -71,9 +71,9 @@ def test_unlabelled_windows_improve_the_templates_of_few_labels():
 
 def test_finds_events_of_new_windows(detector):
     validation, test = drawn(20, 2), drawn(40, 3)
-    threshold = best_threshold(window_events(*validation[1:]), detector.detect(validation[0]))
+    threshold = best_threshold(window_events(*validation[1:]), detector.detect(validation[0]), 5, 2000)
     found = [events.above(threshold) for events in detector.detect(test[0])]
-    scores = event_scores(window_events(*test[1:]), found)
+    scores = event_scores(window_events(*test[1:]), found, 5, 2000)
     assert scores.f1 > 0.93 and scores.median_error_ms < 0.5
 
 
@@ -82,7 +82,7 @@ def test_finds_the_events_of_a_stream_without_breaking_the_refractory_period(det
     result = detect_events_from_sequence(detector, stream, threshold=0.5)
     found = list(zip(result["detected_events"], result["event_timings"], strict=True))
     assert violations(found) == 0
-    assert event_scores([events], [found]).f1 > 0.85
+    assert event_scores([events], [found], 5, 2000).f1 > 0.85
 
 
 def test_frame_scores_hold_what_detect_finds(detector):
@@ -138,7 +138,7 @@ def test_a_dead_channel_costs_some_events_and_breaks_nothing(detector):
     data[:, :, 2] = 0
     found = [events.above(0.5) for events in detector.detect(data)]
     truths = window_events(labels, timings)
-    assert 0.3 < event_scores(truths, found).f1 <= event_scores(truths, whole).f1
+    assert 0.3 < event_scores(truths, found, 5, 2000).f1 <= event_scores(truths, whole, 5, 2000).f1
     assert all(np.isfinite(events.scores).all() for events in found)
 
 

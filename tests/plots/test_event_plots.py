@@ -25,7 +25,7 @@ def test_heatmap_has_time_in_seconds_and_a_row_a_type(ax):
 
 
 def test_curves_are_named_with_their_average_precision(ax):
-    curve = precision_recall([[(0, 100.0)]], [Detections([0], [101.0], [0.9])])
+    curve = precision_recall([[(0, 100.0)]], [Detections([0], [101.0], [0.9])], 5, 2000)
     plots.precision_recall({"good": curve}, ax=ax)
     assert ax.get_legend().get_texts()[0].get_text() == "good: 1.00"
 

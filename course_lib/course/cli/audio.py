@@ -24,7 +24,7 @@ def _report(arguments: argparse.Namespace) -> int:
     if arguments.files:
         print(f"expected one folder or table, got {arguments.source} and {arguments.files[0]}", file=sys.stderr)
         return 2
-    form = {"sample_rate": arguments.rate, "duration": arguments.duration}
+    form = {"sample_rate": arguments.rate, "duration": arguments.duration, "window": arguments.window}
     if Path(arguments.source).expanduser().is_dir():
         data = load_audio_folder(arguments.source, group=arguments.group, **form)
     else:

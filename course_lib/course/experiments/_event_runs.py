@@ -12,7 +12,15 @@ from torch import nn
 
 from course_lib.course.experiments.runner import NotHere
 from course_lib.data import FreshEvents, GaitRecording, load_gait_events, make_events
-from course_lib.events import Detections, best_threshold, decode_peaks, event_scores, refractory_filter, window_events
+from course_lib.events import (
+    SAMPLE_RATE,
+    Detections,
+    best_threshold,
+    decode_peaks,
+    event_scores,
+    refractory_filter,
+    window_events,
+)
 from course_lib.paths import data_roots
 from course_lib.training import cosine_with_warmup, fit
 
@@ -90,7 +98,7 @@ def find(model: nn.Module, x: torch.Tensor, batch_size: int = 32) -> list[Detect
 def measures(truths: list, founds: list[Detections], threshold: float) -> dict[str, float]:
     """What section by section is asked of a detector, at one threshold."""
     kept = [found.above(threshold) for found in founds]
-    at = {tolerance: event_scores(truths, kept, tolerance) for tolerance in (2.0, 5.0, 10.0, 25.0)}
+    at = {tolerance: event_scores(truths, kept, tolerance, SAMPLE_RATE) for tolerance in (2.0, 5.0, 10.0, 25.0)}
     return {
         "F1 at 2 ms": at[2.0].f1,
         "F1 at 5 ms": at[5.0].f1,
@@ -109,11 +117,13 @@ def close_recall(truths: list, founds: list, within_ms: float = 10.0, tolerance_
         for i, (kind, onset) in enumerate(truth):
             if len(truth) > 1 and np.abs(np.delete(onsets, i) - onset).min() < 2 * within_ms:
                 total += 1
-                hit += event_scores([[(kind, onset)]], [[e for e in found if e[0] == kind]], tolerance_ms).matched
+                hit += event_scores(
+                    [[(kind, onset)]], [[e for e in found if e[0] == kind]], tolerance_ms, SAMPLE_RATE
+                ).matched
     return hit / total if total else np.nan
 
 
 def threshold_of(model: nn.Module, statistics, snr_db: float, seed: int, **events) -> float:
     """The score threshold of the best F1 at 5 ms, on 256 validation windows."""
     x, truths = windows(256, 50_000 + seed, snr_db, statistics, **events)
-    return best_threshold(truths, find(model, x))
+    return best_threshold(truths, find(model, x), 5.0, SAMPLE_RATE)

@@ -19,6 +19,7 @@ from course_lib.course.experiments._event_runs import find, measures, threshold_
 from course_lib.course.experiments.runner import Experiment
 from course_lib.data import coloured_noise, event_templates, make_event_stream, make_events
 from course_lib.events import (
+    SAMPLE_RATE,
     Detections,
     LiveDetector,
     MatchingPursuit,
@@ -63,7 +64,7 @@ def _stream(model, statistics, threshold: float, snr_db: float, seed: int) -> di
     found = Detections.concatenate([*parts, live.flush()])
     took = time.process_time() - started
     return {
-        "stream: F1 at 5 ms": event_scores([truth], [found]).f1,
+        "stream: F1 at 5 ms": event_scores([truth], [found], 5.0, SAMPLE_RATE).f1,
         "stream: refractory violations": violations(found),
         "stream: times real time": 120 / took,
         "stream: latency, s": live.latency_samples / 2000,
@@ -109,7 +110,7 @@ def _pursuit(snr_db: float, seed: int) -> dict[str, float]:
         return [refractory_filter(explanation.detections()) for explanation in pursuit(data)]
 
     data, labels, timings = make_events(256, seed=50_000 + seed, snr_db=snr_db)
-    threshold = best_threshold(window_events(labels, timings), found(data))
+    threshold = best_threshold(window_events(labels, timings), found(data), 5.0, SAMPLE_RATE)
     data, labels, timings = make_events(400, seed=60_000 + seed, snr_db=snr_db)
     return measures(window_events(labels, timings), found(data), threshold)
 

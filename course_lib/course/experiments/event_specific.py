@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from course_lib.course.experiments.runner import Experiment, by_seed
 from course_lib.data import make_events
-from course_lib.events import best_threshold, decode_peaks, event_scores, window_events
+from course_lib.events import SAMPLE_RATE, best_threshold, decode_peaks, event_scores, window_events
 from course_lib.losses import EventSpecificLoss, EventTimingLoss
 from course_lib.models import EventSpecificClassifier, LSTMEventClassifier, fill_from_snippets
 from course_lib.sequence import Sequence
@@ -159,12 +159,12 @@ def measure(seed: int, name: str) -> dict[str, float]:
     started, epochs = time.process_time(), EPOCHS.get(name, 4)
     model = train_model(labelled, seed, epochs, **VARIANTS[name])
     seconds = time.process_time() - started
-    threshold = best_threshold(window_events(*validation[1:]), found_events(model, validation[0]))
+    threshold = best_threshold(window_events(*validation[1:]), found_events(model, validation[0]), 5.0, SAMPLE_RATE)
     found = [events.above(threshold) for events in found_events(model, test[0])]
     truths = window_events(*test[1:])
     return {
-        "F1": event_scores(truths, found).f1,
-        "F1 at 1 ms": event_scores(truths, found, 1.0).f1,
+        "F1": event_scores(truths, found, 5.0, SAMPLE_RATE).f1,
+        "F1 at 1 ms": event_scores(truths, found, 1.0, SAMPLE_RATE).f1,
         "training (CPU s)": seconds,
         "steps": epochs * -(-len(labelled[0]) // BATCH),
         "parameters": sum(p.numel() for p in model.parameters()),

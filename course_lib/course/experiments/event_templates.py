@@ -25,6 +25,7 @@ from course_lib.course.experiments._event_runs import close_recall
 from course_lib.course.experiments.runner import Experiment, by_seed
 from course_lib.data import event_templates, make_event_stream, make_events
 from course_lib.events import (
+    SAMPLE_RATE,
     LiveDetector,
     MatchingPursuit,
     best_threshold,
@@ -105,7 +106,7 @@ def held_out(model: TemplateDetector, found: list, events: list, folds: int = 4)
 
 def precision_at(recall: float, truths: list, found: list) -> float:
     """Precision of the highest threshold that reaches the recall; NaN where none does."""
-    curve = precision_recall(truths, found)
+    curve = precision_recall(truths, found, 5.0, SAMPLE_RATE)
     reached = np.flatnonzero(curve.recall >= recall)
     return float(curve.precision[reached[0]]) if len(reached) else np.nan
 
@@ -113,9 +114,9 @@ def precision_at(recall: float, truths: list, found: list) -> float:
 def scored(name: str, truths: list, found: list, threshold: float) -> dict[str, float]:
     """Measures of detections above the threshold, `name` behind each."""
     kept = [events.above(threshold) for events in found]
-    matched = event_scores(truths, kept, 25.0)
+    matched = event_scores(truths, kept, 25.0, SAMPLE_RATE)
     measured = {
-        "F1": event_scores(truths, kept, 5.0).f1,
+        "F1": event_scores(truths, kept, 5.0, SAMPLE_RATE).f1,
         "precision at recall 0.95": precision_at(0.95, truths, found),
         "close events found": close_recall(truths, kept),
         "median error (ms)": matched.median_error_ms,
@@ -135,7 +136,7 @@ def measure(seed: int, part: str, snr_db: int) -> dict[str, float]:
         white = np.array([10 ** (snr_db / 20)])  # divides by the noise's RMS
         pursuit = MatchingPursuit(true_kernels(), (1.0,), MARGIN, white, refits=0)
         found, at = ([f.detections() for f in pursuit(data[0], PROPOSE)] for data in (test, validation))
-        return scored(level + "pursuit, true templates", tested, found, best_threshold(validated, at))
+        return scored(level + "pursuit, true templates", tested, found, best_threshold(validated, at, 5.0, SAMPLE_RATE))
     labelled = windows("labelled", LABELLED, seed, snr_db)
     started = time.process_time()
     bank = true_templates() if part == "true" else learn_templates(labelled, None, seed, rounds=2)
@@ -147,7 +148,7 @@ def measure(seed: int, part: str, snr_db: int) -> dict[str, float]:
         (f"{part} templates, no verifier", lambda found: found.detections()),
         (verified, model.verified),
     ):
-        threshold = best_threshold(validated, [rank(found) for found in candidates])
+        threshold = best_threshold(validated, [rank(found) for found in candidates], 5.0, SAMPLE_RATE)
         measured |= scored(level + name, tested, [rank(found) for found in proposed], threshold)
     if part == "learned":
         measured[f"training (CPU s), {level}full model"] = seconds
@@ -164,7 +165,7 @@ def live(model: TemplateDetector, threshold: float, seed: int, snr_db: int) -> d
     found += list(detector.flush())
     measured = {
         "stream, times real time": 120 / (time.process_time() - started),
-        "stream F1": event_scores([events], [found]).f1,
+        "stream F1": event_scores([events], [found], 5.0, SAMPLE_RATE).f1,
         "stream, refractory violations": violations(found),
     }
     return {f"{what}, {snr_db} dB: full model": value for what, value in measured.items()}
@@ -179,14 +180,16 @@ def few_labels(seed: int, snr_db: int) -> dict[str, float]:
     for name, rounds in (("averaged snippets", 0), ("averaged snippets and EM", 2)):
         model = TemplateDetector(*learned_with_filter(labelled, unlabelled, seed, rounds))
         own = model.propose(labelled[0])
-        threshold = best_threshold(truths, held_out(model, own, truths))
+        threshold = best_threshold(truths, held_out(model, own, truths), 5.0, SAMPLE_RATE)
         model.fit_verifier(own, truths)
         found, label = model.detect(test[0]), f"F1, {snr_db} dB: {count} labelled windows, {name}"
         for source, least in (
             ("", threshold),
-            (", threshold from 200 more", best_threshold(validated, model.detect(more[0]))),
+            (", threshold from 200 more", best_threshold(validated, model.detect(more[0]), 5.0, SAMPLE_RATE)),
         ):
-            measured[label + source] = event_scores(tested, [events.above(least) for events in found], 5.0).f1
+            measured[label + source] = event_scores(
+                tested, [events.above(least) for events in found], 5.0, SAMPLE_RATE
+            ).f1
     return measured
 
 
