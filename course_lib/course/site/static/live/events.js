@@ -1,9 +1,9 @@
 // The tab of events: starts and stops the stream, holds the noise, counts.
 import { judge } from "./detector.js";
 import { Traces } from "./traces.js";
-import { latencies, say, text, trouble } from "./page.js";
+import { drawn, latencies, say, text, trouble } from "./page.js";
 
-const SHOWN = innerWidth < 720 ? 4 : 8; // seconds
+const SHOWN = innerWidth < 720 ? 6 : 8; // seconds
 const KEPT = 9; // seconds: longer than the detector takes to decide
 const TOLERANCE = 0.005; // seconds
 const SPOKEN = 5000; // ms between two sentences for those who listen to the page
@@ -11,6 +11,7 @@ const element = (name) => document.getElementById(`live-${name}`);
 
 let worker, rate, traces, running = false, truth = [], found = [], from = 0, clock = 0, times = latencies(), spokenAt = 0;
 let counts = { hit: 0, miss: 0, alarm: 0 }, slept = 0;
+const soon = drawn(() => traces.draw(truth, found));
 
 export function start() {
   worker = new Worker(new URL("./events_worker.js", import.meta.url), { type: "module" });
@@ -27,7 +28,7 @@ const ON = {
     rate = samples;
     traces = new Traces(element("traces"), about.channels, rate, SHOWN);
     text("wait", `${(latency / rate).toFixed(1)} s`);
-    text("shown", SHOWN === 4 ? "four" : "eight");
+    text("shown", SHOWN === 6 ? "six" : "eight");
     text("tolerance", `${1000 * TOLERANCE} ms`);
     for (const name of ["run", "again"]) element(name).disabled = false;
     noise();
@@ -45,7 +46,7 @@ const ON = {
     truth = truth.filter(({ onset }) => onset > kept);
     found = found.filter(({ time }) => time > kept);
     piece.windowTimes.forEach((ms) => times.push(ms));
-    requestAnimationFrame(() => traces.draw(truth, found));
+    soon();
     show();
   },
   failed({ why }) {

@@ -43,3 +43,19 @@ export function sized(canvas, height) {
   canvas.getContext("2d").setTransform(ratio, 0, 0, ratio, 0, 0);
   return { width, height };
 }
+
+// A call that has `draw` done with the next picture of the screen; for those who asked for little motion, once a second.
+export function drawn(draw) {
+  const calm = matchMedia("(prefers-reduced-motion: reduce)");
+  let waits = false;
+  const now = () => {
+    waits = false;
+    draw();
+  };
+  return () => {
+    if (waits) return;
+    waits = true;
+    if (calm.matches) setTimeout(now, 1000);
+    else requestAnimationFrame(now);
+  };
+}

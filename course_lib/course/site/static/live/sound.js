@@ -39,7 +39,7 @@ const ON = {
     element("classes").replaceChildren(...bars.map(({ item }) => item));
     element("generated").append(...about.generated.map((name) => new Option(name)));
     text("block", `${Math.round((1000 * about.block) / about.sample_rate)} ms`);
-    text("trained", `The model was trained on ${about.trained_on}. ${about.attribution}`);
+    text("trained", trained(about));
     for (const name of ["microphone", "file", "generated", "forget"]) element(name).disabled = false;
     say("sound", "Ready: choose what to hear.");
   },
@@ -163,6 +163,13 @@ function bar(name) {
   box.setAttribute("aria-hidden", "true");
   fill.style.transform = "scaleX(0)";
   return { item, fill, value };
+}
+
+// What the model learnt from.
+function trained({ trained_on: data, attribution, classes, generated }) {
+  const other = generated.every((name) => !classes.includes(name));
+  const own = other ? " The generated sounds were not in its training: it takes some of them for others." : "";
+  return `The model was trained on ${attribution || data}.${own}`;
 }
 
 // In the background sound is heard on; where the browser stopped it, say how much is missing.

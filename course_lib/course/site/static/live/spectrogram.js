@@ -1,5 +1,5 @@
 // The last seconds of log-mel columns as a picture, and below it how much each of them weighs.
-import { sized } from "./page.js";
+import { drawn, sized } from "./page.js";
 
 const HEIGHT = 270;
 const MAP = [[13, 16, 38], [61, 28, 99], [140, 41, 99], [211, 78, 66], [246, 158, 56], [250, 235, 150]]; // dark to bright
@@ -13,6 +13,7 @@ export class Spectrogram {
     this.context = canvas.getContext("2d");
     Object.assign(this, { frames, bands, seconds });
     this.image = new ImageData(frames, bands);
+    this.soon = drawn(() => this.draw());
     this.small = new OffscreenCanvas(frames, bands);
     this.clear();
   }
@@ -29,11 +30,10 @@ export class Spectrogram {
       this.columns.push({ column, weight: weights?.[i] ?? 0 });
     }
     this.columns.splice(0, Math.max(0, this.columns.length - this.frames));
-    this.late ||= requestAnimationFrame(() => this.draw());
+    this.soon();
   }
 
   draw() {
-    this.late = 0;
     const { canvas, context, columns, bands, frames, image } = this;
     const [low, high] = this.range();
     const left = frames - columns.length;
