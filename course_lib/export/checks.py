@@ -71,7 +71,7 @@ def _ragged_error(stream: Stream, layer: SequenceLayer, step: Step, spec: Channe
     errors = []
     for start in range(0, x.shape[1], block):
         values, valid = as_real(x[:, start : start + block]), mask[:, start : start + block]
-        expected, there, *after = step(values, valid, state)
+        expected, there, *after = step(values, valid, state)[: 2 + len(state)]
         got, got_there, *kept = stream.run_block(values.numpy(), valid.numpy(), kept)
         state = tuple(after)
         shown = there.reshape(*there.shape, *(1,) * (expected.dim() - 2)).numpy()

@@ -9,18 +9,19 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from course_lib.export.metadata import split
 from course_lib.sequence import Sequence, SequenceLayer
 
 
 class Step(nn.Module):
-    """`layer.step` between tensors: (x, mask, *state) -> (y, mask, *state), the leaves of the state in their order.
+    """`layer.step` between tensors: (x, mask, *state) -> (y, mask, *state, *parts), the state's leaves in their order.
 
-    Complex numbers come and go as pairs of real ones.
+    Complex numbers come and go as pairs of real ones.  parts: see `export`; they are cut from y.
     """
 
-    def __init__(self, layer: SequenceLayer, state: Any, is_complex: bool):
+    def __init__(self, layer: SequenceLayer, state: Any, is_complex: bool, parts: dict[str, tuple[int, int]]):
         super().__init__()
-        self.layer, self.is_complex = layer, is_complex
+        self.layer, self.is_complex, self.parts = layer, is_complex, parts
         leaves, self.form = pytree.tree_flatten(state)
         self.complex_leaves = [leaf.is_complex() for leaf in leaves]
 
@@ -29,7 +30,8 @@ class Step(nn.Module):
         state = pytree.tree_unflatten([torch.view_as_complex(s) if c else s for s, c in pairs], self.form)
         x = torch.view_as_complex(x) if self.is_complex else x
         y, after = self.layer.step(Sequence(x, mask), state, training=False)
-        return as_real(y.values), y.mask, *map(as_real, pytree.tree_leaves(after))
+        cut = split(y.values, self.parts).values()
+        return as_real(y.values), y.mask, *map(as_real, pytree.tree_leaves(after)), *cut
 
 
 class Whole(nn.Module):

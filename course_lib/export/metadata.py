@@ -6,7 +6,7 @@ import base64
 import dataclasses
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -22,9 +22,11 @@ class Metadata:
     channels, dtype: shape and number type of one step of the input.  out_dtype: of the outputs.
     version: of the library that wrote it.  error: largest difference from PyTorch in its check, relative to the
         largest output.  int8: whether weights are 8-bit integers.  sample_rate: steps a second, where known.
-    stream: block, steps that the graph takes at a time; output_ratio, output steps per input step; latency, outputs
-        that come before the first; input_latency, steps that bring out the last; lengths, outputs of 0, 1, 2, … steps,
-        which from the last `block` of them on grow evenly; state, what the stream begins with, for a batch of one.
+    stream: classes, where it has some; parts, what stands one after another in an output: {name: (columns a step,
+        numbers a column)}; block, steps that the graph takes at a time; output_ratio, output steps per input step;
+        latency, outputs that come before the first; input_latency, steps that bring out the last; lengths, outputs of
+        0, 1, 2, … steps, which from the last `block` of them on grow evenly; state, what the stream begins with, for a
+        batch of one.
     classifier: classes; several, whether a signal may have several of them; steps, to which signals are cut or padded;
         nan, "mask" where a NaN is a step to leave out.
     frames: events, how many types; resolution and refractory, in samples; threshold, the least score of an event.
@@ -52,6 +54,7 @@ class Metadata:
     resolution: int = 1
     refractory: int = 0
     threshold: float = 0.5
+    parts: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def as_text(self) -> dict[str, str]:
         """{name: JSON} of every word."""
@@ -67,6 +70,7 @@ class Metadata:
         words: dict[str, Any] = {name: json.loads(texts[name]) for name in names}
         for name in ("channels", "lengths", "classes"):
             words[name] = tuple(words[name])
+        words["parts"] = {name: tuple(sizes) for name, sizes in words["parts"].items()}
         return cls(**words)
 
     @property
@@ -79,6 +83,16 @@ class Metadata:
             return self.lengths[steps]
         blocks = -(-(steps - len(self.lengths) + 1) // self.block)
         return self.lengths[steps - blocks * self.block] + int(blocks * self.block * self.ratio)
+
+
+def split(y: Any, parts: dict[str, tuple[int, int]]) -> dict[str, Any]:
+    """The parts of outputs y (B, N, C), an array or a tensor: {name: (B, N · columns, numbers)}."""
+    cut, first = {}, 0
+    for name, (columns, size) in parts.items():
+        last = first + columns * size
+        cut[name] = y[..., first:last].reshape(y.shape[0], y.shape[1] * columns, size)
+        first = last
+    return cut
 
 
 def pack(state: list[np.ndarray]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from course_lib.export.metadata import Metadata, unpack
+from course_lib.export.metadata import Metadata, split, unpack
 
 
 class _File:
@@ -102,7 +102,11 @@ class Stream:
 
     def run_block(self, x: np.ndarray, mask: np.ndarray, state: list[np.ndarray]) -> list[np.ndarray]:
         """The graph itself, beside the stream: one block, its mask and a state; outputs, their mask, the next state."""
-        return self._file.run(x, mask, *state)
+        return self._file.run(x, mask, *state)[: 2 + len(state)]
+
+    def parts(self, y: np.ndarray) -> dict[str, np.ndarray]:
+        """What stands one after another in outputs y (B, N, C): {name: (B, N · columns, numbers)}; see `export`."""
+        return split(y, self.metadata.parts)
 
     def _blocks(self, x: np.ndarray, mask: np.ndarray, end: int | None = None) -> np.ndarray | None:
         """Run the whole blocks of what waits and x; outputs up to number `end`."""

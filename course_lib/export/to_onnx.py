@@ -6,7 +6,7 @@ import copy
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -72,6 +72,8 @@ def export(
     sample_rate: float | None = None,
     threshold: float = 0.5,
     statistics: tuple[np.ndarray, np.ndarray] | None = None,
+    classes: tuple[str, ...] = (),
+    parts: Mapping[str, tuple[int, int]] | None = None,
     tolerance: float | None = None,
 ) -> Metadata:
     """Write `source` to `path`, for `Stream` (streaming=True) or `Model` to run without PyTorch; returns what it says.
@@ -86,6 +88,9 @@ def export(
     int8: weights as 8-bit integers; matrix products round their inputs to 8 bits too: see `course_lib.export.int8`.
     sample_rate: steps a second.  threshold: the least score of an event. The file says both to whoever runs it.
     statistics: (mean, std) a channel, by which the input of a model of events is standardised; None: it already is.
+    classes, parts: of a stream, for whoever runs it: what classes are called; and where outputs (B, N, C) hold several
+        things one after another, {name: (columns a step, numbers a column)}. Each is an output of the graph besides,
+        (B, N · columns, numbers).
     tolerance: how far outputs may lie from PyTorch's, as a share of the largest, on random and extreme inputs of
         several lengths and batches; 1e-4 by default, 0.05 with int8.
     The batch is open. The file is whole or not there: where its outputs differ, what was at `path` before stays.
@@ -98,7 +103,7 @@ def export(
         if not isinstance(source, nn.Module):
             graph = _of_classifier(source, about)
         elif streaming:
-            graph = _of_step(source, spec, block, about)
+            graph = _of_step(source, spec, block, dict(parts or {}), replace(about, classes=tuple(classes)))
         elif hasattr(source, "frame_scores"):
             graph = _of_frames(source, statistics, replace(about, threshold=threshold))
         else:
@@ -121,7 +126,13 @@ def export(
     return about
 
 
-def _of_step(source: nn.Module, spec: ChannelSpec | None, block: int | None, about: Metadata) -> _Graph:
+def _of_step(
+    source: nn.Module,
+    spec: ChannelSpec | None,
+    block: int | None,
+    parts: dict[str, tuple[int, int]],
+    about: Metadata,
+) -> _Graph:
     if not isinstance(source, SequenceLayer):
         raise ValueError(f"streaming: expected a SequenceLayer, which has a step, got {type(source).__name__}")
     layer = _copied(source)
@@ -134,7 +145,10 @@ def _of_step(source: nn.Module, spec: ChannelSpec | None, block: int | None, abo
     first = tuple(as_real(leaf) for leaf in pytree.tree_leaves(layer.initial_state(1, spec)))
     if not all(torch.equal(one.expand_as(two), two) for one, two in zip(first, leaves, strict=True)):
         raise NotImplementedError(f"{type(source).__name__} cannot export its step: its state is not one a batch item")
-    step = Step(layer, state, spec.dtype.is_complex)
+    out = layer.output_spec(spec)
+    if parts and out.shape != (sum(columns * size for columns, size in parts.values()),):
+        raise ValueError(f"parts: expected {out.shape} numbers a step in all, got {parts}")
+    step = Step(layer, state, spec.dtype.is_complex, parts)
     x = as_real(torch.zeros(2, block, *spec.shape, dtype=spec.dtype))
     batch = {0: torch.export.Dim("batch")}
     names = [f"state_{i}" for i in range(len(leaves))]
@@ -143,7 +157,8 @@ def _of_step(source: nn.Module, spec: ChannelSpec | None, block: int | None, abo
         kind="stream",
         channels=tuple(spec.shape),
         dtype=_name(spec.dtype),
-        out_dtype=_name(layer.output_spec(spec).dtype),
+        out_dtype=_name(out.dtype),
+        parts=parts,
         block=block,
         output_ratio=str(layer.output_ratio),
         latency=layer.output_latency,
@@ -155,7 +170,7 @@ def _of_step(source: nn.Module, spec: ChannelSpec | None, block: int | None, abo
         step,
         (x, torch.ones(2, block, dtype=torch.bool), *([leaves] if leaves else [])),
         ["x", "mask", *names],
-        ["y", "y_mask", *(f"next_{name}" for name in names)],
+        ["y", "y_mask", *(f"next_{name}" for name in names), *parts],
         (batch, batch, *([tuple(batch for _ in leaves)] if leaves else [])),
         about,
         partial(checks.stream_error, layer=layer, step=step, spec=spec, block=block),

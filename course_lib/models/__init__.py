@@ -28,6 +28,7 @@ from course_lib.models.lstm_event_classifier import LSTMEventClassifier
 from course_lib.models.pooled_classifier import CLSPooling, LastStepClassifier, PooledClassifier
 from course_lib.models.position_models import OrderClassifier, StepLabeller
 from course_lib.models.signal_transformer import SignalSequenceTransformer, SignalTransformerConfig, SignalWeights
+from course_lib.models.streaming_audio import RunningAttention, StreamingAudioCNN
 from course_lib.models.template_bank import EventTemplateBank
 from course_lib.models.template_detector import TemplateDetector, candidate_targets
 from course_lib.models.template_learning import expectation_maximisation, fill_from_snippets, make_pursuit, noise_filter
@@ -63,12 +64,14 @@ __all__ = [
     "MonteCarloDropout",
     "OrderClassifier",
     "PooledClassifier",
+    "RunningAttention",
     "SignalAccumulativeMLP",
     "SignalSequenceTransformer",
     "SignalTransformerConfig",
     "SignalWeights",
     "SmallKernelFeatures",
     "StepLabeller",
+    "StreamingAudioCNN",
     "TemplateDetector",
     "Transfer",
     "TransformerClassifier",

@@ -173,6 +173,38 @@ def test_event_detection(record, monkeypatch):
     assert set(table.index) == RECORDED["event_detection"]
 
 
+def test_live_detector(record, monkeypatch, tmp_path):
+    run = module_of("live_detector")
+    monkeypatch.setattr(run, "SIZES", {"width": 8, "dilations": (1,)})
+    for module in (run, _event_runs):
+        fewer(monkeypatch, module, "windows" if module is run else "make_events")
+    fewer(monkeypatch, run, "make_event_stream", most=3)
+    file = tmp_path / "detector.safetensors"
+    table = record(run, "--steps", "1", "--weights", str(file))
+    assert set(table.index) == RECORDED["live_detector"]
+    model, about = run.kept(file)
+    assert not model.training and about["threshold"] == pytest.approx(table.loc["threshold", "value"], abs=1e-3)
+
+
+def test_streaming_audio(record, clips, tmp_path):
+    run, file = module_of("streaming_audio"), tmp_path / "audio.safetensors"
+    before = torch.get_rng_state()
+    table = record(run, "--epochs", "1", "--weights", str(file), load=lambda: clips)
+    assert torch.equal(before, torch.get_rng_state())
+    assert set(table.index) == RECORDED["streaming_audio"]
+    model, classes, name = run.kept(file)
+    assert (model.sample_rate, classes, name) == (clips.sample_rate, clips.classes, "made up")
+    assert run.answers(model, clips.signals[:2, 0]).shape == (2, 13, 10)
+
+
+def test_what_another_microphone_hears_keeps_shapes_and_shares():
+    run = module_of("streaming_audio")
+    x, y = torch.randn(6, 13, 4, 16), torch.arange(6)
+    pictures, targets = run.as_heard(x, y, 10, torch.Generator().manual_seed(0))
+    assert pictures.shape == x.shape and pictures.isfinite().all() and not torch.equal(pictures, x)
+    torch.testing.assert_close(targets.sum(1), torch.ones(6))
+
+
 def test_event_specific(record, monkeypatch):
     run = module_of("event_specific")
     monkeypatch.setattr(run, "EPOCHS", dict.fromkeys(run.VARIANTS, 1))

@@ -1,0 +1,127 @@
+"""The detector of the page where a visitor turns up the noise: small, trained at several levels of noise at once.
+
+`EventDetector` of width 64 with two blocks of convolutions, 16 types, generated windows of 1 s that are never seen
+twice, at 12, 6, 0 and -6 dB in turn; 400 steps of 32 windows. Its threshold is the best of 256 validation windows at
+0 dB. Tested on 400 windows at each level, and on a stream of 120 s. About 2 CPU minutes.
+
+With --weights FILE the last seed's weights are kept, with threshold and statistics.
+Writes figures/results/live_detector.csv.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from course_lib.course.experiments._event_runs import WINDOW, find, threshold_of, windows
+from course_lib.course.experiments.runner import Experiment
+from course_lib.data import FreshEvents, make_event_stream
+from course_lib.data.event_dataset import EventBatch
+from course_lib.data.synthetic_events import SAMPLE_RATE
+from course_lib.events import LiveDetector, event_scores
+from course_lib.files import replacing
+from course_lib.losses import HeatmapLoss
+from course_lib.models import EventDetector
+from course_lib.training import cosine_with_warmup, fit
+
+LEVELS = (12.0, 6.0, 0.0, -6.0)  # dB
+SIZES = {"width": 64, "dilations": (1, 2)}
+
+
+class Levels:
+    """Batches of generated windows at each level of noise in turn, all standardised by the statistics of 0 dB."""
+
+    def __init__(self, batches: int, batch_size: int, seed: int):
+        self.batches = batches
+        self.statistics = FreshEvents(1, 1, seed=seed, snr_db=0.0, seq_len=WINDOW).statistics
+        each = -(-batches // len(LEVELS))
+        self.loaders = [
+            FreshEvents(each, batch_size, seed=seed + i, statistics=self.statistics, snr_db=level, seq_len=WINDOW)
+            for i, level in enumerate(LEVELS, start=1)
+        ]
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def __iter__(self) -> Iterator[EventBatch]:
+        loaders = [iter(loader) for loader in self.loaders]
+        return (next(loader) for loader in islice(cycle(loaders), self.batches))
+
+
+def measure(seed: int, steps: int, weights: str | None = None) -> dict[str, float]:
+    """F1 at 5 ms at each level of noise, and over a stream."""
+    model, statistics = trained(seed, steps)
+    threshold = threshold_of(model, statistics, 0.0, seed)
+    if weights:
+        keep(model, statistics, threshold, Path(weights))
+    values = {"parameters": sum(p.numel() for p in model.parameters()), "threshold": threshold}
+    for level in LEVELS:
+        x, truths = windows(400, 60_000 + seed, level, statistics)
+        found = [one.above(threshold) for one in find(model, x)]
+        values[f"{level:g} dB: F1 at 5 ms"] = event_scores(truths, found, 5.0).f1
+        data, truth = make_event_stream(120, seed=70_000 + seed, snr_db=level)
+        live = LiveDetector(model, threshold, statistics=statistics)
+        values[f"{level:g} dB: stream: F1 at 5 ms"] = event_scores([truth], [[*live.push(data), *live.flush()]], 5.0).f1
+    return values
+
+
+def trained(seed: int, steps: int, batch_size: int = 32) -> tuple[EventDetector, tuple[np.ndarray, np.ndarray]]:
+    """The detector, in evaluation mode, and the statistics of its input."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = EventDetector(**SIZES)  # type: ignore[arg-type]
+    loader, loss = Levels(min(steps, 40), batch_size, 1000 + 10 * seed), HeatmapLoss()
+    fit(
+        model,
+        loader,
+        epochs=max(1, round(steps / len(loader))),
+        training_step=lambda network, b: loss(network(b.x, b.lengths), b.labels, b.timings, b.lengths),
+        optimizer=partial(torch.optim.AdamW, lr=3e-3, weight_decay=0.01),
+        schedule=cosine_with_warmup,
+        clip_norm=1.0,
+        amp=True,
+        generator=torch.Generator().manual_seed(seed),
+        progress=False,
+        device="cpu",
+    )
+    return model.eval(), loader.statistics
+
+
+def keep(model: EventDetector, statistics: tuple[np.ndarray, np.ndarray], threshold: float, path: Path) -> None:
+    """Weights, statistics and threshold as a safetensors file."""
+    mean, std = (np.asarray(part, np.float64).tolist() for part in statistics)
+    about = {"mean": mean, "std": std, "threshold": float(threshold), "sample_rate": SAMPLE_RATE}
+    with replacing(path) as temporary:
+        save_file(model.state_dict(), temporary, metadata={name: json.dumps(value) for name, value in about.items()})
+
+
+def kept(path: str | os.PathLike) -> tuple[EventDetector, dict[str, Any]]:
+    """The model of such a file, in evaluation mode, and its mean, std, threshold and sample_rate."""
+    with safe_open(path, "pt") as file:
+        about = {name: json.loads(value) for name, value in file.metadata().items()}
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    model = EventDetector(**SIZES)  # type: ignore[arg-type]
+    model.load_state_dict(weights)
+    return model.eval(), about
+
+
+EXPERIMENT = Experiment(
+    measure,
+    settings={"several levels of noise": {}},
+    seeds=(0,),
+    label="{what}",
+    options={
+        "steps": (400, "batches of 32 windows"),
+        "weights": (None, "a file that takes the trained weights"),
+    },
+    source="generated events",
+    cheapest="several levels of noise",
+)
