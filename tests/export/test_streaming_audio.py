@@ -32,7 +32,7 @@ def test_the_file_of_the_page_gives_what_the_layer_gives_on_a_stream(clip):
     outputs = [part for part in (*map(stream.push, blocks), stream.flush()) if part is not None]
     said = stream.parts(np.concatenate(outputs, axis=1))
     with torch.no_grad():
-        steps = sl.stream(model, torch.from_numpy(clip)[None, :, None], block_size=1280)
+        steps = sl.stream(model, sl.Sequence.of(torch.from_numpy(clip)[None, :, None]), block_size=1280)
     expected = stream.parts(steps.values.numpy())
     for name, part in said.items():
         np.testing.assert_allclose(part, expected[name], atol=1e-4)

@@ -66,10 +66,11 @@ def measure(seed: int, steps: int, weights: str | None = None) -> dict[str, floa
     for level in LEVELS:
         x, truths = windows(400, 60_000 + seed, level, statistics)
         found = [one.above(threshold) for one in find(model, x)]
-        values[f"{level:g} dB: F1 at 5 ms"] = event_scores(truths, found, 5.0).f1
+        values[f"{level:g} dB: F1 at 5 ms"] = event_scores(truths, found, 5.0, SAMPLE_RATE).f1
         data, truth = make_event_stream(120, seed=70_000 + seed, snr_db=level)
         live = LiveDetector(model, threshold, statistics=statistics)
-        values[f"{level:g} dB: stream: F1 at 5 ms"] = event_scores([truth], [[*live.push(data), *live.flush()]], 5.0).f1
+        streamed = [*live.push(data), *live.flush()]
+        values[f"{level:g} dB: stream: F1 at 5 ms"] = event_scores([truth], [streamed], 5.0, SAMPLE_RATE).f1
     return values
 
 
