@@ -100,9 +100,18 @@ def pad_or_cut(signal: np.ndarray, length: int) -> np.ndarray:
     return np.pad(signal, [(0, 0)] * (signal.ndim - 1) + [(0, missing)])
 
 
+def is_number(value: object) -> bool:
+    """Whether `value` is a finite real number, and no truth value or text."""
+    return (
+        isinstance(value, int | float | np.integer | np.floating)
+        and not isinstance(value, bool)
+        and bool(np.isfinite(value))
+    )
+
+
 def check_format(sample_rate: int, duration: float) -> None:
     """ValueError unless `sample_rate` is a positive whole number of Hz and `duration` holds at least one sample."""
     if isinstance(sample_rate, bool) or not isinstance(sample_rate, int | np.integer) or sample_rate <= 0:
         raise ValueError(f"sample_rate: expected a positive whole number of Hz, got {sample_rate!r}")
-    if not (np.isfinite(duration) and duration * sample_rate >= 1):
+    if not (is_number(duration) and duration * sample_rate >= 1):
         raise ValueError(f"duration: expected seconds that hold at least one sample, got {duration!r}")

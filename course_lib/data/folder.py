@@ -16,7 +16,7 @@ import soundfile
 import soxr
 from tqdm import tqdm
 
-from course_lib.data.audio import AudioData, DataError, Problem, check_format, listing, pad_or_cut
+from course_lib.data.audio import AudioData, DataError, Problem, check_format, is_number, listing, pad_or_cut
 from course_lib.data.cache import Append, cached_array
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
@@ -72,8 +72,7 @@ def load_audio_folder(
 
 def check_choices(on_error: str, channel: int | None, window: float | None, sample_rate: int) -> None:
     """ValueError unless all are what `load_audio_folder` takes."""
-    number = isinstance(window, int | float | np.number) and not isinstance(window, bool)
-    if window is not None and not (number and np.isfinite(window) and window * sample_rate >= 2):
+    if window is not None and not (is_number(window) and window * sample_rate >= 2):
         raise ValueError(f"window: expected seconds that hold at least two samples, or None, got {window!r}")
     if on_error not in ("skip", "raise"):
         raise ValueError(f'on_error: expected "skip" or "raise", got {on_error!r}')
@@ -372,7 +371,7 @@ def _group_of(file: str, pattern: str) -> str:
     """What the pattern finds in a file's name.  ValueError where it finds nothing or is no regular expression."""
     try:
         found = re.search(pattern, file)
-    except re.error as error:
+    except (re.error, TypeError) as error:
         raise ValueError(f"group: expected a regular expression, got {pattern!r} ({error})") from None
     if found is None:
         raise ValueError(f"group: {pattern!r} finds nothing in the name of {file}")

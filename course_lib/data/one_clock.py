@@ -20,6 +20,8 @@ def on_one_clock(tables: Mapping[str, SensorTable], sample_rate: float | None = 
     Returns a SensorTable whose gaps are those of all sensors together: steps at which no sensor has a reading.
     Raises ValueError naming the argument: no table, a rate that is none, clocks that do not overlap.
     """
+    if not isinstance(tables, Mapping):
+        raise ValueError(f"tables: expected a mapping from names to SensorTable, got {type(tables).__name__}")
     if not tables:
         raise ValueError("tables: expected at least one sensor, got none")
     for name, table in tables.items():

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from course_lib.data.audio import DataError
+from course_lib.data.audio import DataError, is_number
 from course_lib.data.dataset import as_float32
 from course_lib.data.tables import read_table
 
@@ -41,10 +42,13 @@ class EventRecording:
             raise ValueError(f"sample_rate: expected Hz above 0, got {rate!r}")
         object.__setattr__(self, "data", data)
         object.__setattr__(self, "sample_rate", float(rate))
+        if isinstance(self.events, str) or not isinstance(self.events, Iterable):
+            raise ValueError(f"events: expected pairs (type, second), got {self.events!r}")
         object.__setattr__(self, "events", [self._checked(event) for event in self.events])
         self.events.sort(key=lambda event: event[1])
         if self.labelled is not None:
-            first, last = self.labelled
+            pair = isinstance(self.labelled, tuple | list) and len(self.labelled) == 2
+            first, last = self.labelled if pair and all(map(is_number, self.labelled)) else (1, 0)
             if not 0 <= first < last <= self.seconds + 1e-9:
                 raise ValueError(f"labelled: expected seconds from 0 to {self.seconds:g}, got {self.labelled}")
 
@@ -76,6 +80,8 @@ class EventRecording:
 
     def part(self, start: float, stop: float) -> EventRecording:
         """Seconds start to stop, with the events in it on a clock that begins at 0 there."""
+        if not (is_number(start) and is_number(stop)):
+            raise ValueError(f"start, stop: expected seconds, got {start!r} and {stop!r}")
         first, last = (round(np.clip(second, 0, self.seconds) * self.sample_rate) for second in (start, stop))
         if last <= first:
             raise ValueError(f"start, stop: expected a part of 0 to {self.seconds:g} s, got {start:g} to {stop:g}")
@@ -102,8 +108,11 @@ def load_event_table(
 
     time, type: names of the columns.  unit: seconds of one unit of the time column: 0.001 for milliseconds,
     1 / sample_rate for samples.
-    Raises FileNotFoundError, or DataError naming file and row: no such column, a time that is no number, no type.
+    Raises FileNotFoundError, ValueError for a unit that is none, or DataError naming file and row: no such column, a
+    time that is no number, no type.
     """
+    if not (is_number(unit) and unit > 0):
+        raise ValueError(f"unit: expected seconds above 0, got {unit!r}")
     table = read_table(path, {"time": time, "type": type}, sep)
     events = []
     for row, (second, kind) in enumerate(zip(table[time], table[type], strict=True), start=2):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from course_lib.data.audio import DataError
+from course_lib.data.audio import DataError, is_number
 from course_lib.data.tables import read_table
 
 
@@ -44,8 +44,8 @@ class SensorTable:
         "keep" leaves NaN in them, as `SignalClassifier(nan="mask")` takes it.
         Raises ValueError where no window fits or remains.
         """
-        length = round(seconds * self.sample_rate) if np.isfinite(seconds) else 0
-        hop = length if step is None else round(step * self.sample_rate)
+        length = round(seconds * self.sample_rate) if is_number(seconds) else 0
+        hop = length if step is None else round(step * self.sample_rate) if is_number(step) else 0
         if not 1 <= length <= len(self.data):
             raise ValueError(f"seconds: expected up to {len(self.data) / self.sample_rate:g} s, got {seconds!r}")
         if hop < 1:
@@ -69,6 +69,8 @@ def recording_windows(
     Returns windows (N, L, C), the recording that each is cut from (N,), and the second at which it begins there (N,).
     Raises ValueError naming the argument, and the recording that does not fit.
     """
+    if not isinstance(tables, Mapping):
+        raise ValueError(f"tables: expected a mapping from names to SensorTable, got {type(tables).__name__}")
     if not tables:
         raise ValueError("tables: expected at least one recording, got none")
     parts = []
@@ -113,16 +115,16 @@ def load_sensor_table(
         raise DataError(f"{path}: expected a channel beside {time!r}, got none")
     if len(table) < 3:
         raise DataError(f"{path}: expected at least three rows, got {len(table)}")
-    if not 0 < unit < np.inf:
+    if not (is_number(unit) and unit > 0):
         raise ValueError(f"unit: expected seconds above 0, got {unit!r}")
     seconds, origin = _seconds(path, table[time], unit)
     steps = np.diff(seconds)
     if not (steps > 0).all():
         row = int(np.argmax(steps <= 0))
         raise DataError(f"{path}: time stands still or runs backwards from row {row + 2} to row {row + 3}")
-    rate = 1 / float(np.median(steps)) if sample_rate is None else float(sample_rate)
-    if not 0 < rate < np.inf:
+    if sample_rate is not None and not (is_number(sample_rate) and sample_rate > 0):
         raise ValueError(f"sample_rate: expected Hz above 0, got {sample_rate!r}")
+    rate = 1 / float(np.median(steps)) if sample_rate is None else float(sample_rate)
     if sample_rate is None:  # a median of rounded stamps is a little off: the mean over the even steps is not
         even = np.abs(steps * rate - 1) < 0.5
         rate = float(f"{1 / steps[even].mean():.6g}")

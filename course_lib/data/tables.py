@@ -19,8 +19,11 @@ def read_table(path: str | os.PathLike, columns: Mapping[str, str | None], sep: 
 
     columns: argument → the column that it names, or None; those must be there.  sep: what separates columns.
     UTF-8 or UTF-16, with a byte-order mark or not.
-    Raises FileNotFoundError where there is no such file, DataError naming it where it is no table with these columns.
+    Raises ValueError for a separator that is none, FileNotFoundError where there is no such file, DataError naming it
+    where it is no table with these columns.
     """
+    if not isinstance(sep, str) or not sep:
+        raise ValueError(f'sep: expected what separates columns, such as ",", got {sep!r}')
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"path: expected a CSV file, got {path}: no such file")

@@ -20,7 +20,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from course_lib.data import LogMelAugmentation, log_mel, pad_or_cut
-from course_lib.data.audio import check_format
+from course_lib.data.audio import check_format, is_number
 from course_lib.data.folder import in_windows, read_clip
 from course_lib.estimator.artefact import Saved, classes_from_list, classes_to_list, settings_of
 from course_lib.estimator.held_out import hold_out
@@ -205,9 +205,11 @@ class AudioClassifier(Saved, ClassifierMixin, BaseEstimator):
         """Arguments of `log_mel` in samples.  ValueError naming what lies outside a clip."""
         seconds = self.samples_ / self.sample_rate
         hop = min(0.04, seconds / 64) if self.hop is None else self.hop
-        window = 2.3 * hop if self.window is None else self.window
+        window = self.window
+        if window is None:
+            window = 2.3 * hop if is_number(hop) else hop
         for name, value in (("hop", hop), ("window", window)):
-            if isinstance(value, bool) or not 0 < value <= seconds:
+            if not (is_number(value) and 0 < value <= seconds):
                 raise ValueError(f"{name}: expected seconds above 0, up to the clip's {seconds:g}, got {value!r}")
         n_fft = max(16, 2 * round(window * self.sample_rate / 2))
         n_mels = max(8, min(64, n_fft // 4)) if self.num_mels is None else self.num_mels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from course_lib.data import EventRecording, channel_statistics
+from course_lib.data.audio import is_number
 from course_lib.estimator.artefact import Saved, settings_of
 from course_lib.estimator.event_crops import EventCrops
 from course_lib.estimator.event_stream import Event, EventStream
@@ -258,19 +259,19 @@ class EventClassifier(Saved, BaseEstimator):
     def _check_options(self) -> None:
         for name in ("tolerance", "latency", "context", "learning_rate"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not 0 < value < np.inf:
+            if not (is_number(value) and value > 0):
                 raise ValueError(f"{name}: expected a number above 0, got {value!r}")
         for name in ("steps", "batch_size", "width"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
                 raise ValueError(f"{name}: expected a whole number above 0, got {value!r}")
-        if isinstance(self.absent, bool) or not 0 <= self.absent < 1:
+        if not (is_number(self.absent) and 0 <= self.absent < 1):
             raise ValueError(f"absent: expected a share from 0 to below 1, got {self.absent!r}")
-        if not 0 < self.validation < 1:
+        if not (is_number(self.validation) and 0 < self.validation < 1):
             raise ValueError(f"validation: expected a share between 0 and 1, got {self.validation!r}")
         waits = self.refractory.values() if isinstance(self.refractory, dict) else [self.refractory]
         for name, seconds in [("refractory", wait) for wait in waits] + [("separation", self.separation)]:
-            if seconds is not None and not (isinstance(seconds, int | float) and 0 <= seconds < np.inf):
+            if seconds is not None and not (is_number(seconds) and seconds >= 0):
                 raise ValueError(f"{name}: expected seconds from 0 on, got {seconds!r}")
 
     def _check(self, recordings: Recordings) -> None:
@@ -377,6 +378,8 @@ class EventClassifier(Saved, BaseEstimator):
 
 
 def _as_list(recordings: Recordings | EventRecording) -> list[EventRecording]:
+    if not isinstance(recordings, EventRecording | Iterable):
+        raise ValueError(f"recordings: expected EventRecording, a list of them, got {type(recordings).__name__}")
     listed = [recordings] if isinstance(recordings, EventRecording) else list(recordings)
     for i, recording in enumerate(listed):
         if not isinstance(recording, EventRecording):

@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
+from course_lib.data.audio import is_number
+
 
 def hold_out(
     labels: np.ndarray, share: float, groups: ArrayLike | None = None, seed: int = 0
@@ -16,7 +18,7 @@ def hold_out(
     0: nothing.  groups: (N,) what belongs together (speaker, machine, file) and is never divided.
     Raises ValueError where the share is no such number, or where some class or group cannot be divided so.
     """
-    if not 0 <= share < 1:
+    if not (is_number(share) and 0 <= share < 1):
         raise ValueError(f"validation: expected a share from 0 to below 1, got {share!r}")
     everything = np.arange(len(labels))
     if share == 0:

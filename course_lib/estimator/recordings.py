@@ -21,6 +21,8 @@ def by_recording(model: Any, X: Any, recordings: ArrayLike) -> pd.DataFrame:
     names = np.asarray(recordings)
     if names.ndim != 1 or len(names) != len(X):
         raise ValueError(f"recordings: expected ({len(X)},), one name a window of X, got {names.shape}")
+    if not len(names):
+        raise ValueError("X: expected at least one window, got none")
     if not hasattr(model, "predict_proba"):
         raise ValueError(f"model: expected a classifier with predict_proba, got {type(model).__name__}")
     if getattr(model, "several_", False):
