@@ -24,6 +24,7 @@ from course_lib.data.features import log_mel
 from course_lib.data.folder import load_audio_folder
 from course_lib.data.gait import GaitRecording, load_gait_events
 from course_lib.data.live_source import Block, FakeClock, Microphone, RealClock, Replay
+from course_lib.data.match_to_sample import Matches, match_to_sample
 from course_lib.data.one_clock import on_one_clock
 from course_lib.data.recording import EventRecording, load_event_table
 from course_lib.data.sensor_table import SensorTable, load_sensor_table, recording_windows
@@ -57,6 +58,7 @@ __all__ = [
     "FreshEvents",
     "GaitRecording",
     "LogMelAugmentation",
+    "Matches",
     "Microphone",
     "Problem",
     "RealClock",
@@ -96,6 +98,7 @@ __all__ = [
     "make_beat_train",
     "make_event_stream",
     "make_events",
+    "match_to_sample",
     "noise",
     "on_one_clock",
     "pad_or_cut",

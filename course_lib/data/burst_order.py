@@ -6,7 +6,7 @@ from itertools import permutations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.random import default_rng
+from numpy.random import Generator, default_rng
 
 BURST_PERIODS = {"low": (22.0, 26.0), "middle": (12.0, 14.0), "high": (6.5, 7.5)}  # samples a period
 BURST_LENGTHS = (56, 64)  # samples
@@ -62,12 +62,27 @@ def burst_order(
     starts = first[:, None] + np.concatenate([np.zeros_like(first)[:, None], before], axis=1)  # (N, 3)
     periods = np.array([[BURST_PERIODS[name] for name in order.split()] for order in BURST_ORDERS])  # (6, 3, 2)
     periods = rng.uniform(*np.moveaxis(periods[labels], 2, 0))  # (N, 3)
-    phases = rng.uniform(size=(count, 3))
-    signals = rng.uniform(*noise, (count, 1)) * rng.standard_normal((count, length))
-    for n in range(3):
+    return BurstOrders(noisy_bursts(length, starts, lengths, periods, noise, rng), labels, starts, starts + lengths)
+
+
+def noisy_bursts(
+    length: int,
+    starts: np.ndarray,
+    lengths: np.ndarray,
+    periods: np.ndarray,
+    noise: tuple[float, float],
+    rng: Generator,
+) -> np.ndarray:
+    """Signals (N, length) float32 of standard deviation 1: sine waves under Hann windows in white noise.
+
+    starts, lengths, periods (N, bursts): samples; phases are drawn.  noise: as in `burst_order`.
+    """
+    phases = rng.uniform(size=starts.shape)
+    signals = rng.uniform(*noise, (len(starts), 1)) * rng.standard_normal((len(starts), length))
+    for n in range(starts.shape[1]):
         t = np.arange(length) - starts[:, n, None]  # (N, length), samples since the burst began
         inside = (t >= 0) & (t < lengths[:, n, None])
         window = np.sin(np.pi * (t + 0.5) / lengths[:, n, None]) ** 2  # Hann
         signals += inside * window * np.sin(2 * np.pi * (t / periods[:, n, None] + phases[:, n, None]))
     signals /= signals.std(axis=1, keepdims=True)
-    return BurstOrders(signals.astype(np.float32), labels, starts, starts + lengths)
+    return signals.astype(np.float32)

@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,11 +13,22 @@ def minirocket_accuracy(
 ) -> tuple[float, float]:
     """Test accuracy of aeon's MiniRocket with its defaults, and its CPU seconds without numba's compilation.
 
-    x: (N, L) or (N, C, L).  Numba raises the number of OpenMP threads, which PyTorch shares: it is put back.
+    x: (N, L) or (N, C, L).
+    """
+    scores, seconds = minirocket_accuracies(x, y, {"test": (test_x, test_y)}, seed)
+    return scores["test"], seconds
+
+
+def minirocket_accuracies(
+    x: np.ndarray, y: np.ndarray, tests: dict[Any, tuple[np.ndarray, np.ndarray]], seed: int
+) -> tuple[dict[Any, float], float]:
+    """As `minirocket_accuracy`, on several tests: name → (x, y).
+
+    Numba raises the number of OpenMP threads, which PyTorch shares: it is put back.
     """
     from aeon.classification.convolution_based import MiniRocketClassifier
 
-    x, test_x = (part[:, None] if part.ndim == 2 else part for part in (x, test_x))
+    x = _with_channels(x)
     threads = torch.get_num_threads()
     try:
         with warnings.catch_warnings():
@@ -25,6 +37,12 @@ def minirocket_accuracy(
             MiniRocketClassifier(random_state=seed).fit(x[few], y[few])
             started = time.process_time()
             model = MiniRocketClassifier(random_state=seed).fit(x, y)
-            return float(model.score(test_x, test_y)), time.process_time() - started
+            scores = {name: float(model.score(_with_channels(one), truth)) for name, (one, truth) in tests.items()}
+            return scores, time.process_time() - started
     finally:
         torch.set_num_threads(threads)
+
+
+def _with_channels(x: np.ndarray) -> np.ndarray:
+    """(N, L) → (N, 1, L)"""
+    return x[:, None] if x.ndim == 2 else x

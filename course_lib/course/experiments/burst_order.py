@@ -1,8 +1,8 @@
 """Three bursts in one of six orders, farther apart than a token's field: the signal transformer, others, its pieces.
 
 Tasks: "far", 448 samples, 40 to 70 of silence between bursts, where a token of the convolutions sees 39 samples;
-"near", 0 to 16 of silence; "mixed", 0 to 70 of silence; "1,536 samples", 420 to 480 of silence and a field of 375. In
-the first three the silence before and after the bursts is longer than the field, too; in the last one it is not.
+"near", 0 to 16 of silence; "1,536 samples", 420 to 480 of silence and a field of 375. In the first two the silence
+before and after the bursts is longer than the field, too; in the last one it is not.
 Models: two encoder blocks of width 64 behind three stages of 16, 32 and 64 channels; the same without the encoder; two
 LSTMs in its place; no encoder and dilations to 16, a field of 1,719; MiniRocket with its defaults. All learn from the
 same signals: 4,000, of 1,536 samples 8,000 (MiniRocket 4,000 of them: its ridge regression takes time by their cube).
@@ -10,10 +10,9 @@ Networks: two passes in batches of 32, AdamW 4e-3 with warm-up and cosine, gradi
 weights; the rate was chosen with the whole model, for all of them, in a few trainings with seed 0. Tested on 1,000 new
 signals; networks of "far" also on longer ones and on longer gaps.
 
-Writes figures/results/burst_order.csv and, under detail/, burst_order_seeds.csv (each seed's numbers),
-burst_order_curves.csv (accuracy in training, a row a quarter of a pass) and burst_order_gaps.csv (accuracy at one
-gap of test signals, for models trained on "mixed"). About 40 CPU minutes. Declared and not recorded yet: post-norm,
-four blocks, no squeeze-and-excitation, eight passes, "near" with an encoder, and most of "mixed".
+Writes figures/results/burst_order.csv and, under detail/, burst_order_seeds.csv (each seed's numbers) and
+burst_order_curves.csv (accuracy in training, a row a quarter of a pass). About 40 CPU minutes. Declared and not
+recorded yet: post-norm, four blocks, no squeeze-and-excitation, eight passes, and "near" with an encoder.
 """
 
 from functools import partial
@@ -45,7 +44,6 @@ class Task(NamedTuple):
 TASKS = {
     "far": Task(448, (40, 70), 40),
     "near": Task(448, (0, 16), 40),
-    "mixed": Task(448, (0, 70), 40),
     "1,536 samples": Task(1536, (420, 480), 190, (1, 2, 4), 8_000),
 }
 FULL, BARE, LSTMS, WIDE, ROCKET = (
@@ -77,7 +75,6 @@ PIECES: dict[str, dict[str, Any]] = {
     "one head for four": {"num_heads": 1},
     "no squeeze-and-excitation": {"squeeze": False},
 }
-GAPS = range(0, 72, 8)  # of the tests of "mixed"
 TESTED, TEST_SEED = 1_000, 1_000
 ROCKET_MOST = 4_000  # signals
 ELSEWHERE = {  # of the tests of "far"
@@ -141,27 +138,19 @@ def measure(seed: int, task: str, model: str, signals: int, passes: int = 2, **o
     found["parameters"] = sum(p.numel() for p in network.parameters())
     if task == "far":
         found |= {name: accuracy(network, signals_of(other, TESTED, TEST_SEED)) for name, other in ELSEWHERE.items()}
-    if task == "mixed":
-        at = {gap: signals_of(asked._replace(gap=(gap, gap)), TESTED // 2, TEST_SEED) for gap in GAPS}
-        found["gaps"] = {gap: accuracy(network, one) for gap, one in at.items()}
     return found | {"curve": list(history.table.train_accuracy)}
 
 
 def details(found: Found) -> dict[str, pd.DataFrame]:
-    """Each seed's numbers, the learning curves, and accuracy by gap."""
+    """Each seed's numbers, and the learning curves."""
     cells: list[dict[str, Any]] = [{"setting": setting} | cell for setting, seeds in found.items() for cell in seeds]
     curves = [
         {"setting": c["setting"], "seed": c["seed"], "pass": quarter / 4, "accuracy": value}
         for c in cells
         for quarter, value in enumerate(c.get("curve", ()), start=1)
     ]
-    gaps = [
-        {"setting": c["setting"], "seed": c["seed"], "gap": int(gap), "accuracy": value}
-        for c in cells
-        for gap, value in c.get("gaps", {}).items()
-    ]
-    numbers = [{k: v for k, v in c.items() if not isinstance(v, list | dict)} for c in cells]
-    tables = {"seeds": numbers, "curves": curves, "gaps": gaps}
+    numbers = [{k: v for k, v in c.items() if not isinstance(v, list)} for c in cells]
+    tables = {"seeds": numbers, "curves": curves}
     return {name: pd.DataFrame(rows) for name, rows in tables.items() if rows}
 
 
@@ -170,7 +159,6 @@ SETTINGS = (
     | {f"far: {BARE}, 8 passes": {"task": "far", "model": BARE, "passes": 8}}
     | {f"near: {model}": {"task": "near", "model": model} for model in (FULL, BARE, ROCKET)}
     | {f"1,536 samples: {model}": {"task": "1,536 samples", "model": model} for model in (FULL, BARE, ROCKET)}
-    | {f"mixed: {model}": {"task": "mixed", "model": model} for model in (FULL, BARE, LSTMS, WIDE)}
     | {f"far: {piece}": {"task": "far", "model": FULL} | options for piece, options in PIECES.items()}
 )
 EXPERIMENT = Experiment(

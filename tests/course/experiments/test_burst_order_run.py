@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import torch
 
-from course_lib.course.experiments import burst_field, burst_order, results
+from course_lib.course.experiments import burst_distance, burst_field, burst_order, results
 from course_lib.course.experiments.burst_order import BARE, FULL, LSTMS, MODELS, ROCKET, TASKS, WIDE
 
 
@@ -55,14 +55,12 @@ def test_every_piece_can_be_taken_out(piece):
 
 def test_run_writes_its_tables(record, monkeypatch):
     monkeypatch.setattr(burst_order, "TESTED", 12)
-    only = [f"far: {model}" for model in (LSTMS, BARE, ROCKET)] + [f"mixed: {FULL}"]
+    only = [f"far: {model}" for model in (LSTMS, BARE, ROCKET)]
     table = record(burst_order, "--signals", "40", "--seeds", "0", "1", "--only", *only)
     assert table.loc[f"far: {LSTMS}: twice the gaps", "seeds"] == 2 and len(MODELS) == 5
-    detail = {name: pd.read_csv(results.RESULTS / "detail" / f"burst_order_{name}.csv") for name in ("seeds", "gaps")}
-    mean = detail["seeds"].groupby("setting")["accuracy"].mean()
+    mean = pd.read_csv(results.RESULTS / "detail" / "burst_order_seeds.csv").groupby("setting")["accuracy"].mean()
     for setting in only:
         assert table.loc[f"{setting}: accuracy", "value"] == pytest.approx(mean[setting], abs=1e-3)
-    assert sorted(set(detail["gaps"].gap)) == list(burst_order.GAPS)
 
 
 def test_field_run_writes_what_it_measured(record, monkeypatch):
@@ -70,6 +68,27 @@ def test_field_run_writes_what_it_measured(record, monkeypatch):
     table = record(burst_field, "--signals", "40", "--seeds", "0", "1", "--only", "*375, silence 40*")
     kept = pd.read_csv(results.RESULTS / "detail" / "burst_field_seeds.csv")
     assert table["value"].item() == pytest.approx(kept["accuracy"].mean(), abs=1e-3) and len(kept) == 2
+
+
+def test_accuracy_by_distance_is_kept_and_its_means_recorded(record, monkeypatch):
+    monkeypatch.setattr(burst_distance, "TESTED", 12)
+    table = record(burst_distance, "--signals", "40", "--seeds", "0", "1", "--only", BARE, ROCKET)
+    kept = pd.read_csv(results.RESULTS / "detail" / "burst_distance_seeds.csv")
+    assert sorted(set(kept["distance"])) == list(burst_distance.DISTANCES) and len(kept) == 2 * 2 * 13
+    for model in (BARE, ROCKET):
+        near = kept[(kept["setting"] == model) & (kept["distance"] <= 80)]["accuracy"].mean()
+        far = kept[(kept["setting"] == model) & (kept["distance"] >= 160)]["accuracy"].mean()
+        assert table.loc[f"{model}: at most 80 samples", "value"] == pytest.approx(near, abs=1e-3)
+        assert table.loc[f"{model}: at least 160 samples", "value"] == pytest.approx(far, abs=1e-3)
+
+
+def test_distances_lie_on_both_sides_of_the_field():
+    task = burst_distance.TASK
+    seen = field(burst_order.make_model(task, BARE, squeeze=False))
+    assert seen == 207 < task.margin and min(burst_distance.DISTANCES) < seen < max(burst_distance.DISTANCES)
+    data = burst_distance.training_signals(40, 0)
+    gaps = data.starts[:, 1:] - data.ends[:, :2]
+    assert gaps[:20].max() <= 40 < gaps[20:].max() and len(data.signals) == 40
 
 
 @pytest.mark.parametrize("expected, dilations", burst_field.FIELDS.items())

@@ -243,7 +243,14 @@ class TestCode:
         file.write_text(source + "\nSignalTransformerConfig.__annotations__['extra'] = 1\n", encoding="utf-8")
         after = self.hashes(copy)
         changed = {name for name in before if after[name] != before[name]}
-        own = {"burst_field", "burst_order", "signal_transformer_speed", "signal_transformer_synthetic"}
+        own = {
+            "burst_distance",
+            "burst_field",
+            "burst_order",
+            "match_to_sample",
+            "signal_transformer_speed",
+            "signal_transformer_synthetic",
+        }
         own |= {"gpu_speed", "training_speed"}
         assert changed == own | {"series_classification"}
         file.write_text(source, encoding="utf-8")
