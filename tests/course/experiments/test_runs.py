@@ -147,21 +147,47 @@ def test_a_changed_step_is_changed_while_it_runs_and_only_then(monkeypatch):
 
 def test_series_classification(record, monkeypatch):
     run = module_of("series_classification")
+    small = tuple(
+        replace(recipe, channels=(4, 4, 8), batch_size=4) for recipe in run.CANDIDATES["signal transformer"][:2]
+    )
+    monkeypatch.setattr(
+        run, "CANDIDATES", {"signal transformer": small, "MiniRocket": run.CANDIDATES["MiniRocket"][:2]}
+    )
+    monkeypatch.setattr(run, "STEPS", 1)
+    monkeypatch.setattr(run, "SEARCH_STEPS", 1)
+    monkeypatch.setattr(run, "inner_accuracies", run.inner_accuracies.__wrapped__)
     names = ["BasicMotions", "ArrowHead"]
-    recipes = {name: replace(run.RECIPES[name], epochs=1, channels=(4, 4, 8), batch_size=4) for name in names}
-    monkeypatch.setattr(run, "RECIPES", recipes)
     settings = {key: value for key, value in run.EXPERIMENT.settings.items() if value["name"] in names}
-    whole = run.load_series
+    whole, asked = run.load_series, []
 
     def few(name: str, differences: bool = False):
         data = whole(name, differences)
-        return replace(data, train=[v[:8] for v in data.train], test=[v[:8] for v in data.test])
+        first = torch.cat([(data.train[2] == kind).nonzero()[:3, 0] for kind in data.train[2].unique()])
+        return replace(
+            data, train=tuple(v[first] for v in data.train), test=tuple(v[:: len(v) // 8] for v in data.test)
+        )
 
     monkeypatch.setattr(run, "load_series", few)
+    one = run.one_training
+    monkeypatch.setattr(run, "one_training", lambda *given: asked.append(given) or one(*given))
     before = torch.get_rng_state()
     table = record(run, "--seeds", "0", settings=settings)
     assert torch.equal(before, torch.get_rng_state())
     assert set(table.index) == {row for row in RECORDED["series_classification"] if row.split(":")[0] in names}
+    tests = [given for given in asked if len(given) == 3]  # no fold: learns from all, meets the test series
+    assert len(tests) == len(settings) and len(asked) - len(tests) == len(settings) * 2 * run.FOLDS
+
+
+def test_a_fold_of_a_series_set_holds_no_test_series(monkeypatch):
+    run = module_of("series_classification")
+    data, met = run.load_series("ArrowHead"), []
+    monkeypatch.setattr(run, "train", lambda inner, recipe, seed, steps: met.append(inner) or {"accuracy": 0.0})
+    for fold in range(run.FOLDS):
+        run.one_training("ArrowHead", run.CANDIDATES["signal transformer"][0], 0, fold)
+    for inner in met:
+        both = torch.cat([inner.train[0], inner.test[0]])
+        assert sorted(both.sum(dim=(1, 2)).tolist()) == sorted(data.train[0].sum(dim=(1, 2)).tolist())
+    assert sum(len(inner.test[0]) for inner in met) == len(data.train[0])
 
 
 def test_event_detection(record, monkeypatch):
