@@ -88,7 +88,7 @@ def esc10_models() -> Figure:
 
 
 def series_sets() -> Figure:
-    """Seven sets of real series on their default splits, the signal transformer beside MiniRocket."""
+    """Sets of real series on their default splits, the signal transformer beside MiniRocket."""
     table = _table("series_classification", r"^(?P<set>\w+): (?P<model>signal transformer|MiniRocket)$")
     return _rows(table, "set", hue="model").figure
 

@@ -138,7 +138,7 @@ def fewer_tokens(length: int) -> tuple[int, ...]:
 
 
 def train(data: SeriesSet, recipe: Recipe, seed: int, steps: int) -> dict[str, float]:
-    """Test accuracy with the exact statistics, and with the running ones; CPU seconds. Whole epochs, `steps` or more."""
+    """Test accuracy with exact and with running statistics; CPU seconds. Whole epochs, `steps` or more."""
     with isolated(seed, torch.device("cpu")):
         model = make_model(data, recipe)
     chance = torch.Generator().manual_seed(seed)
