@@ -12,8 +12,6 @@ def live_site(tmp_path_factory):
         return live.alone(tmp_path_factory.mktemp("live"))
     except vendor.VendorError as error:
         pytest.skip(f"onnxruntime-web is not to be had: {error}")
-    except FileNotFoundError as error:
-        pytest.skip(f"a model of the page is missing: {error}")
 
 
 @pytest.fixture(scope="session")

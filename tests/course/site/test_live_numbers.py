@@ -5,8 +5,11 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
+from course_lib.course.experiments import streaming_audio
 from course_lib.course.site import live
+from course_lib.sequence import Sequence, stream
 from tests.course.site.chromium import MARKS
 from tests.course.site.live_page import crow, opened
 
@@ -59,6 +62,14 @@ class TestNumbers:
         spread = expected["columns"].std()
         np.testing.assert_allclose(found["columns"], expected["columns"], atol=0.01 * spread)
         assert found["dropped"] == 0
+
+    def test_probabilities_are_those_of_pytorchs_stream(self, page):
+        model, classes, _ = streaming_audio.kept(live.MODELS / "audio.safetensors")
+        samples = crow(16_000, 5.0)[: 62 * model.block_size].astype(np.float32)
+        found = blocks_in_browser(page, samples)["probabilities"].reshape(-1, len(classes))
+        with torch.no_grad():
+            streamed = stream(model, Sequence.of(torch.from_numpy(samples)[None, :, None])).values[0]
+        np.testing.assert_allclose(found, streamed[:, : len(classes)].numpy(), atol=0.02)
 
     def test_resampled_tones_are_tones(self, page):
         errors = page.evaluate(
