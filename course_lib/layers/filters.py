@@ -51,9 +51,9 @@ class IIRFilter(SequenceLayer):
 
     Equals `scipy.signal.lfilter(b, a, x, axis=1)` and is computed by it, in float64 whatever the precision of the data:
     narrow filters need it, and no arrangement of matrix products is as exact for them as the recursion itself. Data on
-    another device travels to the CPU and back, and `torch.export` cannot trace it. Differentiable once, with respect to
-    x. The state is that of the transposed direct form II, max(len(a), len(b)) − 1 numbers a channel.
-    Invalid steps count as zeros, and the filter rings on through them. Raises ValueError where a[0] is 0.
+    another device travels to the CPU and back; in a file each time step is a few nodes. Differentiable
+    once, with respect to x. The state is that of the transposed direct form II, max(len(a), len(b)) − 1 numbers a
+    channel. Invalid steps count as zeros, and the filter rings on through them. Raises ValueError where a[0] is 0.
     """
 
     receptive_field: Reach = (None, 0)
@@ -81,8 +81,20 @@ class IIRFilter(SequenceLayer):
     def _step(self, x, state, training, constants):
         if x.mask.shape[1] == 0:
             return x, state
-        y, state = _Recursion.apply(x.masked().values.movedim(1, -1), state, self.b, self.a)
+        recursion = _traced if torch.compiler.is_exporting() else _Recursion.apply
+        y, state = recursion(x.masked().values.movedim(1, -1), state, self.b, self.a)
         return x.with_values(y.movedim(-1, 1)), state
+
+
+def _traced(x: Tensor, state: Tensor, b: np.ndarray, a: np.ndarray) -> tuple[Tensor, Tensor]:
+    """`_Recursion` step by step in PyTorch's own operations, for a graph of so many steps."""
+    b_on, a_on = (torch.as_tensor(c, dtype=state.dtype) for c in (b, a))
+    outputs = []
+    for value in x.to(state.dtype).unbind(-1):
+        moved = F.pad(state, (0, 1)) + b_on * value.unsqueeze(-1)  # (..., n + 1)
+        outputs.append(moved[..., 0])
+        state = moved[..., 1:] - a_on[1:] * moved[..., :1]
+    return torch.stack(outputs, dim=-1).to(x.dtype), state
 
 
 class _Recursion(torch.autograd.Function):

@@ -82,6 +82,10 @@ class Sequence:
         mask = self.mask.reshape(self.mask.shape + (1,) * (self.values.dim() - 2))
         if not (self.values.is_floating_point() or self.values.is_complex()):
             fill = bool(fill) if self.values.dtype == torch.bool else int(fill)  # keeps the dtype: tokens stay integers
+        if self.values.is_complex():  # through real numbers: ONNX has no choice between complex ones
+            parts = torch.view_as_real(self.values)
+            filling = parts.new_tensor([fill, 0.0])
+            return Sequence(torch.view_as_complex(torch.where(mask.unsqueeze(-1), parts, filling)), self.mask)
         return Sequence(torch.where(mask, self.values, fill), self.mask)
 
     def with_values(self, values: Tensor) -> Sequence:
