@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,8 @@ from course_lib.data import EventRecording, channel_statistics
 from course_lib.data.audio import is_number
 from course_lib.estimator.artefact import Saved, settings_of
 from course_lib.estimator.event_crops import EventCrops
+from course_lib.estimator.event_level import OwnLevel, levels_differ
+from course_lib.estimator.event_recordings import as_list, half_of_the_shortest, inside
 from course_lib.estimator.event_stream import Event, EventStream
 from course_lib.events import Detections, LiveDetector, best_threshold, event_scores, match_events
 from course_lib.events.peaks import PEAK_RADIUS
@@ -28,7 +30,7 @@ from course_lib.training.rng import isolated
 
 Recordings = Sequence[EventRecording]
 _FLOOR = 0.05  # candidates below this score are not looked at when thresholds are chosen
-_LONGEST_DEFAULT = 0.25  # seconds of a refractory period that nobody asked for: it is a part of the latency
+_HISTORY = 3.0  # seconds before an event that tell what its noise is
 
 
 class _Grid(NamedTuple):
@@ -37,6 +39,7 @@ class _Grid(NamedTuple):
     frame: int
     window: int
     margin: int
+    history: int
 
 
 class EventClassifier(Saved, BaseEstimator):
@@ -51,6 +54,10 @@ class EventClassifier(Saved, BaseEstimator):
     latency: seconds after which a live stream has said of every event that it happened; more lets the model see more.
     context: seconds that are seen on both sides of every event, at least, a part of the latency. More than the event
         itself lasts where its neighbours tell what it is, as a beat that comes early.
+    history: seconds that are seen before every event, at least; they cost no latency. None: the context, or 3 s where
+        `level` is "own".
+    level: "fixed": data are standardised by the training data's mean and deviation. "own": each window by its own level
+        (`OwnLevel`), for recordings whose loudness says nothing. None: "own" where levels in training differ fivefold.
     steps, batch_size, learning_rate: AdamW under a cosine with warm-up. A step sees batch_size crops, half of them from
         anywhere, half around an event whose type is drawn by the root of its count, so that rare types are seen.
     width: features a frame of the `EventDetector`.
@@ -73,6 +80,8 @@ class EventClassifier(Saved, BaseEstimator):
         *,
         latency: float = 1.0,
         context: float = 0.2,
+        history: float | None = None,
+        level: str | None = None,
         steps: int = 400,
         batch_size: int = 16,
         learning_rate: float = 3e-3,
@@ -87,6 +96,8 @@ class EventClassifier(Saved, BaseEstimator):
         self.separation = separation
         self.latency = latency
         self.context = context
+        self.history = history
+        self.level = level
         self.steps = steps
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -99,7 +110,7 @@ class EventClassifier(Saved, BaseEstimator):
     def fit(self, recordings: Recordings, y: None = None) -> EventClassifier:
         """Train a new model on recordings of one rate and one number of channels."""
         self._check_options()
-        recordings = _as_list(recordings)
+        recordings = as_list(recordings)
         if not recordings:
             raise ValueError("recordings: expected at least one, got none")
         self.sample_rate_, self.n_channels_ = recordings[0].sample_rate, recordings[0].data.shape[1]
@@ -110,6 +121,7 @@ class EventClassifier(Saved, BaseEstimator):
             raise ValueError("recordings: expected events in the training part, got none")
         self.types_ = sorted(kinds, key=lambda kind: (isinstance(kind, str), kind))
         self._settle_waits(train)
+        self.own_level_ = levels_differ(train) if self.level is None else self.level == "own"
         self.grid_ = self._grid()
         self.statistics_ = channel_statistics([recording.data for recording in train])
         gaps = [np.isnan(recording.data) for recording in train]
@@ -169,6 +181,7 @@ class EventClassifier(Saved, BaseEstimator):
             np.array([self.thresholds_[kind] for kind in self.types_]),
             window=self.grid_.window,
             margin=self.grid_.margin,
+            history=self.grid_.history,
             statistics=(np.zeros(1, np.float32), np.ones(1, np.float32)),  # the stream normalises
             refractory=np.array([self.refractory_[kind] * self.sample_rate_ for kind in self.types_]),
             separation=self.separation_ * self.sample_rate_,
@@ -177,7 +190,7 @@ class EventClassifier(Saved, BaseEstimator):
 
     def score(self, recordings: Recordings, y: None = None) -> float:
         """F1 over all types and recordings, at the tolerance."""
-        recordings = _as_list(recordings)
+        recordings = as_list(recordings)
         truths, founds = self._pairs(recordings, self._found(recordings))
         return event_scores(truths, founds, 1000 * self.tolerance, self.sample_rate_).f1
 
@@ -187,7 +200,7 @@ class EventClassifier(Saved, BaseEstimator):
         Columns: precision, recall, f1; "precision, low" to "recall, high", 95 % Wilson intervals, as if events were
         independent; true, found, matched; "median error, s".  Types that training did not have are never found.
         """
-        recordings = _as_list(recordings)
+        recordings = as_list(recordings)
         found = self._found(recordings)
         known = [*self.types_, *sorted({k for r in recordings for k, _ in r.events} - set(self.types_), key=str)]
         rows = {kind: self._row(recordings, found, kind) for kind in known}
@@ -198,7 +211,7 @@ class EventClassifier(Saved, BaseEstimator):
 
         Row "nothing": events that were found where none is.  Column "nothing": true events that were missed.
         """
-        recordings = _as_list(recordings)
+        recordings = as_list(recordings)
         names = [
             *self.types_,
             *sorted({k for r in recordings for k, _ in r.events} - set(self.types_), key=str),
@@ -206,7 +219,7 @@ class EventClassifier(Saved, BaseEstimator):
         ]
         table = pd.DataFrame(0, index=names, columns=names)
         for recording, found in zip(recordings, self._found(recordings), strict=True):
-            truth = [event for event in recording.events if _inside(recording, event[1])]
+            truth = [event for event in recording.events if inside(recording, event[1])]
             pairs = match_events([(0, t) for _, t in truth], [(0, event.time) for event in found], self.tolerance)
             for i, j in pairs:
                 table.loc[truth[i][0], found[j].type] += 1
@@ -229,7 +242,7 @@ class EventClassifier(Saved, BaseEstimator):
     def _found(self, recordings: Recordings) -> list[list[Event]]:
         """What is found in the labelled part of each recording."""
         check_is_fitted(self)
-        return [[e for e in self.detect(recording) if _inside(recording, e.time)] for recording in recordings]
+        return [[e for e in self.detect(recording) if inside(recording, e.time)] for recording in recordings]
 
     def _pairs(
         self, recordings: Recordings, found: list[list[Event]], kind: str | int | None = None
@@ -239,7 +252,7 @@ class EventClassifier(Saved, BaseEstimator):
         number = {name: i for i, name in enumerate(sorted(names, key=str)) if kind in (None, name)}
         rate = self.sample_rate_
         truths = [
-            [(number[k], t * rate) for k, t in recording.events if k in number and _inside(recording, t)]
+            [(number[k], t * rate) for k, t in recording.events if k in number and inside(recording, t)]
             for recording in recordings
         ]
         founds = [[(number[e.type], e.time * rate, e.score) for e in events if e.type in number] for events in found]
@@ -269,6 +282,10 @@ class EventClassifier(Saved, BaseEstimator):
             raise ValueError(f"absent: expected a share from 0 to below 1, got {self.absent!r}")
         if not (is_number(self.validation) and 0 < self.validation < 1):
             raise ValueError(f"validation: expected a share between 0 and 1, got {self.validation!r}")
+        if self.history is not None and not (is_number(self.history) and self.history > 0):
+            raise ValueError(f"history: expected seconds above 0, or None, got {self.history!r}")
+        if self.level not in (None, "fixed", "own"):
+            raise ValueError(f'level: expected "fixed", "own" or None, got {self.level!r}')
         waits = self.refractory.values() if isinstance(self.refractory, dict) else [self.refractory]
         for name, seconds in [("refractory", wait) for wait in waits] + [("separation", self.separation)]:
             if seconds is not None and not (is_number(seconds) and seconds >= 0):
@@ -294,7 +311,7 @@ class EventClassifier(Saved, BaseEstimator):
             return recordings[:kept], recordings[kept:]
         train, held = [], []
         for recording in recordings:
-            times = [time for _, time in recording.events if _inside(recording, time)]
+            times = [time for _, time in recording.events if inside(recording, time)]
             if len(times) < 2:
                 train.append(recording)
                 continue
@@ -313,14 +330,14 @@ class EventClassifier(Saved, BaseEstimator):
         for kind in self.types_:
             own = [np.diff([t for k, t in recording.events if k == kind]) for recording in train]
             wait = given.get(kind)
-            self.refractory_[kind] = _half_of_the_shortest(own) if wait is None else float(wait)
+            self.refractory_[kind] = half_of_the_shortest(own) if wait is None else float(wait)
         others = []
         for recording in train:
             times, kinds = np.array([t for _, t in recording.events]), [str(k) for k, _ in recording.events]
             changes = [i for i in range(1, len(kinds)) if kinds[i] != kinds[i - 1]]
             others.append(np.diff(times)[np.array(changes, int) - 1] if changes else np.zeros(0))
         if self.separation is None:
-            self.separation_ = _half_of_the_shortest(others) if len(self.types_) > 1 else 0.0
+            self.separation_ = half_of_the_shortest(others) if len(self.types_) > 1 else 0.0
         else:
             self.separation_ = float(self.separation)
 
@@ -336,23 +353,25 @@ class EventClassifier(Saved, BaseEstimator):
             raise ValueError(
                 f"latency: expected at least {least:.3g} s with these waits and this context, got {self.latency:g}"
             )
-        return _Grid(frame, hop + 2 * margin, margin)
+        seen = self.history or (_HISTORY if self.own_level_ else self.context)
+        history = max(margin, -(-round(seen * rate) // frame) * frame)
+        return _Grid(frame, history + hop + margin, margin, history)
 
     def _new_model(self) -> EventDetector:
         """Dilations 1, 2, 4 and on, until the convolutions, two frames each way by the dilation, see the margin."""
         dilations = [1, 2, 4]
-        while 2 * sum(dilations) < self.grid_.margin // self.grid_.frame:
+        while 2 * sum(dilations) < self.grid_.history // self.grid_.frame:
             dilations.append(2 * dilations[-1])
-        return EventDetector(
-            self.n_channels_ * (1 + self.masked_),
-            len(self.types_),
-            self.width,
-            dilations=tuple(dilations),
-            timing_resolution_samples=self.grid_.frame,
+        sizes = (self.n_channels_ * (1 + self.masked_), len(self.types_), self.width)
+        options: dict[str, Any] = {"dilations": tuple(dilations), "timing_resolution_samples": self.grid_.frame}
+        return (
+            OwnLevel(*sizes, signals=self.n_channels_, **options)
+            if self.own_level_
+            else EventDetector(*sizes, **options)
         )
 
     def _state(self) -> dict[str, Any]:
-        fitted = ("sample_rate_", "n_channels_", "separation_", "statistics_", "types_", "masked_")
+        fitted = ("sample_rate_", "n_channels_", "separation_", "statistics_", "types_", "masked_", "own_level_")
         return {
             "settings": settings_of(self, "device"),
             "thresholds": [self.thresholds_[kind] for kind in self.types_],
@@ -375,24 +394,3 @@ class EventClassifier(Saved, BaseEstimator):
         put_weights(self.model_, state["weights"])
         self.model_.to(resolve_device(self.device)).eval()
         return self
-
-
-def _as_list(recordings: Recordings | EventRecording) -> list[EventRecording]:
-    if not isinstance(recordings, EventRecording | Iterable):
-        raise ValueError(f"recordings: expected EventRecording, a list of them, got {type(recordings).__name__}")
-    listed = [recordings] if isinstance(recordings, EventRecording) else list(recordings)
-    for i, recording in enumerate(listed):
-        if not isinstance(recording, EventRecording):
-            raise ValueError(f"recordings: expected EventRecording, got {type(recording).__name__} at {i}")
-    return listed
-
-
-def _inside(recording: EventRecording, second: float) -> bool:
-    first, last = recording.labelled or (0.0, recording.seconds)
-    return first <= second <= last
-
-
-def _half_of_the_shortest(distances: list[np.ndarray]) -> float:
-    """Half of the distance (seconds) that all but one in a hundred exceed, 0.25 s at most."""
-    every = np.concatenate([np.zeros(0), *distances])
-    return min(_LONGEST_DEFAULT, float(np.quantile(every, 0.01)) / 2) if len(every) else _LONGEST_DEFAULT

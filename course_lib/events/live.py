@@ -53,8 +53,9 @@ class LiveDetector:
     True, or (E,) samples, one for each type.  separation: nor one of another type within so many samples.
     amp: run the model in bfloat16 (autocast), faster on CPUs and GPUs that compute in it, slower on others.
 
-    Windows begin at 0, hop, 2 hop, … of the clock (hop = window - history - margin), wherever chunks end; each is run
-    alone, so that the events do not depend on chunks. An event is returned at most `latency_samples` after its onset.
+    Windows end every hop (window - history - margin) samples of the clock, and the first ones begin with it, wherever
+    chunks end; each is run alone, so that the events do not depend on chunks. An event is returned at most
+    `latency_samples` after its onset.
     Raises ValueError naming the argument.
     """
 
@@ -90,7 +91,8 @@ class LiveDetector:
             raise ValueError(
                 f"margin, history: expected at least 0 and together below the window, {window}, got {margin}, {history}"
             )
-        self.window, self.margin, self.hop = window, margin, window - margin - history
+        self.window, self.margin, self.history = window, margin, history
+        self.hop = window - margin - history
         self.statistics = None if statistics is None else tuple(np.asarray(part, np.float32) for part in statistics)
         self.reset()
 
@@ -117,6 +119,8 @@ class LiveDetector:
         self.highest = np.zeros(self.model.num_events)  # the largest score of each type so far
         self._samples = np.zeros((0, self.model.input_size), np.float32)  # from the next window's start on
         self._window_start = 0
+        first = self.window - (self.history if self.history > self.margin else 0)  # nothing waits for a long history
+        self._window_end = first
         self._scores = np.zeros((0, self.model.num_events))  # of frames that are not decoded, and a few before them
         self._offsets = np.zeros((0, self.model.num_events))
         self._first_frame = 0  # frame that self._scores begins with
@@ -138,10 +142,13 @@ class LiveDetector:
         chunk = self._checked(chunk)
         self.clock += len(chunk)
         self._samples = np.concatenate([self._samples, chunk])
-        while len(self._samples) >= self.window:
-            self._run(self._samples[: self.window], used=self.window - self.margin)
-            self._samples = self._samples[self.hop :]
-            self._window_start += self.hop
+        while self.clock >= self._window_end:
+            length = self._window_end - self._window_start
+            self._run(self._samples[:length], used=length - self.margin)
+            self._window_end += self.hop
+            passed = max(0, self._window_end - self.window) - self._window_start
+            self._samples = self._samples[passed:]
+            self._window_start += passed
         return self._decide(final=False)
 
     def flush(self) -> Detections:
@@ -177,7 +184,7 @@ class LiveDetector:
 
     def _run(self, samples: np.ndarray, used: int) -> None:
         """Run the model on one window and keep the frames that are new, up to `used` samples into the window."""
-        if self._window_start == 0 and self.statistics is None and getattr(self.model, "expects_normalised", False):
+        if self._known == 0 and self.statistics is None and getattr(self.model, "expects_normalised", False):
             _warn_of_raw(samples)
         scores, offsets = _frame_scores(self.model, samples, self.amp)
         first = self._known - self._window_start // self.resolution

@@ -155,6 +155,8 @@ GAP = EventRecording(np.hstack([TEST.data, np.full_like(TEST.data, np.nan)]), TE
         ({"latency": -1}, TRAIN, "latency: expected a number above 0"),
         ({"latency": 0.3}, TRAIN, "latency: expected at least"),
         ({"context": 0}, TRAIN, "context: expected a number above 0"),
+        ({"history": -1}, TRAIN, "history: expected seconds above 0"),
+        ({"level": "loud"}, TRAIN, "level: expected"),
         ({"refractory": 2.0}, TRAIN, "latency: expected at least 2"),
         ({"refractory": -1}, TRAIN, "refractory: expected seconds from 0 on"),
         ({"refractory": {"sharp": "long"}}, TRAIN, "refractory: expected seconds"),

@@ -302,3 +302,6 @@ def test_a_history_costs_no_latency_and_a_stream_is_still_a_whole(spike_model, s
     live.reset()
     found.append(Detections.concatenate([*(live.push(x[i : i + 777]) for i in range(0, 9000, 777)), live.flush()]))
     assert list(found[0]) == list(found[1]) and found[0].types.tolist() == [0, 1, 0, 2]
+    live.reset()
+    first = [len(live.push(x[i : i + 10])) for i in range(0, 2000, 10)]
+    assert 10 * (first.index(1) + 1) - 50 <= live.latency_samples  # nor does the first event wait for the history

@@ -1,0 +1,54 @@
+"""Recordings whose levels differ by far: a detector that measures each window by its own level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from course_lib.data import EventRecording
+from course_lib.models import EventDetector
+from course_lib.models.event_detector import EventMaps
+
+_FAR = 5.0  # times: of levels that differ by more, one statistic of all suits none
+
+
+class OwnLevel(EventDetector):
+    """An `EventDetector` that sees asinh((x - mean) / level) of each window: linear in noise, logarithmic far above it.
+
+    The mean is each channel's, the level the median of |x - mean| over steps and channels, so that a burst that begins
+    in the window does not change it.  signals: the first so many of the `input_size` channels; others are masks.
+    """
+
+    def __init__(self, input_size: int, num_events: int, width: int, *, signals: int, **options: Any):
+        super().__init__(input_size, num_events, width, **options)
+        self.signals = signals
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None, extra: Tensor | None = None) -> EventMaps:
+        return super().forward(self._levelled(x, lengths), lengths, extra)
+
+    def _levelled(self, x: Tensor, lengths: Tensor | None) -> Tensor:
+        """(B, T, C) the same with its first channels measured by their own level."""
+        x, rest = x[..., : self.signals], x[..., self.signals :]
+        there = torch.ones_like(x, dtype=torch.bool) if rest.shape[-1] == 0 else rest > 0
+        if lengths is not None:
+            there = there & (torch.arange(x.shape[1], device=x.device) < lengths[:, None])[..., None]
+        known = torch.where(there, x, torch.nan)
+        away = known - known.nanmean(dim=1, keepdim=True)
+        level = away.abs().flatten(1).nanmedian(dim=1).values.clamp_min(1e-6)[:, None, None]
+        seen = torch.asinh(away / level).nan_to_num(0.0)
+        return torch.cat([seen, rest], dim=2)
+
+
+def levels_differ(recordings: Sequence[EventRecording]) -> bool:
+    """Whether the median distance from the mean, over all channels, differs by more than five times between them."""
+    levels = []
+    for recording in recordings:
+        data = recording.data[:, ~np.isnan(recording.data).all(axis=0)]  # channels without a reading say nothing
+        if data.size:
+            levels.append(np.nanmedian(np.abs(data - np.nanmean(data, axis=0))))
+    least = min(levels, default=0.0)
+    return bool(least > 0 and max(levels) > _FAR * least)
