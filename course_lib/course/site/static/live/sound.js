@@ -169,7 +169,7 @@ function bar(name) {
 function trained({ trained_on: data, attribution, classes, generated }) {
   const other = generated.every((name) => !classes.includes(name));
   const own = other ? " The generated sounds were not in its training: it takes some of them for others." : "";
-  return `The model was trained on ${attribution || data}.${own}`;
+  return `The model was trained on ${(attribution || data).replace(/\.$/, "")}.${own}`;
 }
 
 // In the background sound is heard on; where the browser stopped it, say how much is missing.
