@@ -384,9 +384,10 @@ class EventClassifier(Saved, BaseEstimator):
     @classmethod
     def _from_state(cls, state: dict[str, Any], **options: Any) -> EventClassifier:
         self = cls(**state["settings"] | options)
-        for name, value in state["fitted"].items():
+        for name, value in ({"own_level_": False} | state["fitted"]).items():
             setattr(self, name, value)
-        self.grid_ = _Grid(*state["grid"])
+        frame, window, margin, *history = state["grid"]  # earlier files have none: their windows were symmetrical
+        self.grid_ = _Grid(frame, window, margin, *(history or [margin]))
         self.thresholds_ = dict(zip(self.types_, state["thresholds"], strict=True))
         self.refractory_ = dict(zip(self.types_, state["refractory"], strict=True))
         with isolated(0, resolve_device("cpu")):

@@ -29,7 +29,9 @@ class Metadata:
         batch of one.
     classifier: classes; several, whether a signal may have several of them; steps, to which signals are cut or padded;
         nan, "mask" where a NaN is a step to leave out.
-    frames: events, how many types; resolution and refractory, in samples; threshold, the least score of an event.
+    frames: events, how many types; resolution, samples a frame; refractory, samples, and threshold, the least score of
+        an event, one for all types or one a type; classes, the types' names where known; live, the other arguments with
+        which `LiveDetector` finds what the estimator's own stream does.
     """
 
     kind: str
@@ -52,8 +54,9 @@ class Metadata:
     nan: str = "raise"
     events: int = 0
     resolution: int = 1
-    refractory: int = 0
-    threshold: float = 0.5
+    refractory: int | tuple[float, ...] = 0
+    threshold: float | tuple[float, ...] = 0.5
+    live: dict[str, float] = field(default_factory=dict)
     parts: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def as_text(self) -> dict[str, str]:
@@ -62,15 +65,14 @@ class Metadata:
 
     @classmethod
     def from_text(cls, texts: dict[str, str]) -> Metadata:
-        """The inverse.  ValueError where a word is missing: a file that `export` did not write."""
+        """The inverse.  ValueError where one of the first five words is missing: a file that `export` did not write."""
         names = [field.name for field in dataclasses.fields(cls)]
-        missing = [name for name in names if name not in texts]
+        missing = [name for name in names[:5] if name not in texts]
         if missing:
             raise ValueError(f"path: expected a file that course_lib.export wrote, got one without {missing[0]!r}")
-        words: dict[str, Any] = {name: json.loads(texts[name]) for name in names}
-        for name in ("channels", "lengths", "classes"):
-            words[name] = tuple(words[name])
-        words["parts"] = {name: tuple(sizes) for name, sizes in words["parts"].items()}
+        words: dict[str, Any] = {name: json.loads(texts[name]) for name in names if name in texts}
+        words = {name: tuple(word) if isinstance(word, list) else word for name, word in words.items()}
+        words["parts"] = {name: tuple(sizes) for name, sizes in words.get("parts", {}).items()}
         return cls(**words)
 
     @property

@@ -133,7 +133,7 @@ class Model:
 
     `model(x)` gives the outputs of a sequence or a model; `predict_proba`, `predict` and `classes` are a classifier's;
     `frame_scores` and the sizes that go with it make a file of kind "frames" a `course_lib.events.FrameModel`, which
-    `LiveDetector(model, model.metadata.threshold)` runs on a stream.
+    `LiveDetector(model, model.metadata.threshold, **model.metadata.live)` runs on a stream.
     Raises ValueError where the file is of another kind.
     """
 

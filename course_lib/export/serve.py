@@ -189,7 +189,7 @@ def _pusher(file: Any) -> Callable[[np.ndarray | None], dict[str, Any]]:
     if file.metadata.kind == "frames":
         from course_lib.events import LiveDetector
 
-        live = LiveDetector(file, file.metadata.threshold)
+        live = LiveDetector(file, file.metadata.threshold, **file.metadata.live)
 
         def decide(samples: np.ndarray | None) -> dict[str, Any]:
             found = live.flush() if samples is None else live.push(samples)

@@ -78,9 +78,9 @@ def export(
 ) -> Metadata:
     """Write `source` to `path`, for `Stream` (streaming=True) or `Model` to run without PyTorch; returns what it says.
 
-    source: a `SequenceLayer`; a model of events with `frame_scores`; a fitted classifier, exported with its
-        standardisation, so that it takes raw signals; or any other module, of which `example` shows an input.  It is
-        left as it is, and exported in evaluation mode.
+    source: a `SequenceLayer`; a model of events with `frame_scores`; a fitted classifier or `EventClassifier`, exported
+        with its standardisation, so that it takes raw signals, and with what it chose, such as thresholds; or any other
+        module, of which `example` shows an input.  It is left as it is, and exported in evaluation mode.
     spec: what one step of a layer's input looks like, where the layer does not know it.
     example: an input (B, T, …). It settles the number of steps, which a layer on whole inputs else leaves open.
     streaming: the layer's step, with its state, rather than the layer.  block: steps that it takes at a time, a
@@ -100,7 +100,9 @@ def export(
     path = Path(path)
     about = Metadata("", (), "", "", __version__, int8=int8, sample_rate=sample_rate)
     with torch.no_grad():
-        if not isinstance(source, nn.Module):
+        if hasattr(getattr(source, "model_", None), "frame_scores"):
+            graph = _of_event_classifier(source, about)
+        elif not isinstance(source, nn.Module):
             graph = _of_classifier(source, about)
         elif streaming:
             graph = _of_step(source, spec, block, dict(parts or {}), replace(about, classes=tuple(classes)))
@@ -237,6 +239,25 @@ def _of_frames(source: Any, statistics: tuple[np.ndarray, np.ndarray] | None, ab
         about,
         partial(checks.frames_error, model=model, shapes=shapes),
     )
+
+
+def _of_event_classifier(source: Any, about: Metadata) -> _Graph:
+    """Of a fitted `course_lib.estimator.EventClassifier`."""
+    if source.masked_ or source.own_level_:
+        why = "gaps or absent sensors" if source.masked_ else "each window's own level"
+        raise NotImplementedError(f"source: an EventClassifier that learnt from {why} has no ONNX form")
+    graph = _of_frames(source.model_, source.statistics_, about)
+    rate, kinds = source.sample_rate_, source.types_
+    chosen = replace(
+        graph.about,
+        sample_rate=rate,
+        classes=tuple(kinds),
+        threshold=tuple(float(source.thresholds_[kind]) for kind in kinds),
+        refractory=tuple(float(source.refractory_[kind] * rate) for kind in kinds),
+        live=source.grid_._asdict() | {"separation": source.separation_ * rate},
+    )
+    chosen.live.pop("frame")
+    return replace(graph, about=chosen)
 
 
 def _of_classifier(source: Any, about: Metadata) -> _Graph:

@@ -74,6 +74,32 @@ def test_saved_and_loaded_it_finds_the_same(fitted, tmp_path):
     assert again.get_params() == fitted.get_params() and again.thresholds_ == fitted.thresholds_
 
 
+def test_as_a_file_of_onnx_it_finds_the_same(fitted, tmp_path):
+    """Thresholds and refractory periods of each type, the windows and the standardisation travel with it."""
+    pytest.importorskip("onnxruntime")
+    from course_lib.events import LiveDetector
+    from course_lib.export import Model, export
+
+    about = export(fitted, tmp_path / "events.onnx")
+    assert about.classes == tuple(fitted.types_) and about.sample_rate == RATE
+    data = recording(7).data
+    model = Model(tmp_path / "events.onnx")
+    live = LiveDetector(model, model.metadata.threshold, **model.metadata.live)
+    theirs = [event for part in (live.push(data), live.flush()) for event in part]
+    ours = fitted.detect(data)
+    assert len(ours) > 5
+    assert [model.metadata.classes[event[0]] for event in theirs] == [event.type for event in ours]
+    np.testing.assert_allclose([event[1] / RATE for event in theirs], [event.time for event in ours], atol=1e-4)
+
+
+def test_a_file_from_before_windows_had_a_history_is_read(fitted, tmp_path):
+    state = fitted._state()
+    state["grid"], state["fitted"] = state["grid"][:3], {k: v for k, v in state["fitted"].items() if k != "own_level_"}
+    state["grid"][2] = fitted.grid_.history
+    old = type(fitted)._from_state(state)
+    assert old.grid_.history == old.grid_.margin == fitted.grid_.history and old.own_level_ is False
+
+
 def test_level_and_unit_are_in_the_saved_statistics(fitted):
     """A model trained on one unit sees another one only through its own mean and deviation."""
     assert fitted.statistics_[0] == pytest.approx(np.concatenate([r.data for r in TRAIN]).mean(), rel=0.01)
