@@ -74,6 +74,15 @@ def test_saved_and_loaded_it_finds_the_same(fitted, tmp_path):
     assert again.get_params() == fitted.get_params() and again.thresholds_ == fitted.thresholds_
 
 
+def test_recordings_of_far_levels_are_each_measured_by_their_own():
+    """A station that is a hundred times as loud as another: both are learned from, and found in."""
+    soft, loud = (EventRecording(r.data * scale, r.events, RATE) for r, scale in ((TRAIN[0], 0.1), (TRAIN[1], 10.0)))
+    model = EventClassifier(tolerance=0.04, **QUICK).fit([soft, loud])
+    assert model.own_level_
+    for scale in (0.1, 10.0):
+        assert model.score([EventRecording(TEST.data * scale, TEST.events, RATE)]) > 0.9
+
+
 def test_as_a_file_of_onnx_it_finds_the_same(fitted, tmp_path):
     """Thresholds and refractory periods of each type, the windows and the standardisation travel with it."""
     pytest.importorskip("onnxruntime")
