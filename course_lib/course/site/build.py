@@ -21,7 +21,7 @@ from course_lib.paths import PROJECT_ROOT
 
 FOLDER = PROJECT_ROOT / "build" / "book"  # in there: site/, source/, doctrees/, executed/
 STATIC = Path(__file__).with_name("static")
-LARGEST = 80 * 2**20  # bytes
+LARGEST = 80_000_000  # bytes
 
 
 def build(
@@ -36,7 +36,7 @@ def build(
     """Build the book of `notebooks` (default: all) below `folder`; returns the site's folder.
 
     given: executed copies to take where their code is today's.  rooms: of the library's reference.
-    Raises BookError where a notebook fails, a page has a fault that Sphinx warns of, or the site is over 80 MiB.
+    Raises BookError where a notebook fails, a page has a fault that Sphinx warns of, or the site is over 80 MB.
     """
     paths = sorted(notebooks or solved_notebooks())
     outputs = executed(paths, folder / "executed", given=given, workers=workers, said=said)
@@ -60,9 +60,9 @@ def build(
     _search_on_its_own_page(site)
     print_version.write(site, [f"notebooks/{path.stem}" for path in paths])
     size = sum(path.stat().st_size for path in site.rglob("*") if path.is_file())
-    said(f"{len(list(site.rglob('*.html')))} pages, {size / 2**20:.1f} MiB in {site}")
+    said(f"{len(list(site.rglob('*.html')))} pages, {size / 1e6:.1f} MB in {site}")
     if size > LARGEST:
-        raise BookError(f"the site has {size / 2**20:.0f} MiB; {LARGEST / 2**20:.0f} is the most")
+        raise BookError(f"the site has {size / 1e6:.0f} MB; {LARGEST / 1e6:.0f} is the most")
     return site
 
 

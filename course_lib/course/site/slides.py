@@ -49,7 +49,7 @@ def slides(notebook: NotebookNode, number: str) -> str:
                 recap = cell.source.partition("\n")[2]
         elif not heading.startswith(_NO_SLIDE):
             shown = [output for output in cell.outputs if "image/png" in output.get("data", {})]
-            names = (f"../files/{number}/{cell.id}-{place}.png" for place in range(len(shown)))
+            names = (f"../files/{number}/{cell.id}-{place}.webp" for place in range(len(shown)))
             pages += [_figure(heading, output, name) for output, name in zip(shown, names, strict=True)]
     if recap:
         pages.append("<h2>Recap</h2>" + _markdown(recap.split("**What broke")[0]))

@@ -83,7 +83,7 @@ def test_slides_have_question_figures_with_text_and_recap():
     page = slides(notebook, "77")
     assert page.count("<section>") == 1 + 2 + 1 + 1
     assert "why <em>so</em>?" in page and "<h2>1 First</h2>" in page and "<li>One thing.</li>" in page
-    assert 'src="../files/77/p-1.png"' in page and "q-0" not in page and "References" not in page
+    assert 'src="../files/77/p-1.webp"' in page and "q-0" not in page and "References" not in page
     assert 'alt="A &lt;b&gt; line."' in page
 
 
