@@ -59,14 +59,21 @@ def python() -> Iterator[Finding]:
 
 
 def packages() -> Iterator[Finding]:
-    """What is installed against the pins of requirements.txt; without a checkout, against what the package asks for."""
+    """What is installed against the pins of requirements.txt; without a checkout, against what the package asks for.
+
+    What tests and the book alone need is no problem where it is missing: `uv sync --extra notebooks` leaves it out.
+    """
+    tools = set()
     if in_checkout():
+        project = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        lines = [line for extra in ("book", "dev") for line in project["optional-dependencies"][extra]]
+        tools = {re.split(r"[^\w.-]", line)[0].lower() for line in lines} - {"ipykernel"}
         source = "requirements.txt"
         wanted = (PROJECT_ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     else:
         source = "the library's dependencies"
         wanted = [line for line in importlib.metadata.requires("course-lib") or () if "extra ==" not in line]
-    missing, other, count = [], [], 0
+    missing, unused, other, count = [], [], [], 0
     for line in wanted:
         pin = re.match(r"([\w.-]+)(?:==([\w.]+))?", line)
         if not pin:
@@ -76,7 +83,7 @@ def packages() -> Iterator[Finding]:
         try:
             found = importlib.metadata.version(name).partition("+")[0]  # torch says 2.13.0+cpu
         except importlib.metadata.PackageNotFoundError:
-            missing.append(name)
+            (unused if name.lower() in tools else missing).append(name)
         else:
             if version not in (None, found):
                 other.append(f"{name} {found} (tested with {version})")
@@ -85,7 +92,11 @@ def packages() -> Iterator[Finding]:
         yield Finding("packages", "problem", f"missing: {', '.join(missing)}; {remedy}")
     if other:
         yield Finding("packages", "note", f"{', '.join(other)}; where something fails: {INSTALL}")
-    if not missing and not other:
+    if unused:
+        yield Finding(
+            "packages", "note", f"missing, for `make test` and `make book` alone: {', '.join(unused)}; {INSTALL}"
+        )
+    if not missing and not unused and not other:
         yield Finding("packages", "ok", f"all {count} of {source}")
 
 

@@ -27,9 +27,12 @@ def test_healthy_machine(capsys):
 
 
 def test_missing_package_is_a_problem_and_a_different_one_a_note(tmp_path, monkeypatch, capsys):
-    (tmp_path / "requirements.txt").write_text("numpy==0.0.1\nno-such-package==1.0\n# torch==9\n")
+    (tmp_path / "requirements.txt").write_text("numpy==0.0.1\nno-such-package==1.0\nno-such-tool==1.0\n# torch==9\n")
+    tables = '[project.optional-dependencies]\nbook = ["no-such-tool>=1,<2"]\ndev = ["course-lib[book]"]\n'
+    (tmp_path / "pyproject.toml").write_text(tables)
     monkeypatch.setattr(doctor, "PROJECT_ROOT", tmp_path)
-    missing, other = doctor.packages()
+    missing, other, unused = doctor.packages()
+    assert unused.state == "note" and "no-such-tool" in unused.text and "no-such-tool" not in missing.text
     assert missing.state == "problem" and "no-such-package" in missing.text and "pip install" in missing.text
     assert other.state == "note" and "numpy" in other.text and "tested with 0.0.1" in other.text
 
