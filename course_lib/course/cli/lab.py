@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -28,7 +29,9 @@ def lab(arguments: argparse.Namespace) -> int:
     work = work_dir().resolve()
     root = work if os.environ.get("COURSE_WORK") else PROJECT_ROOT
     first = (work / solved_notebooks()[0].name).relative_to(root).as_posix()
-    command = [sys.executable, "-m", "jupyter", "lab", "--ip=127.0.0.1", f"--ServerApp.root_dir={root}"]
+    command = [sys.executable, "-m", "jupyter", "lab", f"--ServerApp.root_dir={root}"]
+    if not any(re.match(r"--(ServerApp\.)?ip\b", option) for option in arguments.options):
+        command.append("--ip=127.0.0.1")  # JupyterLab takes one alone: a container asks for all addresses
     command.append(f"--LabApp.default_url=/lab/tree/{quote(first)}")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")

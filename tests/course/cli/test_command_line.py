@@ -364,3 +364,23 @@ class TestFigures:
         assert run("figures", "log_mel_grid") == 0
         assert "left as it is; needs ESC-10" in capsys.readouterr().out
         assert list(tmp_path.glob("*.png")) == []
+
+
+@pytest.mark.parametrize("options", [[], ["--no-browser"], ["--ip=0.0.0.0", "--port=8888"], ["--ServerApp.ip=::"]])
+def test_lab_listens_on_this_machine_alone_unless_told_otherwise(options, tmp_path, monkeypatch):
+    """The container's last line asks for all addresses; JupyterLab refuses to be given two."""
+    seen = []
+
+    class Server:
+        def __init__(self, command, env):
+            seen.extend(command)
+
+        def wait(self):
+            return 0
+
+    monkeypatch.setenv("COURSE_WORK", str(tmp_path))
+    monkeypatch.setattr("course_lib.course.cli.lab.subprocess.Popen", Server)
+    monkeypatch.setattr("course_lib.course.cli.lab.signal.signal", lambda *_: None)
+    assert command_line.main(["lab", "--", *options]) == 0
+    asked = [option for option in options if "ip=" in option]
+    assert [option for option in seen if "ip=" in option] == (asked or ["--ip=127.0.0.1"])
