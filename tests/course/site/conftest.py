@@ -4,6 +4,7 @@ import pytest
 
 from course_lib.course.site import live, vendor
 from tests.course.site.chromium import CHROMIUM, FLAGS, serving
+from tests.course.site.live_page import opened
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +34,12 @@ def browser(playwright):
     browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
     yield browser
     browser.close()
+
+
+@pytest.fixture
+def page(browser, live_address):
+    """The page, open, its first model ready. It asked nobody else and logged nothing, all the time."""
+    page = opened(browser, live_address)
+    yield page
+    assert page.wrong == []
+    page.close()

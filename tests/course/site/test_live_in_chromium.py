@@ -26,15 +26,6 @@ def microphone(path) -> list[str]:
     return [*ALLOWED, "--use-fake-device-for-media-stream", f"--use-file-for-fake-audio-capture={path}"]
 
 
-@pytest.fixture
-def page(browser, live_address):
-    """The page, open, its first model ready. It asked nobody else and logged nothing, all the time."""
-    page = opened(browser, live_address)
-    yield page
-    assert page.wrong == []
-    page.close()
-
-
 def choose(page, name: str, content: bytes, *, at_once: bool = True) -> None:
     page.set_checked("#live-at-once", at_once)
     page.set_input_files("#live-file", {"name": name, "mimeType": "audio/wav", "buffer": content})

@@ -11,17 +11,9 @@ from course_lib.course.experiments import streaming_audio
 from course_lib.course.site import live
 from course_lib.sequence import Sequence, stream
 from tests.course.site.chromium import MARKS
-from tests.course.site.live_page import crow, opened
+from tests.course.site.live_page import crow
 
 pytestmark = MARKS
-
-
-@pytest.fixture
-def page(browser, live_address):
-    page = opened(browser, live_address)
-    yield page
-    assert page.wrong == []
-    page.close()
 
 
 def blocks_in_browser(page, samples: np.ndarray) -> dict[str, np.ndarray]:
