@@ -6,7 +6,7 @@ many steps), the detector at 0 and at -6 dB, which is also run live, in bfloat16
 matching pursuit with the true templates. Some 25 CPU minutes for all rows together, each training below 150 CPU
 seconds.
 
-Writes figures/results/event_detection.csv.
+Writes figures/results/event_detection.csv, and each seed's numbers to detail/event_detection_seeds.csv.
 """
 
 import time
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from course_lib.course.experiments._event_runs import find, measures, threshold_of, train, windows
-from course_lib.course.experiments.runner import Experiment
+from course_lib.course.experiments.runner import Experiment, by_seed
 from course_lib.data import coloured_noise, event_templates, make_event_stream, make_events
 from course_lib.events import (
     SAMPLE_RATE,
@@ -122,6 +122,7 @@ EXPERIMENT = Experiment(
     | {f"{name}, 0 dB": {"way": "classifier", "snr_db": 0.0, **more} for name, more in CLASSIFIERS.items()},
     cheapest="matching pursuit, 0 dB",
     options={"steps": (560, "training steps of the detector"), "classifier_steps": (200, "of each classifier")},
+    details=by_seed,
     threads=1,
     unchecked="CPU seconds|real time",
 )

@@ -4,7 +4,8 @@ A sequence of noise shows one of four symbols at one of its first five steps; af
 Models have about 1,550 parameters each and are trained on fresh sequences, 32 a batch, with Adam at 0.01. About
 2 CPU minutes a seed.
 
-Writes figures/results/recurrent_memory.csv: accuracy on 500 fresh sequences, mean and standard deviation over seeds.
+Writes figures/results/recurrent_memory.csv: accuracy on 500 fresh sequences, mean and standard deviation over seeds,
+and each seed's to detail/recurrent_memory_seeds.csv.
 """
 
 import math
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 import course_lib.layers as sl
-from course_lib.course.experiments.runner import Experiment
+from course_lib.course.experiments.runner import Experiment, by_seed
 from course_lib.models import LastStepClassifier
 from course_lib.training import fit, predict
 from course_lib.training.rng import isolated
@@ -100,4 +101,5 @@ EXPERIMENT = Experiment(
     seeds=(0, 1, 2, 3, 4),
     options={"steps": (1000, "batches of 32 sequences")},
     label="{setting}",
+    details=by_seed,
 )
