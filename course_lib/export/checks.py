@@ -96,10 +96,13 @@ def frames_error(file: Path, model: Any, shapes: list[tuple[int, int, ChannelSpe
     return max(errors)
 
 
-def classifier_error(file: Path, estimator: Any) -> float:
-    """`Model` against `predict_proba`, on signals of several lengths: noise, a constant, a jump."""
+def classifier_error(file: Path, estimator: Any, typical: tuple[np.ndarray, np.ndarray], longest: int) -> float:
+    """`Model` against `predict_proba`, on signals of several lengths: noise, a constant, a jump.
+
+    typical: mean and deviation of the signals' channels, (C,) each.  longest: steps of what the model sees.
+    """
     random = np.random.default_rng(0)
-    mean, scale, longest = estimator.mean_, estimator.scale_, estimator.max_length_
+    mean, scale = typical
     lengths = [max(2, length) for length in (longest, 2, (longest + 1) // 2, longest + 3, longest, longest)]
     signals = [mean + scale * random.standard_normal((length, len(mean))) for length in lengths]
     signals[-2][:] = mean

@@ -6,11 +6,15 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
+from course_lib import layers as sl
 from course_lib.export.metadata import split
 from course_lib.sequence import Sequence, SequenceLayer
+
+FLOOR = 1e-7  # under the power of a band, before the logarithm: that of `course_lib.data.log_mel`
 
 
 class Step(nn.Module):
@@ -84,6 +88,26 @@ class Classifier(nn.Module):
         standardised = ((x.double() - self.mean) / self.scale).float()
         signals = torch.where(mask.unsqueeze(-1), standardised, 0.0)
         logits = self.model(Sequence(signals, mask) if self.masks else signals).float()
+        return torch.sigmoid(logits) if self.several else torch.softmax(logits, dim=1)
+
+
+class Sounds(nn.Module):
+    """Clips x (B, samples, 1) and which samples are there (B, samples) -> probabilities (B, classes).
+
+    On the way the picture that `course_lib.data.log_mel` gives: Hann windows centred on every hop, zeros around the clip.
+    """
+
+    def __init__(self, model: nn.Module, sample_rate: int, n_fft: int, hop_length: int, n_mels: int, several: bool):
+        super().__init__()
+        self.model, self.half, self.hop, self.several = model, n_fft // 2, hop_length, several
+        self.spectra = sl.STFT(n_fft, hop_length, padding="reverse_causal", magnitude=True)
+        self.bands = sl.LinearToMel(n_fft // 2 + 1, n_mels, sample_rate, scale="slaney")
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        wave = torch.where(mask, x.squeeze(2), 0.0)  # (B, samples)
+        spectra = self.spectra(F.pad(wave, (self.half, 0)))[:, : 1 + wave.shape[1] // self.hop]  # (B, frames, bins)
+        power = self.bands(spectra.square()).transpose(1, 2)  # (B, n_mels, frames)
+        logits = self.model(torch.log10(power + FLOOR)).float()
         return torch.sigmoid(logits) if self.several else torch.softmax(logits, dim=1)
 
 

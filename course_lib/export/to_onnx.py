@@ -21,7 +21,7 @@ from torch.utils import _pytree as pytree
 
 from course_lib import __version__
 from course_lib.export import checks
-from course_lib.export.graphs import Classifier, Frames, Step, Whole, as_real
+from course_lib.export.graphs import Classifier, Frames, Sounds, Step, Whole, as_real
 from course_lib.export.int8 import quantised
 from course_lib.export.metadata import Metadata, pack
 from course_lib.files import replacing
@@ -78,9 +78,10 @@ def export(
 ) -> Metadata:
     """Write `source` to `path`, for `Stream` (streaming=True) or `Model` to run without PyTorch; returns what it says.
 
-    source: a `SequenceLayer`; a model of events with `frame_scores`; a fitted classifier or `EventClassifier`, exported
-        with its standardisation, so that it takes raw signals, and with what it chose, such as thresholds; or any other
-        module, of which `example` shows an input.  It is left as it is, and exported in evaluation mode.
+    source: a `SequenceLayer`; a model of events with `frame_scores`; a fitted `SignalClassifier`, `AudioClassifier` or
+        `EventClassifier`, exported with its standardisation or front end, so that it takes raw signals, and with what
+        it chose, such as thresholds; or any other module, of which `example` shows an input.  It is left as it is, and
+        exported in evaluation mode.
     spec: what one step of a layer's input looks like, where the layer does not know it.
     example: an input (B, T, …). It settles the number of steps, which a layer on whole inputs else leaves open.
     streaming: the layer's step, with its state, rather than the layer.  block: steps that it takes at a time, a
@@ -102,6 +103,8 @@ def export(
     with torch.no_grad():
         if hasattr(getattr(source, "model_", None), "frame_scores"):
             graph = _of_event_classifier(source, about)
+        elif hasattr(source, "front_end_"):
+            graph = _of_sound_classifier(source, about)
         elif not isinstance(source, nn.Module):
             graph = _of_classifier(source, about)
         elif streaming:
@@ -269,6 +272,22 @@ def _of_classifier(source: Any, about: Metadata) -> _Graph:
     model, channels, steps = _copied(source.model_), len(source.mean_), int(source.max_length_)
     several = bool(getattr(source, "several_", False))
     module = Classifier(model, source.mean_, source.scale_, _takes_masks(model, steps, channels), several)
+    about = replace(about, nan=getattr(source, "nan", "raise"))
+    return _of_signals(source, module, (source.mean_, source.scale_), steps, about)
+
+
+def _of_sound_classifier(source: Any, about: Metadata) -> _Graph:
+    """Of a fitted `course_lib.estimator.AudioClassifier`, whose front end is built again in PyTorch."""
+    module = Sounds(_copied(source.model_), source.sample_rate, several=source.several_, **source.front_end_)
+    about = replace(about, sample_rate=source.sample_rate)
+    return _of_signals(source, module, (np.zeros(1), np.full(1, 0.1)), source.samples_, about)
+
+
+def _of_signals(
+    source: Any, module: nn.Module, typical: tuple[np.ndarray, np.ndarray], steps: int, about: Metadata
+) -> _Graph:
+    """Of signals of up to `steps`, with a mask, to probabilities.  typical: mean and deviation of those that check it."""
+    channels = len(typical[0])
     mask = torch.ones(2, steps, dtype=torch.bool)
     batch = {0: torch.export.Dim("batch")}
     about = replace(
@@ -278,9 +297,8 @@ def _of_classifier(source: Any, about: Metadata) -> _Graph:
         dtype="float32",
         out_dtype="float32",
         classes=tuple(np.asarray(source.classes_).tolist()),
-        several=several,
+        several=bool(getattr(source, "several_", False)),
         steps=steps,
-        nan=getattr(source, "nan", "raise"),
     )
     return _Graph(
         module,
@@ -289,7 +307,7 @@ def _of_classifier(source: Any, about: Metadata) -> _Graph:
         ["probabilities"],
         (batch, batch),
         about,
-        partial(checks.classifier_error, estimator=source),
+        partial(checks.classifier_error, estimator=source, typical=typical, longest=steps),
     )
 
 
