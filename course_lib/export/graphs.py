@@ -94,7 +94,7 @@ class Classifier(nn.Module):
 class Sounds(nn.Module):
     """Clips x (B, samples, 1) and which samples are there (B, samples) -> probabilities (B, classes).
 
-    On the way the picture that `course_lib.data.log_mel` gives: Hann windows centred on every hop, zeros around the clip.
+    On the way the picture that `course_lib.data.log_mel` gives: Hann windows centred on each hop, zeros beyond the clip.
     """
 
     def __init__(self, model: nn.Module, sample_rate: int, n_fft: int, hop_length: int, n_mels: int, several: bool):

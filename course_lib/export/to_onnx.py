@@ -286,7 +286,7 @@ def _of_sound_classifier(source: Any, about: Metadata) -> _Graph:
 def _of_signals(
     source: Any, module: nn.Module, typical: tuple[np.ndarray, np.ndarray], steps: int, about: Metadata
 ) -> _Graph:
-    """Of signals of up to `steps`, with a mask, to probabilities.  typical: mean and deviation of those that check it."""
+    """Of signals of up to `steps`, with a mask, to probabilities.  typical: mean and deviation of what checks it."""
     channels = len(typical[0])
     mask = torch.ones(2, steps, dtype=torch.bool)
     batch = {0: torch.export.Dim("batch")}

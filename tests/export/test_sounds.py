@@ -28,7 +28,8 @@ def test_the_file_says_of_raw_sound_what_the_estimator_says(several, tmp_path):
     model = AudioClassifier(RATE, hop=0.011, window=0.03, epochs=4, random_state=0).fit(clips(0), y)
     about = export(model, tmp_path / "sounds.onnx")
     assert about.sample_rate == RATE and about.steps == 1200 and about.classes == tuple(model.classes_)
-    sounds = [*clips(1, 7), clips(2, 1, 0.05)[0], clips(3, 1, 0.8)[0], np.zeros(1200, np.float32)]  # short, long, silent
+    short, long, silent = clips(2, 1, 0.05)[0], clips(3, 1, 0.8)[0], np.zeros(1200, np.float32)
+    sounds = [*clips(1, 7), short, long, silent]
     file = Model(tmp_path / "sounds.onnx")
     np.testing.assert_allclose(file.predict_proba(sounds), model.predict_proba(sounds), atol=1e-4)
     np.testing.assert_array_equal(file.predict(sounds), model.predict(sounds))
