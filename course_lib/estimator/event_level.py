@@ -36,11 +36,12 @@ class OwnLevel(EventDetector):
         there = torch.ones_like(x, dtype=torch.bool) if rest.shape[-1] == 0 else rest > 0
         if lengths is not None:
             there = there & (torch.arange(x.shape[1], device=x.device) < lengths[:, None])[..., None]
-        known = torch.where(there, x, torch.nan)
-        away = known - known.nanmean(dim=1, keepdim=True)
-        level = away.abs().flatten(1).nanmedian(dim=1).values.clamp_min(1e-6)[:, None, None]
-        seen = torch.asinh(away / level).nan_to_num(0.0)
-        return torch.cat([seen, rest], dim=2)
+        mean = torch.where(there, x, 0.0).sum(1, keepdim=True) / there.sum(1, keepdim=True).clamp_min(1)  # (B, 1, C)
+        away = x - mean
+        distances = torch.where(there, away.abs(), torch.inf).flatten(1).sort(dim=1).values  # (B, T C)
+        middle = (there.flatten(1).sum(1, keepdim=True) - 1).clamp_min(0) // 2  # (B, 1) the lower of two medians
+        level = distances.gather(1, middle).clamp(1e-6, 1e30)[..., None]  # (B, 1, 1)
+        return torch.cat([torch.where(there, torch.asinh(away / level), 0.0), rest], dim=2)
 
 
 def levels_differ(recordings: Sequence[EventRecording]) -> bool:

@@ -94,18 +94,18 @@ class Classifier(nn.Module):
 class Sounds(nn.Module):
     """Clips x (B, samples, 1) and which samples are there (B, samples) -> probabilities (B, classes).
 
-    On the way the picture that `course_lib.data.log_mel` gives: Hann windows centred on each hop, zeros beyond the clip.
+    On the way the picture that `course_lib.data.log_mel` gives: Hann windows centred on each hop, beyond it zeros.
     """
 
     def __init__(self, model: nn.Module, sample_rate: int, n_fft: int, hop_length: int, n_mels: int, several: bool):
         super().__init__()
-        self.model, self.half, self.hop, self.several = model, n_fft // 2, hop_length, several
+        self.model, self.before, self.hop, self.several = model, n_fft // 2, hop_length, several
         self.spectra = sl.STFT(n_fft, hop_length, padding="reverse_causal", magnitude=True)
         self.bands = sl.LinearToMel(n_fft // 2 + 1, n_mels, sample_rate, scale="slaney")
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         wave = torch.where(mask, x.squeeze(2), 0.0)  # (B, samples)
-        spectra = self.spectra(F.pad(wave, (self.half, 0)))[:, : 1 + wave.shape[1] // self.hop]  # (B, frames, bins)
+        spectra = self.spectra(F.pad(wave, (self.before, 0)))[:, : 1 + wave.shape[1] // self.hop]  # (B, frames, bins)
         power = self.bands(spectra.square()).transpose(1, 2)  # (B, n_mels, frames)
         logits = self.model(torch.log10(power + FLOOR)).float()
         return torch.sigmoid(logits) if self.several else torch.softmax(logits, dim=1)

@@ -246,9 +246,8 @@ def _of_frames(source: Any, statistics: tuple[np.ndarray, np.ndarray] | None, ab
 
 def _of_event_classifier(source: Any, about: Metadata) -> _Graph:
     """Of a fitted `course_lib.estimator.EventClassifier`."""
-    if source.masked_ or source.own_level_:
-        why = "gaps or absent sensors" if source.masked_ else "each window's own level"
-        raise NotImplementedError(f"source: an EventClassifier that learnt from {why} has no ONNX form")
+    if source.masked_:
+        raise NotImplementedError("source: an EventClassifier that learnt from gaps or absent sensors has no ONNX form")
     graph = _of_frames(source.model_, source.statistics_, about)
     rate, kinds = source.sample_rate_, source.types_
     chosen = replace(
