@@ -1,5 +1,6 @@
 """For long runs: `--modules`, a table of what passed and failed in each module, as text and in the HTML report;
-`--warm-kernels`, notebooks in kernels that need not import; the longest tests first."""
+`--warm-kernels`, notebooks in kernels that need not import; `--whole-copies`, learners' copies with the cells that no
+blank reaches; the longest tests first."""
 
 import os
 import subprocess
@@ -15,6 +16,7 @@ KERNELS = Path(__file__).with_name("jupyter")
 
 def pytest_addoption(parser):
     parser.addoption("--modules", action="store_true", help="end with a table: passed and failed in each module")
+    parser.addoption("--whole-copies", action="store_true", help="run all cells of learners' copies, reached or not")
     parser.addoption("--warm-kernels", action="store_true", help="fork notebooks' kernels after the imports (Linux)")
 
 
@@ -38,7 +40,7 @@ def pytest_collection_modifyitems(items):
     """Whole notebooks first, dealt in turns to the two halves that xdist gives to two workers: both end together."""
 
     def whole(item) -> bool:
-        return any(place in item.nodeid for place in ("test_browser", "notebooks/", "learner_copy_runs"))
+        return any(place in item.nodeid for place in ("test_browser", "notebooks/"))
 
     long = [item for item in items if whole(item)]
     others = [item for item in items if not whole(item)]  # in their files' order: those of a file share its fixtures

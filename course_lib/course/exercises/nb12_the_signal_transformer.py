@@ -53,7 +53,8 @@ def _sum(attention=lambda d: 4 * (d * d + d), network=lambda d, h: 3 * d * h + 2
 )
 def encoder_block_parameters(d, h):
     """encoder_block_parameters(d, h): parameters of a pre-norm block with RMSNorm, biases and SwiGLU of width h."""
-    block = EncoderBlock(d, 1, norm_kind="rms", feed_forward="swiglu", hidden_size=h)
+    with torch.device("meta"):  # no weights, hence no draw from the global generator
+        block = EncoderBlock(d, 1, norm_kind="rms", feed_forward="swiglu", hidden_size=h)
     return sum(p.numel() for p in block.parameters())
 
 

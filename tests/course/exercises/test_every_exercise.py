@@ -1,6 +1,10 @@
 """For every exercise: the solution passes, the blank is a blank, wrong answers get hints of their own."""
 
+import random
 from pathlib import Path
+
+import numpy as np
+import torch
 
 from course_lib.course.exercises import exercises, run_check
 from course_lib.course.exercises.learner import notebook_path
@@ -25,9 +29,16 @@ def test_solution_passes(exercise_of):
 
 
 def test_blank_is_not_attempted(exercise_of):
+    """And the check draws from no global generator: the cells below it see the numbers that the solution's see."""
     notebook, name = exercise_of
+    before = generators()
     outcome = run_check(name, *notebook.arguments(name, solved=False))
     assert outcome.status == NOT_ATTEMPTED, outcome
+    assert generators() == before
+
+
+def generators():
+    return random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist()  # noqa: NPY002
 
 
 def test_wrong_answers_get_their_own_hints(exercise_of, wrong):
