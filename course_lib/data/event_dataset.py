@@ -155,12 +155,16 @@ def channel_statistics(windows: Sequence[np.ndarray]) -> Statistics:
     """Mean and standard deviation of each channel over all windows, (C,) float32 each; 1 for one that is constant.
 
     NaN counts for nothing; of a channel without any value the mean is 0.
+    Raises ValueError for no windows, and for what float32 does not hold.
     """
+    windows = [as_float32("windows", window, f"window {i}", gaps=True) for i, window in enumerate(windows)]
+    if not windows:
+        raise ValueError("windows: expected at least one, got none")
     count = np.maximum(1, sum((~np.isnan(window)).sum(axis=0) for window in windows))
     mean = sum(np.nansum(window, axis=0, dtype=np.float64) for window in windows) / count
     variance = sum(np.nansum((window - mean) ** 2, axis=0, dtype=np.float64) for window in windows) / count
     std = np.sqrt(variance)
-    return mean.astype(np.float32), np.where(std > 1e-8 * (1 + np.abs(mean)), std, 1).astype(np.float32)
+    return mean.astype(np.float32), np.where(std > np.maximum(1e-8 * np.abs(mean), 1e-37), std, 1).astype(np.float32)
 
 
 def _normalised(data: Windows, statistics: Statistics | None) -> tuple[list[Tensor], Statistics]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -23,8 +24,8 @@ class Detections:
     scores: np.ndarray
 
     def __post_init__(self):
-        types = np.asarray(self.types, np.int64)
-        times, scores = np.asarray(self.times, np.float64), np.asarray(self.scores, np.float64)
+        types = _whole(as_array(self.types))
+        times, scores = (as_array(part).astype(np.float64) for part in (self.times, self.scores))
         if not types.ndim == 1 or not types.shape == times.shape == scores.shape:
             raise ValueError(
                 f"types, times, scores: expected (M,) each, got {types.shape}, {times.shape}, {scores.shape}"
@@ -69,26 +70,77 @@ def closer(first: np.ndarray | float, second: np.ndarray | float, limit: float) 
     """Whether two times are less than `limit` apart. Exactly `limit` is not, whatever rounding made of the three.
 
     A time in samples is often seconds times a rate, and a distance of exactly 5 ms then comes out a little more or
-    less: a few units in the last place of the times, which are taken off the limit here.
+    less: a few units in the last place of the times, which are taken off the limit here. Of times in float32 or float16
+    these are larger units.
     """
-    return np.abs(np.subtract(first, second)) < limit - _rounding(first, second, limit)
+    return _distance(first, second) < limit - _rounding(first, second, limit)
 
 
 def within(first: np.ndarray | float, second: np.ndarray | float, limit: float) -> np.ndarray | bool:
     """Whether two times are at most `limit` apart. Exactly `limit` is, as in `closer`."""
-    return np.abs(np.subtract(first, second)) <= limit + _rounding(first, second, limit)
+    return _distance(first, second) <= limit + _rounding(first, second, limit)
+
+
+def _distance(first: np.ndarray | float, second: np.ndarray | float) -> np.ndarray:
+    return np.abs(np.subtract(first, second, dtype=np.float64))
 
 
 def _rounding(first: np.ndarray | float, second: np.ndarray | float, limit: float) -> np.ndarray:
-    return 8 * np.finfo(np.float64).eps * np.maximum(np.maximum(np.abs(first), np.abs(second)), limit)
+    units = [8 * np.finfo(np.float64).eps]
+    units += [np.finfo(t.dtype).eps for t in (first, second) if isinstance(t, np.ndarray | np.float32 | np.float16)]
+    return max(units) * np.maximum(np.maximum(np.abs(first), np.abs(second)), limit, dtype=np.float64)
+
+
+def as_array(values: Any) -> np.ndarray:
+    """An array of what may be a tensor on any device; bfloat16, which NumPy does not know, as float32."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        values = values.float() if str(values.dtype) == "torch.bfloat16" else values
+    return np.asarray(values)
+
+
+def _whole(types: np.ndarray) -> np.ndarray:
+    """Types as int64.  ValueError where they are no whole numbers."""
+    if types.dtype.kind not in "iu" and types.size:
+        finite = types.dtype.kind in "fb" and np.isfinite(types).all()
+        if not finite or (types != np.floor(types)).any():
+            raise ValueError(f"types: expected whole numbers, got {types.tolist()[:5]}")
+    return types.astype(np.int64)
+
+
+def checked_periods(name: str, periods: Any) -> np.ndarray:
+    """`periods` in samples, one or (E,), as an array.  ValueError naming them where they are below 0 or no numbers."""
+    array = as_array(periods)
+    if array.ndim > 1 or array.dtype.kind not in "iufb" or not (array >= 0).all():
+        raise ValueError(f"{name}: expected samples from 0 on, one number or one for each type, got {periods!r}")
+    return array
+
+
+def by_type(events: Iterable, argument: str) -> dict[int, list[tuple[float, int]]]:
+    """Type → [(time, index), ...] in time order; times in float32 or float16 stay so, for `within` to know.
+
+    Raises ValueError naming the argument for types that are no whole numbers, and NaN and infinite times.
+    """
+    groups: dict[int, list[tuple[float, int]]] = {}
+    for index, (kind, time, *_) in enumerate(events):
+        moment = as_array(time)
+        if moment.ndim or moment.dtype.kind not in "iuf" or not np.isfinite(moment):
+            raise ValueError(f"{argument}: expected finite times, got {time} for event {index}, of type {kind}")
+        number = as_array(kind)
+        if number.ndim or number.dtype.kind not in "iufb" or number != np.floor(number):
+            raise ValueError(f"{argument}: expected types that are whole numbers, got {kind!r} for event {index}")
+        groups.setdefault(int(number), []).append((moment[()], index))  # type: ignore[arg-type]  # a NumPy number
+    return {kind: sorted(group) for kind, group in groups.items()}
 
 
 def window_events(labels: np.ndarray, timings: np.ndarray) -> list[list[tuple[int, float]]]:
     """Labels (N, E) and timings (N, E) of windows as one list of (type, sample) a window, in time order.
 
-    Raises ValueError where a type is there and its timing is NaN or infinite.
+    Raises ValueError where the shapes differ, a label is NaN, or a type is there and its timing is NaN or infinite.
     """
-    labels, timings = np.asarray(labels), np.asarray(timings, np.float64)
+    labels, timings = as_array(labels), as_array(timings).astype(np.float64)
+    if labels.ndim != 2 or labels.shape != timings.shape or (labels != labels).any():
+        raise ValueError(f"labels, timings: expected (N, E) without NaN in labels, got {labels.shape}, {timings.shape}")
     events = []
     for row, times in zip(labels, timings, strict=True):
         kinds = np.flatnonzero(row)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from course_lib.events.detections import SAMPLE_RATE, Detections
+from course_lib.events.detections import SAMPLE_RATE, Detections, as_array, checked_periods
 from course_lib.events.peaks import PEAK_RADIUS, peak_mask
 from course_lib.events.refractory import refractory_filter
 
@@ -79,9 +79,19 @@ class LiveDetector:
         window = self._samples_of(_WINDOW) if window is None else window
         margin = self._samples_of(_MARGIN) if margin is None else margin
         own = model.refractory_period_samples if refractory is True else refractory
+        own, separation = checked_periods("refractory", own), float(checked_periods("separation", separation))
+        if own.shape not in ((), (model.num_events,)) or not max(own.max(), separation) < np.inf:
+            raise ValueError(
+                f"refractory, separation: expected finite samples, one or ({model.num_events},) of them, "
+                f"got {own} and {separation}"
+            )
+        if np.shape(threshold) not in ((), (model.num_events,)) or np.isnan(threshold).any():
+            raise ValueError(f"threshold: expected a score, or ({model.num_events},) of them, got {threshold}")
         self.periods, self.separation = np.broadcast_to(own, model.num_events), separation
-        self.period = int(np.ceil(max(self.periods.max(), separation)))  # within which events matter to one another
+        self.period = int(np.ceil(max(own.max(), separation)))  # within which events matter to one another
         history = margin if history is None else history
+        if not all(isinstance(size, int | np.integer) for size in (window, margin, history)):
+            raise ValueError(f"window, margin, history: expected samples, got {window!r}, {margin!r} and {history!r}")
         if window % self.resolution or margin % self.resolution or history % self.resolution:
             raise ValueError(
                 f"window, margin, history: expected multiples of the model's timing_resolution_samples="
@@ -93,7 +103,7 @@ class LiveDetector:
             )
         self.window, self.margin, self.history = window, margin, history
         self.hop = window - margin - history
-        self.statistics = None if statistics is None else tuple(np.asarray(part, np.float32) for part in statistics)
+        self.statistics = None if statistics is None else _checked_statistics(statistics, model.input_size)
         self.reset()
 
     @property
@@ -164,10 +174,11 @@ class LiveDetector:
         return self._first_frame + len(self._scores)
 
     def _checked(self, chunk: np.ndarray | torch.Tensor) -> np.ndarray:
-        if isinstance(chunk, torch.Tensor):
-            chunk = chunk.detach().cpu().float().numpy()
+        chunk = as_array(chunk)
+        if chunk.dtype.kind not in "fiub":
+            raise ValueError(f"chunk: expected real numbers, got {chunk.dtype}")
         with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused below
-            chunk = np.asarray(chunk, np.float32)
+            chunk = chunk.astype(np.float32)
         channels = self.model.input_size
         if chunk.ndim != 2 or chunk.shape[1] != channels:
             hint = ": is the time axis last?" if chunk.ndim == 2 and chunk.shape[0] == channels else ""
@@ -231,6 +242,15 @@ def _rate_of(model: FrameModel, sample_rate: float | None) -> float | None:
     if own is not None and abs(own - sample_rate) > 1e-6 * own:
         raise ValueError(f"sample_rate: expected {own:g} Hz, the model's, got {sample_rate:g}: resample the stream")
     return float(sample_rate)
+
+
+def _checked_statistics(statistics: tuple, channels: int) -> tuple[np.ndarray, ...]:
+    """Mean and standard deviation, (C,) or one for all channels, float32.  ValueError where they are none."""
+    mean, std = (as_array(part).astype(np.float32) for part in statistics)
+    fits = mean.shape == std.shape and mean.shape in ((), (1,), (channels,))
+    if not fits or not np.isfinite([mean, std]).all() or not (std > 0).all():
+        raise ValueError(f"statistics: expected finite mean and positive std, ({channels},) each, got {mean} and {std}")
+    return mean, std
 
 
 def _warn_of_raw(samples: np.ndarray) -> None:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from course_lib.events.detections import Detections
+from course_lib.events.detections import Detections, as_array
 from course_lib.events.whitening import whiten
 
 REACH = 10  # samples, 5 ms: how far a refit may move an onset
@@ -58,6 +58,8 @@ class MatchingPursuit:
     read between samples off a parabola.
     The noise is taken to have RMS 1. Where it is louder, all of it fits something; so a recording of T samples gets at
     most T / 10 events and a few, the best first, and a RuntimeWarning says that this limit ended the search.
+    Raises ValueError naming the argument: kernels and taps that float32 does not hold, amplitudes that are no range
+    above 0, an onset outside the kernel.
     Source: Mallat and Zhang 1993.
     """
 
@@ -70,9 +72,15 @@ class MatchingPursuit:
         amplitudes: tuple[float, float] = (0.7, 1.3),
         refits: int = 1,
     ):
-        kernels = np.asarray(kernels, np.float64)
-        if kernels.ndim != 4 or kernels.shape[1] != len(warps):
+        kernels = as_array(kernels).astype(np.float64)
+        if kernels.ndim != 4 or kernels.shape[1] != len(warps) or 0 in kernels.shape:
             raise ValueError(f"kernels: expected (E, W, C, L) with W = {len(warps)} warps, got {kernels.shape}")
+        if not 0 <= onset < kernels.shape[3]:
+            raise ValueError(f"onset: expected a sample of the kernels, 0 to {kernels.shape[3] - 1}, got {onset}")
+        if not 0 < amplitudes[0] <= amplitudes[1] < np.inf:
+            raise ValueError(f"amplitudes: expected 0 < smallest <= largest, got {amplitudes}")
+        if refits < 0:
+            raise ValueError(f"refits: expected at least 0, got {refits}")
         self.warps, self.onset, self.taps, self.amplitudes = np.asarray(warps, float), onset, taps, amplitudes
         self.refits, self.num_events = refits, len(kernels)
         kernels = kernels.reshape(-1, *kernels.shape[2:])  # (A, C, L), A = E W atoms
@@ -80,6 +88,8 @@ class MatchingPursuit:
             kernels = whiten(np.pad(kernels, ((0, 0), (0, 0), (0, len(taps) - 1))), taps, axis=2)
         self.atoms = torch.tensor(kernels, dtype=torch.float32)
         self.energies = self.atoms.square().sum(dim=(1, 2))[:, None].clamp(min=1e-9)  # (A, 1)
+        if not self.energies.isfinite().all():
+            raise ValueError("kernels: expected values whose squares float32 holds, got larger ones, NaN or infinity")
         self.length = self.atoms.shape[2]
         self._block = 1 << (4 * self.length - 1).bit_length()  # samples that are transformed at a time
         spectra = torch.fft.rfft(self.atoms, n=self._block).conj()  # (A, C, F)
@@ -93,12 +103,13 @@ class MatchingPursuit:
         """One `Explanation` for each window (T, C) of data.  threshold: the smallest gain to go on with, above 0."""
         if not threshold > 0:
             raise ValueError(f"threshold: expected more than 0, or events that explain nothing count, got {threshold}")
-        for window in data:
-            if np.ndim(window) != 2 or window.shape[1] != self.atoms.shape[1]:
-                raise ValueError(f"data: expected windows (T, {self.atoms.shape[1]}), got {np.shape(window)}")
-            if not np.isfinite(window).all():
-                raise ValueError("data: expected finite values, got NaN or infinity")
-        return [self._explain(np.asarray(window), threshold) for window in data]
+        windows = [as_array(window) for window in data]
+        for window in windows:
+            if window.ndim != 2 or window.shape[1] != self.atoms.shape[1]:
+                raise ValueError(f"data: expected windows (T, {self.atoms.shape[1]}), got {window.shape}")
+            if window.dtype.kind not in "fiub" or not np.isfinite(window).all():
+                raise ValueError(f"data: expected finite real values, got NaN, infinity or {window.dtype}")
+        return [self._explain(window, threshold) for window in windows]
 
     def products(self, x: Tensor) -> Tensor:
         """⟨x, k⟩ of whitened data x (T, C) with each atom at each onset: (A, T).
@@ -123,10 +134,10 @@ class MatchingPursuit:
         if len(x) == 0:
             none = np.zeros(0)
             return Explanation(none, none, none, none, none, np.zeros((0, self.num_events)), x.numpy())
-        if not x.isfinite().all():
-            raise ValueError("data: expected values that float32 holds after whitening, got larger ones")
         products = self.products(x)  # (A, T)
         gains, last, limit = self._gains(products), self.length - 1, len(x) // REACH + self.num_events
+        if not (x.isfinite().all() and gains.isfinite().all()):
+            raise ValueError("data: expected values that float32 holds after whitening, as their products with kernels")
         found: list[tuple] = []  # (atom, sample, amplitude) each
         first_gains: list[float] = []
         while len(found) < limit:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from course_lib.events.detections import Detections, within
+from course_lib.events.detections import Detections, by_type, within
 
 
 def match_events(truth: Iterable, found: Iterable, tolerance: float) -> list[tuple[int, int]]:
@@ -19,8 +19,7 @@ def match_events(truth: Iterable, found: Iterable, tolerance: float) -> list[tup
     largest number of pairs, since an event that is passed over is too early for all that follow.
     Raises ValueError for times that are NaN or infinite, and for a tolerance below 0 or NaN.
     """
-    if not tolerance >= 0:
-        raise ValueError(f"tolerance: expected at least 0 samples, got {tolerance}")
+    _check_tolerance(tolerance)
     pairs = []
     true_types, found_types = by_type(truth, "truth"), by_type(found, "found")
     for kind in true_types.keys() & found_types.keys():
@@ -42,9 +41,13 @@ def match_by_score(truth: Iterable, found: Iterable, tolerance: float) -> tuple[
 
     Each takes the nearest true event of its type within `tolerance` samples that is still free. Leaving out the
     weakest changes nothing for the others, which makes a whole precision-recall curve out of one pass.
+    Raises ValueError for times that are NaN or infinite, scores that are missing or NaN, and no tolerance from 0 on.
     """
-    free = by_type(truth, "truth")
-    ordered = sorted(found, key=lambda event: -event[2])
+    _check_tolerance(tolerance)
+    free, events = by_type(truth, "truth"), list(found)
+    if not all(len(event) == 3 and event[2] == event[2] for event in events):
+        raise ValueError("found: expected (type, sample, score) with scores that are not NaN")
+    ordered = sorted(events, key=lambda event: -event[2])
     by_type(ordered, "found")
     right = np.zeros(len(ordered), bool)
     for i, (kind, time, _) in enumerate(ordered):
@@ -53,16 +56,6 @@ def match_by_score(truth: Iterable, found: Iterable, tolerance: float) -> tuple[
             free[kind].remove(min(near, key=lambda event: abs(event[0] - time)))
             right[i] = True
     return np.array([score for *_, score in ordered], float), right
-
-
-def by_type(events: Iterable, argument: str) -> dict[int, list[tuple[float, int]]]:
-    """Type → [(time, index), ...] in time order.  Raises ValueError naming the argument for NaN and infinite times."""
-    groups: dict[int, list[tuple[float, int]]] = {}
-    for index, (kind, time, *_) in enumerate(events):
-        if not np.isfinite(float(time)):
-            raise ValueError(f"{argument}: expected finite times, got {time} for event {index}, of type {kind}")
-        groups.setdefault(int(kind), []).append((float(time), index))
-    return {kind: sorted(group) for kind, group in groups.items()}
 
 
 @dataclass(frozen=True)
@@ -182,6 +175,8 @@ def best_threshold(
     lowest: the score from which on `founds` were looked for: the next lower one where none of them is lower.
     0.5 where nothing was found.
     """
+    if lowest is not None and not lowest <= np.inf:
+        raise ValueError(f"lowest: expected a score, got {lowest}")
     curve = precision_recall(truths, founds, tolerance_ms, sample_rate)
     if len(curve.thresholds) == 0:
         return 0.5
@@ -189,6 +184,11 @@ def best_threshold(
     least = curve.thresholds[best] if lowest is None else lowest
     below = curve.thresholds[best + 1] if best + 1 < len(curve.thresholds) else least
     return float((curve.thresholds[best] + below) / 2)
+
+
+def _check_tolerance(tolerance: float) -> None:
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance: expected at least 0 samples, got {tolerance}")
 
 
 def tolerance_in_samples(tolerance_ms: float, sample_rate: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from course_lib.events.detections import Detections
+from course_lib.events.detections import Detections, as_array
 
 PEAK_RADIUS = 3  # frames on either side that a peak tops: 15 ms
 
@@ -36,14 +36,21 @@ def decode_peaks(
     scores: (F, E), 0 to 1, one for each frame of `resolution` samples and type.
     offsets: (F, E) samples from the frame's start to the onset; None: half a frame.
     length: valid samples; frames that start behind them are left out, and no time is beyond them. None: all F frames.
-    Raises ValueError where scores are not (F, E) or not finite.
+    Raises ValueError where scores are not (F, E) or not finite, offsets of another shape, a threshold NaN, or a frame
+    has no sample.
     """
-    scores = np.asarray(scores, np.float64)
+    scores = as_array(scores).astype(np.float64)
     if scores.ndim != 2 or not np.isfinite(scores).all():
         raise ValueError(f"scores: expected finite (F, E), got shape {scores.shape}")
+    if offsets is not None:
+        offsets = as_array(offsets).astype(np.float64)
+        if offsets.shape != scores.shape:
+            raise ValueError(f"offsets: expected {scores.shape}, as the scores, got {offsets.shape}")
+    if resolution < 1 or np.isnan(threshold).any():
+        raise ValueError(f"resolution, threshold: expected samples and a score, got {resolution} and {threshold}")
     length = len(scores) * resolution if length is None else length
     scores = scores[: -(-length // resolution)]
     frames, types = np.nonzero(peak_mask(scores, radius) & (scores >= threshold))
-    offset = resolution / 2 if offsets is None else np.asarray(offsets, np.float64)[frames, types]
+    offset = resolution / 2 if offsets is None else offsets[frames, types]
     times = np.clip(frames * resolution + offset, 0, max(length - 1, 0))
     return Detections(types, times, scores[frames, types])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
+from itertools import pairwise
 
 import numpy as np
 
-from course_lib.events.detections import Detections, closer
+from course_lib.events.detections import Detections, as_array, by_type, checked_periods, closer
 
 REFRACTORY_PERIOD = 4000  # samples: 2 s
 
@@ -21,12 +22,15 @@ def refractory_filter(
     Of equal scores the earlier counts as the stronger. Whether an event stays depends on nothing farther away than
     `period`, so that a stream can decide it after that time, and raising the score's threshold before or after this
     filter gives the same events. All found events count, also those that are themselves filtered out.
+    Raises ValueError for a period or separation below 0 or NaN, and where a type has no period.
     """
+    period, separation = checked_periods("period", period), float(checked_periods("separation", separation))
+    if period.ndim and len(found) and not 0 <= found.types.min() <= found.types.max() < len(period):
+        raise ValueError(f"period: expected one for each type, got {len(period)} for {np.unique(found.types).tolist()}")
     keep = np.ones(len(found), bool)
     for kind in np.unique(found.types):
         members = np.flatnonzero(found.types == kind)
-        own = period if np.ndim(period) == 0 else np.asarray(period)[kind]
-        keep[members] = _strongest(found[members], float(own))
+        keep[members] = _strongest(found[members], float(period[kind] if period.ndim else period))
     if separation:
         keep &= _strongest(found, separation)
     return found[keep]
@@ -45,13 +49,13 @@ def _strongest(found: Detections, period: float) -> np.ndarray:
 
 
 def violations(events: Iterable[tuple], period: float = REFRACTORY_PERIOD) -> int:
-    """How many events follow one of their own type by less than `period` samples.  events: (type, sample, ...)."""
-    last: dict[int, float] = {}
-    count = 0
-    for kind, time, *_ in sorted(events, key=lambda event: event[1]):
-        count += kind in last and bool(closer(time, last[kind], period))
-        last[kind] = time
-    return count
+    """How many events follow one of their own type by less than `period` samples.  events: (type, sample, ...).
+
+    Raises ValueError for times that are NaN or infinite, and for a period below 0 or NaN.
+    """
+    limit = float(checked_periods("period", period))
+    groups = by_type(events, "events").values()
+    return sum(bool(closer(b[0], a[0], limit)) for group in groups for a, b in pairwise(group))
 
 
 class RefractoryPeriodEnforcer:
@@ -64,8 +68,7 @@ class RefractoryPeriodEnforcer:
     def __init__(self, num_events: int = 16, refractory_period_samples: float = REFRACTORY_PERIOD):
         if num_events < 1:
             raise ValueError(f"num_events: expected at least 1, got {num_events}")
-        if refractory_period_samples < 0:
-            raise ValueError(f"refractory_period_samples: expected at least 0, got {refractory_period_samples}")
+        checked_periods("refractory_period_samples", refractory_period_samples)
         self.num_events = num_events
         self.refractory_period_samples = refractory_period_samples
         self._clocks: dict[Hashable, float] = {}
@@ -80,7 +83,7 @@ class RefractoryPeriodEnforcer:
         stream's clock, never less than the one before.  stream: which stream, where there are several.
         Raises ValueError where an argument does not fit, or where the clock of the stream runs backwards.
         """
-        events, times = np.asarray(events), np.asarray(times, np.float64)
+        events, times = as_array(events), as_array(times).astype(np.float64)
         if events.ndim != 1 or events.shape != times.shape:
             raise ValueError(f"events, times: expected (M,) each, got {events.shape} and {times.shape}")
         if not np.isfinite(times).all():
@@ -89,6 +92,8 @@ class RefractoryPeriodEnforcer:
             raise ValueError(
                 f"events: expected types from 0 to {self.num_events - 1}, got {np.unique(events).tolist()}"
             )
+        if not np.isfinite(global_offset):
+            raise ValueError(f"global_offset: expected finite samples, got {global_offset}")
         if global_offset < self._clocks.get(stream, -np.inf):
             raise ValueError(
                 f"global_offset: time runs backwards, got {global_offset} after {self._clocks[stream]}; "

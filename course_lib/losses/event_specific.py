@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.losses.event_timing import EventTimingLoss
-from course_lib.losses.focal import full_precision
+from course_lib.losses.focal import full_precision, holds
 
 SIGMA = 0.5  # samples
 SHARPNESS = 10.0  # of the softmax: a score that is 0.1 higher is e times as likely
@@ -72,7 +72,7 @@ def template_loss(
     samples next to the onset. The mean over the present types, 0 where there are none; log(T) where all scores are
     equal. A target for the scores themselves would not do: the correlation of a burst with its own shape swings below 0
     beside the onset, and scores of 0 everywhere can come nearer to any bump than the right template does.
-    Raises ValueError where shapes do not fit.
+    Raises ValueError where shapes do not fit, and where a present event has no timing, or one outside the window.
     """
     if scores.dim() != 3 or labels.shape != (scores.shape[0], scores.shape[2]) or timings.shape != labels.shape:
         raise ValueError(
@@ -83,6 +83,11 @@ def template_loss(
     present = labels > 0  # (B, E)
     onsets = torch.where(present, full_precision(timings), 0)[:, None]  # (B, 1, E); in bfloat16, 1403 would be 1400
     closeness = -((samples[:, None] - onsets) ** 2) / (2 * sigma**2)  # (B, T, E)
+    end = scores.shape[1] if lengths is None else lengths[:, None, None]
+    if not holds(~present[:, None] | ((onsets >= 0) & (onsets < end))):
+        raise ValueError(
+            f"timings: expected samples inside the window where labels are 1, got {timings[present].tolist()[:8]}"
+        )
     logits = sharpness * full_precision(scores)
     if lengths is not None:
         outside = (samples >= lengths[:, None])[..., None]  # (B, T, 1)

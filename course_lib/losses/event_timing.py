@@ -55,6 +55,7 @@ class EventTimingLoss(nn.Module):
         if lengths is not None:
             starts = torch.arange(timing_logits.shape[1], device=lengths.device) * self.timing_resolution_samples
             valid = starts < lengths[:, None]  # (B, F)
+            timing_logits = timing_logits.masked_fill(~valid[:, :, None], -torch.inf)  # padding may be NaN
         parts = {
             "event": presence_loss(event_logits, labels),
             "timing": timing_loss(timing_logits, labels, timings, self.timing_resolution_samples, valid),
@@ -89,12 +90,12 @@ def timing_loss(
     present = labels > 0  # (B, E)
     frames = torch.floor(torch.where(present, full_precision(timings), 0) / resolution)  # (B, E)
     last = timing_logits.shape[1] - 1 if valid is None else valid.sum(1, keepdim=True) - 1
-    if not holds((frames >= 0) & (frames <= last)):
+    if not holds(~present | ((frames >= 0) & (frames <= last))):  # an item without samples may have no events
         raise ValueError(
             f"timings: expected samples inside the window where labels are 1, got {timings[present].tolist()[:8]}"
         )
     log_p = F.log_softmax(full_precision(timing_logits), dim=1)
-    at_onsets = log_p.gather(1, frames.long()[:, None])[:, 0]  # (B, E)
+    at_onsets = log_p.gather(1, torch.where(present, frames, 0).long()[:, None])[:, 0]  # (B, E)
     return -torch.where(present, at_onsets, 0).sum() / present.sum().clamp(min=1)
 
 

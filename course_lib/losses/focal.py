@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -28,6 +30,8 @@ class FocalLoss(nn.Module):
         weight = None if weight is None else torch.as_tensor(weight, dtype=torch.float32)
         if binary and weight is not None and weight.shape != (2,):
             raise ValueError(f"weight: expected two, for classes 0 and 1, got shape {tuple(weight.shape)}")
+        if weight is not None and not ((weight >= 0) & (weight < math.inf)).all():
+            raise ValueError(f"weight: expected numbers from 0 on, got {weight.tolist()}")
         self.register_buffer("weight", weight)
         self.gamma, self.label_smoothing, self.binary, self.reduction = gamma, label_smoothing, binary, reduction
 
@@ -55,7 +59,8 @@ def focal_loss(
     reduction: "mean", "sum" or "none". The mean divides by the sum of the targets' weights where targets are classes,
     and by the number of targets where they are soft, so that gamma=0 gives F.cross_entropy exactly.
     A class that is ruled out, with a logit of -inf, costs nothing where q is 0, as in F.cross_entropy.
-    Raises ValueError naming the argument: classes out of range, shapes that do not fit, gamma below 0.
+    Raises ValueError naming the argument: classes out of range, probabilities outside 0 to 1, shapes that do not fit,
+    gamma below 0.
     Source: Lin et al. 2017, eq. 4 and 5.
     """
     _check_arguments(gamma, label_smoothing, reduction)
@@ -68,6 +73,8 @@ def focal_loss(
     q = targets if soft else _one_hot(targets, logits)
     if q.shape != logits.shape:
         raise ValueError(f"targets: expected probabilities {tuple(logits.shape)}, got {tuple(targets.shape)}")
+    if soft and not holds((q >= 0) & (q <= 1)):
+        raise ValueError(f"targets: expected probabilities, 0 to 1, got {q.min().item():g} to {q.max().item():g}")
     log_p = F.log_softmax(full_precision(logits), dim=1)
     q = q.to(log_p.dtype)
     weight = torch.ones_like(log_p[:1]) if weight is None else _along_classes(weight, log_p)
@@ -156,7 +163,7 @@ def _reduced(losses: Tensor, total: Tensor | int, reduction: str) -> Tensor:
 
 
 def _check_arguments(gamma: float, label_smoothing: float, reduction: str) -> None:
-    if not gamma >= 0:
+    if not 0 <= gamma < math.inf:
         raise ValueError(f"gamma: expected at least 0, got {gamma}")
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing: expected 0 to 1, got {label_smoothing}")

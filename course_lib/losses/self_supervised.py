@@ -73,11 +73,11 @@ class VariationalLoss(nn.Module):
                 f"got {tuple(mean.shape)}, {tuple(log_variance.shape)}"
             )
         valid = [torch.where(frames[..., None], full_precision(part), 0) for part in (mean, log_variance)]
-        kl = kl_to_standard_normal(*valid).sum((0, 1)) / frames.sum()  # (L,), 0 for the latents of padding
+        kl = kl_to_standard_normal(*valid).sum((0, 1)) / frames.sum().clamp(min=1)  # (L,), 0 for the latents of padding
         weight = self.beta * ((self.steps + 1) / max(1, self.warmup_steps)).clamp(max=1)
         if torch.is_grad_enabled():
             self.steps += 1
-        numbers = inside.sum() * x.shape[2] / frames.sum()  # of x, for each latent vector
+        numbers = inside.sum().clamp(min=1) * x.shape[2] / frames.sum().clamp(min=1)  # of x, for each latent vector
         total = error / (2 * self.noise_std**2) + weight * kl.clamp(min=self.free_bits).sum() / numbers
         values = {"loss": total, "total": total, "kl": kl.sum(), "mse": error}
         return values | {"r2": explained_variance(reconstruction, x, lengths), "beta": weight}
@@ -127,13 +127,14 @@ def explained_variance(reconstruction: Tensor, x: Tensor, lengths: Tensor | None
     """
     error, inside = _valid(reconstruction, x, lengths)
     x, inside = full_precision(x), inside[..., None]  # (B, T, 1)
-    mean = torch.where(inside, x, 0).sum((0, 1)) / inside.sum()  # (C,)
-    variance = torch.where(inside, x - mean, 0).square().sum() / (inside.sum() * x.shape[2])
+    count = inside.sum().clamp(min=1)
+    mean = torch.where(inside, x, 0).sum((0, 1)) / count  # (C,)
+    variance = torch.where(inside, x - mean, 0).square().sum() / (count * x.shape[2])
     return 1 - error / variance.clamp(min=torch.finfo(x.dtype).tiny)
 
 
 def _valid(reconstruction: Tensor, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Mean squared error over valid samples, and which these are, (B, T)."""
+    """Mean squared error over valid samples, 0 where there are none, and which these are, (B, T)."""
     if reconstruction.shape != x.shape or x.dim() != 3:
         raise ValueError(
             f"reconstruction, x: expected (B, T, C) each, got {tuple(reconstruction.shape)}, {tuple(x.shape)}"
@@ -142,4 +143,4 @@ def _valid(reconstruction: Tensor, x: Tensor, lengths: Tensor | None) -> tuple[T
     if lengths is not None:
         inside = torch.arange(x.shape[1], device=x.device) < lengths[:, None]
     errors = torch.where(inside[..., None], full_precision(reconstruction) - x, 0)
-    return errors.square().sum() / (inside.sum() * x.shape[2]), inside
+    return errors.square().sum() / (inside.sum().clamp(min=1) * x.shape[2]), inside

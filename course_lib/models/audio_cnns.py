@@ -84,7 +84,7 @@ class LogMelCNN(nn.Module):
         self.classifier = nn.Linear(2 * 128, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.ndim != 3:
+        if x.ndim != 3 or 0 in x.shape[1:]:
             raise ValueError(f"x: expected (B, num_mels, frames), got {tuple(x.shape)}")
         picture = self.standardise(real_input(x, self).unsqueeze(1))  # (B, 1, num_mels, frames)
         features = self.features(picture)  # (B, 128, num_mels / 16, frames / 8), rounded up
@@ -177,7 +177,7 @@ class LearnedFilterbank(nn.Module):
         self.filters.weight.data.copy_(waves.flatten(0, 1).unsqueeze(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.ndim != 3 or x.shape[1] != 1:
+        if x.ndim != 3 or x.shape[1] != 1 or not x.shape[2]:
             raise ValueError(f"x: expected (B, 1, samples), got {tuple(x.shape)}")
         waves = self.filters(real_input(x, self)).float()  # (B, 2 F, frames)
         energy = waves.unflatten(1, (-1, 2)).square().sum(2)  # (B, F, frames)

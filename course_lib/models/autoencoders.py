@@ -99,6 +99,7 @@ class LatentDecoder(nn.Module):
         if lengths is None:
             steps = self.lstm(latents)[0]
         else:
+            lengths = torch.as_tensor(lengths, device=latents.device)
             steps = run_lstm(self.lstm, latents, (lengths + self.stretch - 1) // self.stretch)
         drawn = self.out(steps).unflatten(2, (self.stretch, -1))  # (B, F, stretch, output_size)
         return drawn.flatten(1, 2)[:, :num_samples]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from course_lib.models.template_learning import MARGIN, snippets
+from course_lib.models.template_learning import MARGIN, labelled_onsets, snippets
 
 WARPS = np.linspace(0.8, 1.2, 21)
 FEWEST = 3  # labelled events of a type; the average of fewer is mostly the event that is compared with it
@@ -26,8 +26,7 @@ def augmentation_ranges(
     """
     data = np.asarray(data, dtype=np.float64)
     sizes, warps = sizes_and_warps(data, labels, timings, length)
-    rows, kinds = np.nonzero(labels)
-    at = timings[rows, kinds]
+    rows, kinds, at = labelled_onsets(data, labels, timings)
     room = np.minimum(at, data.shape[1] - length - at).clip(min=0)  # (M,) samples to the nearer edge
     quiet = np.median(np.abs(data), axis=1).mean(axis=1) / 0.6745  # (N,): a median hardly notices events
     low, high = np.quantile(quiet, QUANTILES)
@@ -50,8 +49,8 @@ def sizes_and_warps(
     A size is divided by the median of its type: how large a type is as such cannot be told from its events.
     Raises ValueError where no type has three labelled events.
     """
-    rows, kinds = np.nonzero(labels)
-    undone = np.stack([snippets(data, rows, timings[rows, kinds], length, None, warp) for warp in WARPS])
+    rows, kinds, at = labelled_onsets(data, labels, timings)
+    undone = np.stack([snippets(data, rows, at, length, None, warp) for warp in WARPS])
     found = [
         _of_one_type(undone[:, kinds == kind]) for kind in range(labels.shape[1]) if (kinds == kind).sum() >= FEWEST
     ]
@@ -64,6 +63,8 @@ def sizes_and_warps(
 def _of_one_type(undone: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Size and warp of each event.  undone: (W, M, C, L), its snippets with each of the warps undone."""
     template = undone[len(WARPS) // 2].mean(axis=0)  # (C, L), of warp 1 to begin with
+    if not undone.any():
+        raise ValueError("data: expected signals where events are labelled, got zeros")
     for _ in range(3):
         norms = np.sqrt((undone**2).sum((2, 3))) + 1e-12
         best = ((undone * template).sum((2, 3)) / norms).argmax(axis=0)  # (M,)

@@ -8,7 +8,17 @@ import torch
 from torch import Tensor, nn
 
 from course_lib import layers as sl
-from course_lib.sequence import ChannelSpec, Reach, SequenceLayer, check_channels, check_positive, parameter_dtype
+from course_lib.models.model_input import real_input
+from course_lib.sequence import (
+    ChannelSpec,
+    Reach,
+    Sequence,
+    SequenceLayer,
+    at_least_float32,
+    check_channels,
+    check_positive,
+    parameter_dtype,
+)
 
 FLOOR = 1e-7  # under the power of a band, before the logarithm: that of `course_lib.data.log_mel`
 COLUMNS = 4  # of the log-mel picture a step
@@ -41,19 +51,20 @@ class RunningAttention(SequenceLayer):
         return ChannelSpec((2 * self.channels + 1,), spec.dtype)
 
     def _initial_state(self, batch_size, spec, device, constants):
-        summed = ChannelSpec((2 * self.channels + 1,), self.input_spec.dtype)
+        summed = ChannelSpec((2 * self.channels + 1,), at_least_float32(self.input_spec.dtype))
         return self.sums._initial_state(batch_size, summed, device, constants)
 
     def _step(self, x, state, training, constants):
-        values = x.masked().values
-        weight = torch.sigmoid(self.score(values))  # (B, T, 1)
+        given = x.masked().values
+        values = given.to(at_least_float32(given.dtype))  # in float16, the square of 300 is infinite
+        weight = torch.sigmoid(self.score(given)).to(values.dtype)  # (B, T, 1)
         parts = torch.cat([weight * values, weight * values.square(), weight], dim=2)  # (B, T, 2 C + 1)
         sums, state = self.sums._step(x.with_values(parts), state, training, constants)
         first, second, total = sums.values.split([self.channels, self.channels, 1], dim=2)
         total = total + 1e-3
         mean = first / total  # (B, T, C)
         deviation = ((second / total - mean.square()).clamp(min=0) + 1e-5).sqrt()
-        return x.with_values(torch.cat([mean, deviation, weight], dim=2)), state
+        return x.with_values(torch.cat([mean, deviation, weight], dim=2).to(given.dtype)), state
 
 
 class Answer(sl.StatelessLayer):
@@ -132,9 +143,18 @@ class StreamingAudioCNN(sl.Sequential):
     def input_spec(self) -> ChannelSpec:
         return ChannelSpec((1,), parameter_dtype(self))
 
+    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
+        check_channels(self, spec, *self.input_spec)
+        return super().output_spec(spec)
+
+    def forward(self, x, constants=None):
+        """As `SequenceLayer.forward`, for samples of any real dtype; `layer` and `step` take that of the weights."""
+        x = x.with_values(real_input(x.values, self)) if isinstance(x, Sequence) else real_input(x, self)
+        return super().forward(x, constants)
+
     def pictures(self, x: Tensor) -> Tensor:
         """What the convolutions see of samples x (B, T, 1): log-mel (B, N, 4, num_mels)."""
-        return self[0](x)
+        return self[0](real_input(x, self))
 
     def logits(self, pictures: Tensor) -> Tensor:
         """Of the classes after each step, (B, N, num_classes), from `pictures`: what training needs."""

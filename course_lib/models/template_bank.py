@@ -139,10 +139,12 @@ def stretch(templates: Tensor, warp: float) -> Tensor:
 
     Read at times t / warp off the band-limited curve through the samples.
     """
-    length = templates.shape[-1]
-    times = torch.arange(-MARGIN, length + MARGIN, dtype=templates.dtype, device=templates.device) / warp
-    samples = torch.arange(length, dtype=templates.dtype, device=templates.device)
-    return templates @ torch.sinc(times - samples[:, None])  # (..., K) @ (K, K + 2 MARGIN)
+    length, precision = templates.shape[-1], at_least_float32(templates.dtype)  # bfloat16 has no 257
+    times = torch.arange(-MARGIN, length + MARGIN, dtype=precision, device=templates.device) / warp
+    samples = torch.arange(length, dtype=precision, device=templates.device)
+    read = torch.sinc(times - samples[:, None])  # (K, K + 2 MARGIN)
+    with torch.autocast(templates.device.type, enabled=False):
+        return (templates.to(precision) @ read).to(templates.dtype)
 
 
 def centred_and_clamped(delays: Tensor, limit: float) -> Tensor:

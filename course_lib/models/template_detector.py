@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from course_lib.events import Detections, Explanation
-from course_lib.events.detections import within
+from course_lib.events.detections import by_type, within
 from course_lib.models.event_model import EventModel
 from course_lib.models.model_input import event_input
 from course_lib.models.template_bank import EventTemplateBank
@@ -66,7 +66,7 @@ class TemplateDetector(EventModel):
 
     def prepare(self) -> None:
         """Make the pursuit from the bank and the filter as they are now."""
-        self.pursuit = make_pursuit(self.bank, self.taps.cpu().numpy())
+        self.pursuit = make_pursuit(self.bank, self.taps.cpu().double().numpy())
 
     def propose(self, data: np.ndarray | list[np.ndarray]) -> list[Explanation]:
         """The candidates of each window (T, C)."""
@@ -165,7 +165,9 @@ def candidate_targets(found: Explanation, events: list[tuple[int, float]], toler
     """True for the candidates that are events: (M,).
 
     events: the true (type, sample). Candidates with larger gains choose first, and each event counts once.
+    Raises ValueError for times that are NaN or infinite.
     """
+    by_type(events, "events")
     free, targets = list(events), np.zeros(len(found), bool)
     for i in np.argsort(-found.gains):
         near = [e for e in free if e[0] == found.types[i] and within(e[1], found.times[i], tolerance)]

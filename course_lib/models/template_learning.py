@@ -42,15 +42,41 @@ def snippets(
     return values / weights
 
 
+def labelled_onsets(data: np.ndarray, labels: np.ndarray, timings: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Window, type and onset of each labelled event, (M,) each.
+
+    data: (N, T, C).  labels, timings: (N, E), timings in samples.  Raises ValueError where these do not fit together.
+    """
+    if np.ndim(data) != 3 or not np.isfinite(data).all():
+        raise ValueError(f"data: expected finite (N, T, C), got shape {np.shape(data)}")
+    if np.ndim(labels) != 2 or len(labels) != len(data) or np.shape(timings) != np.shape(labels):
+        raise ValueError(
+            f"labels, timings: expected ({len(data)}, E) each, got {np.shape(labels)} and {np.shape(timings)}"
+        )
+    windows, types = np.nonzero(labels)
+    onsets = np.asarray(timings, float)[windows, types]
+    outside = ~((onsets >= 0) & (onsets < data.shape[1]))  # NaN, too
+    if outside.any():
+        first = int(outside.argmax())
+        raise ValueError(
+            f"timings: expected samples from 0 to below {data.shape[1]} where labels are 1, got {onsets[first]} in "
+            f"window {windows[first]}, type {types[first]}"
+        )
+    return windows, types, onsets
+
+
 def fill_from_snippets(
     bank: EventTemplateBank, data: np.ndarray, labels: np.ndarray, timings: np.ndarray
 ) -> np.ndarray:
     """Set the bank to the average of the labelled snippets of each type; returns how many there were of each, (E,).
 
     data: (N, T, C).  labels, timings: (N, E), timings in samples.  A type without a label keeps what it had.
+    Raises ValueError for another shape, data that are not finite, and a label without a time inside its window.
     """
-    windows, types = np.nonzero(labels)
-    found = snippets(data, windows, timings[windows, types], bank.template_length)
+    windows, types, onsets = labelled_onsets(data, labels, timings)
+    if data.shape[2] != bank.num_features:
+        raise ValueError(f"data: expected (N, T, {bank.num_features}), got {data.shape}")
+    found = snippets(data, windows, onsets, bank.template_length)
     counts = np.bincount(types, minlength=bank.num_events)
     kernels = _numbers(bank.kernels())
     for kind in np.flatnonzero(counts):
@@ -114,7 +140,7 @@ def remainder(bank: EventTemplateBank, data: np.ndarray, explanations: list) -> 
 
 def _numbers(values: torch.Tensor) -> np.ndarray:
     """What the bank holds, on whatever device, as float64 for NumPy."""
-    return values.detach().cpu().numpy().astype(float)
+    return values.detach().cpu().double().numpy()
 
 
 def expectation_maximisation(
@@ -154,7 +180,9 @@ def expectation_maximisation(
         bank.load_kernels(torch.tensor(after), types=torch.tensor(enough))
         if anchors is not None:
             _anchor(bank, taps, *anchors)
-        history.append({"events": len(types), "change": float(np.linalg.norm(after - before) / np.linalg.norm(before))})
+        history.append(
+            {"events": len(types), "change": float(np.linalg.norm(after - before) / (np.linalg.norm(before) or 1))}
+        )
     return history
 
 

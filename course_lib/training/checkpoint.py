@@ -96,15 +96,34 @@ def weights_of(model: nn.Module) -> dict[str, Tensor]:
 def put_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Put what `weights_of` read into `model`, compiled or not.
 
-    Raises ValueError saying what is missing, left over or of another shape; the model is then as it was.
+    Raises ValueError saying what is missing, left over, of another shape or kind of number, or too large for the
+    model's type; the model is then as it was.
     """
     mine = {name.replace("_orig_mod.", ""): (name, value) for name, value in model.state_dict().items()}
     given = {name.replace("_orig_mod.", ""): value for name, value in weights.items()}
-    shapes = {name for name in mine.keys() & given.keys() if mine[name][1].shape != given[name].shape}
-    wrong = {"missing": mine.keys() - given.keys(), "left over": given.keys() - mine.keys(), "of another shape": shapes}
+    both = mine.keys() & given.keys()
+    shapes = {name for name in both if mine[name][1].shape != given[name].shape}
+    wrong = {
+        "missing": mine.keys() - given.keys(),
+        "left over": given.keys() - mine.keys(),
+        "of another shape": shapes,
+        "of another kind of number": {name for name in both if _kind(mine[name][1]) != _kind(given[name])},
+        "too large": {name for name in both if _overflows(given[name], mine[name][1].dtype)},
+    }
     if any(wrong.values()):
         raise ValueError("; ".join(f"{what}: {', '.join(sorted(names))}" for what, names in wrong.items() if names))
     model.load_state_dict({mine[name][0]: value for name, value in given.items()})
+
+
+def _kind(value: Tensor) -> tuple[bool, bool]:
+    return value.is_floating_point(), value.is_complex()
+
+
+def _overflows(value: Tensor, dtype: torch.dtype) -> bool:
+    """Whether a finite number of `value` becomes infinite in `dtype`."""
+    if value.dtype == dtype or not (value.is_floating_point() and dtype.is_floating_point):
+        return False
+    return bool((value.isfinite() & value.to(dtype).isinf()).any())
 
 
 def _pack(value: Any, place: str, tensors: dict[str, Tensor]) -> Any:

@@ -151,6 +151,8 @@ def _numbers(values: Any, name: str) -> tuple[np.ndarray, float]:
         values = values.detach().cpu()
         values = values.float() if values.dtype == bfloat16 else values
     given = np.asarray(values)
+    if given.dtype.kind == "c":
+        raise ValueError(f"{name}: expected real numbers, got {given.dtype}")
     try:
         numbers = given.astype(np.float64)
     except (TypeError, ValueError) as error:
@@ -166,7 +168,9 @@ def _numbers(values: Any, name: str) -> tuple[np.ndarray, float]:
 def _averaged(values: np.ndarray, groups: Any) -> np.ndarray:
     """The mean of each group, (G,), in the order of the sorted labels."""
     labels = np.asarray(groups)
+    if (labels != labels).any() or (labels.dtype == object and any(label is None for label in labels.flat)):
+        raise ValueError("groups: expected a label for each score, got NaN or None among them")
     if labels.shape != values.shape:
         raise ValueError(f"groups: expected a label for each of {len(values)} scores, got shape {labels.shape}")
-    _, member = np.unique(labels, return_inverse=True)
+    _, member = np.unique(labels.astype(str) if labels.dtype == object else labels, return_inverse=True)
     return np.bincount(member, values) / np.bincount(member)

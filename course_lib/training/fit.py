@@ -99,11 +99,12 @@ def fit(
     Under torch.distributed.run the batches are dealt out among the processes, and only rank 0 writes; gradients equal
     those of one process where the loss is a mean over samples and the model has no batch statistics.
     Raises ValueError (a bad argument, an empty loader, an unknown monitor), FloatingPointError naming epoch and step
-    (loss not finite), CheckpointError (a checkpoint that is damaged or of another run).
+    (loss, gradient or weights not finite; such weights are never written), CheckpointError (a checkpoint that is
+    damaged or of another run).
     """
     _check_counts(epochs=epochs, early_stopping=early_stopping)
     _check_counts(every_n_epochs=every_n_epochs, checkpoint_every=checkpoint_every)
-    if clip_norm is not None and not clip_norm > 0:
+    if clip_norm is not None and (isinstance(clip_norm, str) or np.ndim(clip_norm) or not clip_norm > 0):
         raise ValueError(f"clip_norm: expected a number above 0, or None for no clipping, got {clip_norm}")
     world = join(resolve_device(device))
     device = world.device
@@ -167,7 +168,11 @@ def fit(
                 scaler.scale(values["loss"] * weight).backward()
                 if clip_norm is not None:
                     scaler.unscale_(optimizer)
-                    nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+                    norm = nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+                    if not (scaler.is_enabled() or math.isfinite(norm)):  # the scaler leaves such a step out
+                        raise FloatingPointError(
+                            _POISONED.format("gradient's norm is " + str(norm.item()), run.epoch, run.batch + 1)
+                        )
                 scaler.step(optimizer)
                 scaler.update()
                 if average is not None:
@@ -177,8 +182,10 @@ def fit(
                     scheduler.step()
                 bar.update()
                 if checkpoint_every and run.step % checkpoint_every == 0:
+                    _check_weights(model, run)
                     run.save(time.perf_counter() - started)
 
+            _check_weights(model, run)
             row: dict[str, Any] = {"epoch": run.epoch} | run.means.over(world, "train")
             if validation is not None:
                 row |= validated()
@@ -202,6 +209,19 @@ def fit(
     elif average is not None:
         model.load_state_dict(average.module.state_dict())
     return history
+
+
+_POISONED = (
+    "the {} at epoch {}, step {}, though the loss was finite: a root, a logarithm or a quotient may have no finite "
+    "slope there; a small number under it helps"
+)
+
+
+def _check_weights(model: nn.Module, run: Run) -> None:
+    """Raises FloatingPointError where a weight that moves is NaN or infinite."""
+    for name, weight in model.named_parameters():
+        if weight.requires_grad and not (weight.is_meta or bool(weight.detach().isfinite().all())):
+            raise FloatingPointError(_POISONED.format(f"weight {name} is not finite", run.epoch, run.batch))
 
 
 def _with_note(step: Step, network: nn.Module, batch: Any, samples: int) -> dict[str, Tensor]:
@@ -260,6 +280,7 @@ def predict(
     own, and outputs of half precision into float32. The model moves to the device and keeps its training or evaluation
     mode.  Raises ValueError where there is nothing to predict, TypeError where the model returns no tensor.
     """
+    _check_counts(batch_size=batch_size)
     device = resolve_device(device)
     dtype = amp_dtype(amp, device)
     model.to(device)

@@ -287,6 +287,10 @@ class Run:
             for name in its.keys() & own.keys():
                 if its[name] != own[name]:
                     return f"optimizer: its {name} is {its[name]}, this run's {own[name]}"
+        for name, value in self.model.state_dict().items():
+            its_type = getattr(tree["weights"].get(name), "dtype", value.dtype)
+            if its_type != value.dtype:
+                return f"weights: its {name} is of {its_type}, this run's of {value.dtype}"
         past = tree["position"]
         if self.scheduler is not None and _rates_after(past["step"], self.scheduler) != past["rates"]:
             return "schedule: the learning rates so far are not those of this run's schedule"
