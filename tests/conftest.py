@@ -38,14 +38,12 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(items):
     """Whole notebooks first, dealt in turns to the two halves that xdist gives to two workers: both end together."""
-
-    def whole(item) -> bool:
-        return any(place in item.nodeid for place in ("test_browser", "notebooks/"))
-
-    long = [item for item in items if whole(item)]
-    others = [item for item in items if not whole(item)]  # in their files' order: those of a file share its fixtures
-    middle = len(others) // 2
-    items[:] = [*long[::2], *others[:middle], *long[1::2], *others[middle:]]
+    browser = [item for item in items if "test_browser" in item.nodeid]  # one worker's, which starts one JupyterLab
+    long = [item for item in items if item.nodeid.endswith(".ipynb")]
+    others = [item for item in items if item not in {*browser, *long}]  # those of a file share its fixtures
+    first = [*browser, *long[::3]]
+    rest = len(items) // 2 - len(first)
+    items[:] = [*first, *others[:rest], *long[1::3], *long[2::3], *others[rest:]]
 
 
 class ModuleTable:

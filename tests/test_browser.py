@@ -41,9 +41,31 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
 @pytest.fixture
-def lab(tmp_path):
+def page(browser):
+    with browser.new_context(viewport={"width": 1100, "height": 1600}) as nobody_was_here:
+        yield nobody_was_here.new_page()
+
+
+@pytest.fixture
+def kernel(request):
+    return request.config.option.nbmake_kernel or "python3"  # with --warm-kernels, one that need not import
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
     """`python -m course_lib lab`, as a newcomer has it, on a free port: (address, token, folder of the copies)."""
+    tmp_path = tmp_path_factory.mktemp("lab")
     for name, values in SETTINGS.items():
         path = tmp_path / "settings" / "@jupyterlab" / name
         path.parent.mkdir(parents=True)
@@ -113,60 +135,49 @@ def run_all(page, address: str, token: str, name: str) -> None:
 
     def finished():
         press_dialogs(page)
-        prompts = [element.inner_text() for element in page.query_selector_all(".jp-CodeCell .jp-InputPrompt")]
-        done = prompts and prompts[-1].strip("[]: \n").isdigit()
-        return done or page.query_selector(ERROR)
+        last = "[...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].at(-1)?.textContent"
+        return (page.evaluate(last) or "").strip("[]: \n").isdigit() or page.query_selector(ERROR)
 
     wait_for(finished, f"the last cell of {name}", 60 * MINUTES)
     page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=60_000)
 
 
-def test_newcomer_sees_the_first_notebook_and_is_asked_nothing(lab):
-    from playwright.sync_api import sync_playwright
-
+def test_newcomer_sees_the_first_notebook_and_is_asked_nothing(lab, page):
     address, token, folder = lab
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1100, "height": 1000})
-        page.goto(f"{address}/?token={token}")
-        page.wait_for_selector('.jp-NotebookPanel h1:has-text("Start here")', timeout=60_000)
-        wait_for(lambda: get(f"{address}/api/sessions", token), "a kernel for it", 60)
-        page.wait_for_timeout(8_000)  # the news would ask about now
-        questions = page.query_selector_all(".jp-Dialog, .Toastify__toast")
-        assert [question.inner_text() for question in questions] == []
-        browser.close()
+    page.goto(f"{address}/?token={token}")
+    page.wait_for_selector('.jp-NotebookPanel h1:has-text("Start here")', timeout=60_000)
+    wait_for(lambda: get(f"{address}/api/sessions", token), "a kernel for it", 60)
+    page.wait_for_timeout(8_000)  # the news would ask about now
+    questions = page.query_selector_all(".jp-Dialog, .Toastify__toast")
+    assert [question.inner_text() for question in questions] == []
     assert (folder / "00_start_here.ipynb").exists()
 
 
 @pytest.mark.parametrize(("number", "kind", "figures"), SHOWN, ids=[f"{n}-{kind}" for n, kind, _ in SHOWN])
-def test_notebook_runs_in_the_browser(lab, number, kind, figures):
-    from playwright.sync_api import sync_playwright
-
+def test_notebook_runs_in_the_browser(lab, page, kernel, number, kind, figures):
+    """All cells and figures of the whole notebook; the learner's copy trains for one epoch where it says more."""
     address, token, folder = lab
     source = notebook_path(number)
     copy = learner_copy(source) if kind == "learner" else nbformat.read(source, as_version=4)
+    copy.metadata.kernelspec.name = kernel
+    for cell in copy.cells if kind == "learner" else []:
+        cell.source = re.sub(r"\b(epochs(: int)? ?= ?)\d+", r"\g<1>1", cell.source)
     nbformat.write(copy, folder / source.name)
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1100, "height": 1600})
-        page.goto(f"{address}/doc/tree/{source.name}?token={token}&reset")
-        run_all(page, address, token, source.name)
-        errors = [element.inner_text() for element in page.query_selector_all(ERROR)]
-        images = page.query_selector_all('.jp-OutputArea-output img[src^="data:image/png"]')
-        shown = [image for image in images if image.bounding_box()["width"] > 100]
-        if os.environ.get("COURSE_SCREENSHOT"):
-            page.set_viewport_size({"width": 1100, "height": 7500})
-            page.screenshot(path=os.path.join(os.environ["COURSE_SCREENSHOT"], f"{number}_{kind}.png"))
-        browser.close()
+    page.goto(f"{address}/doc/tree/{source.name}?token={token}&reset")
+    run_all(page, address, token, source.name)
+    errors = [element.inner_text() for element in page.query_selector_all(ERROR)]
+    images = page.query_selector_all('.jp-OutputArea-output img[src^="data:image/png"]')
+    shown = [image for image in images if image.bounding_box()["width"] > 100]
+    if os.environ.get("COURSE_SCREENSHOT"):
+        page.set_viewport_size({"width": 1100, "height": 7500})
+        page.screenshot(path=os.path.join(os.environ["COURSE_SCREENSHOT"], f"{number}_{kind}.png"))
     assert errors == []
     assert len(shown) == figures
 
 
-def test_a_learner_works_hint_by_hint_and_a_build_is_blamed(lab):
+def test_a_learner_works_hint_by_hint_and_a_build_is_blamed(lab, page, kernel):
     """A copy in which a blank is tried: hints, a prediction, a counterexample, the recap; then a broken `mine.py`."""
-    from playwright.sync_api import sync_playwright
-
     address, token, folder = lab
     solved = nbformat.read(notebook_path("06"), as_version=4)
     answer = next(cell.source for cell in solved.cells if "def rms_norm(" in cell.source)
@@ -182,9 +193,9 @@ def test_a_learner_works_hint_by_hint_and_a_build_is_blamed(lab):
         'drift.came("more")',
         "predict.recap()",
     ]
-    tried = notebook_of(*steps)
-    right = notebook_of(imports, answer)
-    later = notebook_of("import torch\n\nimport course_lib.layers as sl", "sl.RMSNorm(6)(torch.randn(2, 5, 6))")
+    tried = notebook_of(kernel, *steps)
+    right = notebook_of(kernel, imports, answer)
+    later = notebook_of(kernel, "import torch\n\nimport course_lib.layers as sl", "sl.RMSNorm(6)(torch.randn(2, 5, 6))")
     nbformat.write(tried, folder / "06_normalisation_and_swiglu.ipynb")
     nbformat.write(right, folder / "right.ipynb")
     nbformat.write(later, folder / "07_encoder_and_cls_token.ipynb")
@@ -196,15 +207,10 @@ def test_a_learner_works_hint_by_hint_and_a_build_is_blamed(lab):
     add_cell(folder / "07_encoder_and_cls_token.ipynb", "07")
 
     texts = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        for name in ("06_normalisation_and_swiglu", "07_encoder_and_cls_token"):
-            page = browser.new_page(viewport={"width": 1100, "height": 1600})
-            page.goto(f"{address}/doc/tree/{name}.ipynb?token={token}&reset")
-            run_all(page, address, token, f"{name}.ipynb")
-            texts.append("\n".join(e.inner_text() for e in page.query_selector_all(".jp-OutputArea-output")))
-            page.close()
-        browser.close()
+    for name in ("06_normalisation_and_swiglu", "07_encoder_and_cls_token"):
+        page.goto(f"{address}/doc/tree/{name}.ipynb?token={token}&reset")
+        run_all(page, address, token, f"{name}.ipynb")
+        texts.append("\n".join(e.inner_text() for e in page.query_selector_all(".jp-OutputArea-output")))
     workbook, built = texts
     assert "hint 1 of" in workbook and "hint 2 of" in workbook
     assert "came more, predicted less" in workbook
@@ -212,8 +218,8 @@ def test_a_learner_works_hint_by_hint_and_a_build_is_blamed(lab):
     assert "mine.py" in built and "rms_norm" in built and "check.rms_norm" in built, "who is to blame, and what to run"
 
 
-def notebook_of(*sources: str) -> nbformat.NotebookNode:
+def notebook_of(kernel: str, *sources: str) -> nbformat.NotebookNode:
     return nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(source) for source in sources],
-        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+        metadata={"kernelspec": {"name": kernel, "display_name": "Python 3", "language": "python"}},
     )
