@@ -6,6 +6,7 @@ where None), so that one seed gives one result everywhere.  Levels are computed 
 precision.  A single audio clip (1, samples) is a batch of one, so these serve as a SignalDataset's `transform` too.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,8 +23,9 @@ def time_shift(x: Tensor, max_shift: int, dim: int = -1, generator: Generator | 
     x: (B, ..., T), or with time at `dim`.  max_shift: steps, 0 to T.
     """
     length = _time_length(x, dim)
-    if not 0 <= max_shift <= length:
+    if not 0 <= max_shift <= length or max_shift != int(max_shift):
         raise ValueError(f"max_shift: expected 0 to {length} time steps, got {max_shift}")
+    max_shift = int(max_shift)
     shifts = torch.randint(-max_shift, max_shift + 1, (len(x),), **drawn_by(generator)).to(x.device)
     index = (torch.arange(length, device=x.device) - shifts[:, None]) % length  # (B, T)
     return _take(x, index, dim)
@@ -115,6 +117,7 @@ def spec_augment(
     """
     if x.ndim not in (3, 4):
         raise ValueError(f"x: expected (B, n_mels, frames) or (B, 1, n_mels, frames), got {tuple(x.shape)}")
+    _wide(x)  # numbers that have a mean
     bands, frames = x.shape[-2:]
     low_or_high = _mask(x, bands, frequency_width, frequency_masks, "frequency_width", generator)  # (B, bands)
     when = _mask(x, frames, time_width, time_masks, "time_width", generator)  # (B, frames)
@@ -140,7 +143,7 @@ def mel_shift(x: Tensor, max_shift: int = 2, generator: Generator | None = None)
 def level_shift(x: Tensor, decibels: float = 6.0, generator: Generator | None = None) -> Tensor:
     """Make each clip louder or softer by up to `decibels`: 10 dB are 1 in log10 of power.  x: (B, n_mels, frames)."""
     _check_pictures(x)
-    if decibels < 0:
+    if not 0 <= decibels < math.inf:
         raise ValueError(f"decibels: expected at least 0, got {decibels}")
     drawn = 2 * torch.rand(len(x), 1, 1, **drawn_by(generator)) - 1
     return x + (drawn * decibels / 10).to(x)
@@ -185,7 +188,9 @@ class LogMelAugmentation:
         self.parts, self.mixed = tuple(parts), mixed
 
     def __call__(self, x: Tensor, y: Tensor, generator: Generator | None = None) -> tuple[Tensor, Tensor]:
-        targets = one_hot(y, self.num_classes).to(x)  # (B, num_classes)
+        if y.shape != x.shape[:1] or y.is_floating_point():
+            raise ValueError(f"x, y: expected a class for each of {len(x)} pictures, got {tuple(y.shape)} of {y.dtype}")
+        targets = one_hot(y.long(), self.num_classes).to(x)  # (B, num_classes)
         frames = x.shape[-1]
         if "time roll" in self.parts:
             x = time_shift(x, max_shift=frames // 2, generator=generator)
@@ -219,6 +224,8 @@ def _mask(x: Tensor, size: int, width: int, count: int, name: str, generator: Ge
     """(B, size) booleans: True in `count` random stretches of 0 to `width` steps."""
     if not 0 <= width <= size:
         raise ValueError(f"{name}: expected 0 to {size}, got {width}")
+    if count < 0:
+        raise ValueError(f"{name.replace('width', 'masks')}: expected at least 0, got {count}")
     widths = torch.randint(width + 1, (len(x), count, 1), **drawn_by(generator))
     starts = (torch.rand(len(x), count, 1, **drawn_by(generator)) * (size - widths + 1)).long()
     step = torch.arange(size, device=widths.device)
@@ -243,8 +250,8 @@ def _uniform(x: Tensor, low: float, high: float, generator: Generator | None) ->
 
 
 def _range(name: str, values: tuple[float, float]) -> tuple[float, float]:
-    low, high = values
-    if not low <= high:
+    low, high = values if isinstance(values, tuple | list) and len(values) == 2 else (math.nan, math.nan)
+    if not -math.inf < low <= high < math.inf:
         raise ValueError(f"{name}: expected (low, high), got {values}")
     return low, high
 

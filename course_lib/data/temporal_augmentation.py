@@ -1,5 +1,6 @@
 """Changes to a window of several channels that leave its events what they are, and say where in time these went."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +22,8 @@ class TemporalAugmentation:
     time_mask: a stretch of up to so many samples is silenced.
     The default strengths suit normalised data and the course's events; notebook 21 estimates them from data.
 
-    Called with timings (E,) in samples, NaN for absent: returns the view and where the onsets went, NaN where one has
-    left the window or is silenced. A label must be dropped with its onset.
+    Called with timings (E,) in samples, NaN for absent: returns the view and where the onsets went, in at least
+    float32, NaN where one has left the window or is silenced. A label must be dropped with its onset.
     generator: drawn from on its own device, whatever x's; PyTorch's default where None.
     Raises ValueError naming the argument.
     """
@@ -37,23 +38,25 @@ class TemporalAugmentation:
 
     def __post_init__(self) -> None:
         for name in ("noise", "shift", "time_mask"):
-            if not getattr(self, name) >= 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name}: expected at least 0, got {getattr(self, name)}")
         for name in ("scale", "warp"):
             low, high = getattr(self, name)
-            if not 0 < low <= high:
+            if not 0 < low <= high < math.inf:
                 raise ValueError(f"{name}: expected 0 < low <= high, got {getattr(self, name)}")
         for name in ("channel_drop", "probability"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: expected 0 to 1, got {getattr(self, name)}")
 
     def __call__(self, x: Tensor, timings: Tensor | None = None, generator: Generator | None = None) -> Any:
-        if x.dim() != 2 or len(x) < 2:
-            raise ValueError(f"x: expected one window (T, C) of at least 2 samples, got {tuple(x.shape)}")
+        if x.dim() != 2 or len(x) < 2 or not x.shape[1] or not x.is_floating_point():
+            raise ValueError(
+                f"x: expected one window (T, C) of at least 2 samples, floating point, got {tuple(x.shape)} {x.dtype}"
+            )
         random = drawn_by(generator)
         do = (torch.rand(6, **random) < self.probability).tolist()
         draw = torch.rand(6, **random).tolist()  # strengths, 0 to 1
-        moved = None if timings is None else timings.clone()
+        moved = None if timings is None else _precise(timings).clone()
         late = (2 * draw[0] - 1) * self.shift if do[0] else 0.0
         factor = _between(self.warp, draw[1]) if do[1] else 1.0
         if late or factor != 1:
@@ -100,7 +103,7 @@ def shift_and_warp(
     moved = torch.lerp(at(before), at(before + 1), weight)
     if timings is None:
         return moved, None
-    timings = middle + factor * (timings - middle) + late
+    timings = middle + factor * (_precise(timings) - middle) + late
     return moved, torch.where((timings >= 0) & (timings < length), timings, torch.nan)
 
 
@@ -118,7 +121,13 @@ def mask_time(x: Tensor, start: int, stop: int, timings: Tensor | None = None) -
     masked = torch.where(((steps >= start) & (steps < stop))[:, None], 0, x)
     if timings is None:
         return masked, None
+    timings = _precise(timings)
     return masked, torch.where((timings >= start) & (timings < stop), torch.nan, timings)
+
+
+def _precise(timings: Tensor) -> Tensor:
+    """Times in at least float32: bfloat16 has no 257."""
+    return timings.to(torch.promote_types(timings.dtype, torch.float32))
 
 
 def _between(limits: tuple[float, float], draw: float) -> float:

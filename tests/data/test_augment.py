@@ -380,3 +380,32 @@ def test_mixed_is_the_share_of_clips_that_are_mixed():
     assert torch.equal(same, x) and (targets.max(1).values == 1).all()
     with pytest.raises(ValueError, match="mixed: expected a probability"):
         LogMelAugmentation(3, mixed=1.5)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: time_shift(x, 2.5), "max_shift: expected 0 to 100 time steps, got 2.5"),
+        (lambda x: gain(x, (0.0, float("inf"))), "decibels: expected"),
+        (lambda x: gain(x, 3.0), "decibels: expected"),
+        (lambda x: noise(x, (-float("inf"), 0.0)), "snr: expected"),
+        (lambda x: level_shift(x, float("nan")), "decibels: expected at least 0, got nan"),
+        (lambda x: spec_augment(x.short(), 0, 1), "x: expected floating-point numbers, got torch.int16"),
+        (lambda x: spec_augment(x, 0, 1, time_masks=-1), "time_masks: expected at least 0, got -1"),
+        (
+            lambda x: LogMelAugmentation(6)(x, torch.arange(6.0)),
+            "x, y: expected a class for each of 6 .* torch.float32",
+        ),
+        (lambda x: LogMelAugmentation(6)(x, torch.arange(5)), r"x, y: expected a class for each of 6 .* got \(5,\)"),
+    ],
+)
+def test_what_cannot_be_drawn_from_is_named(x, call, message):
+    with pytest.raises(ValueError, match=message):
+        call(x)
+
+
+@pytest.mark.parametrize("dtype", [torch.int16, torch.int32, torch.uint8])
+def test_classes_of_any_whole_number(pictures, classes, dtype):
+    augment = LogMelAugmentation(3)
+    got = augment(pictures, classes.to(dtype), generator=seeded())
+    torch.testing.assert_close(got, augment(pictures, classes, generator=seeded()))

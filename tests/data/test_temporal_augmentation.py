@@ -118,3 +118,26 @@ def test_windows_and_their_generator_may_live_anywhere():
             )
             torch.testing.assert_close(here[0], there[0].cpu())
             torch.testing.assert_close(here[1], there[1].cpu(), equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.int64])
+def test_times_are_moved_in_full_precision(dtype):
+    augment = TemporalAugmentation(**OFF | {"shift": 40, "warp": (0.9, 1.1)}, probability=1.0)
+    x, times = torch.zeros(3000, 2).bfloat16(), torch.tensor([1024, 2048]).to(dtype)
+    _, moved = augment(x, times, torch.Generator().manual_seed(1))
+    _, exact = augment(x.double(), times.double(), torch.Generator().manual_seed(1))
+    assert moved.dtype == torch.float32
+    torch.testing.assert_close(moved.double(), exact, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("x", [torch.ones(9, 2).short(), torch.ones(9, 2) * 1j, torch.ones(9, 0)])
+def test_only_windows_of_real_numbers_are_changed(x):
+    with pytest.raises(ValueError, match=r"x: expected one window \(T, C\)"):
+        TemporalAugmentation()(x)
+
+
+@pytest.mark.parametrize("wrong", [{"noise": float("inf")}, {"scale": (1.0, float("inf"))}, {"shift": float("nan")}])
+def test_strengths_are_finite(wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"{name}: expected"):
+        TemporalAugmentation(**wrong)
