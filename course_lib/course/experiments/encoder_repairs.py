@@ -3,10 +3,9 @@
 The first row has the four repairs that `encoder_flaws` is about: one softmax, each clip scaled, warm-up with cosine and
 clipping, pre-norm. Each row keeps what the rows above it have and adds one thing. 48 channels, 3 heads, 6 blocks,
 batches of 32 and 20 epochs (where a row says so, 100), trained on folds 1 to 4; scored is the last epoch on fold 5,
-which the course has chosen by. The first row has one
-seed, the others three. The rows without encoder are `LogMelCNN`, whose convolutions make the tokens of the
-others: mean and maximum over the picture in place of positions, CLS token and blocks. Computed in bfloat16 where
-autocast takes it; about ten minutes on a CPU.
+which the course has chosen by. Three seeds. The rows without encoder are `LogMelCNN`, whose convolutions make the
+tokens of the others: mean and maximum over the picture in place of positions, CLS token and blocks. Computed in
+bfloat16 where autocast takes it; about twelve minutes on a CPU.
 
 Writes figures/results/encoder_repairs.csv and figures/results/detail/encoder_repairs_seeds.csv.
 """
@@ -158,7 +157,6 @@ def measure(seed: int, data: AudioData, row: str) -> dict[str, float]:
 EXPERIMENT = Experiment(
     measure,
     settings={row: {"row": row} for row in ladder()},
-    once=["waveform tokens"],
     label="{setting} | {what}",
     details=by_seed,
     source="ESC-10",
