@@ -3,7 +3,7 @@
 Generated windows of 1 s, never seen twice in training; thresholds from 256 validation windows; 400 test windows a
 seed. The classifiers are trained at 0 dB on the 5 ms grid (front_end=True, since an LSTM at 2000 Hz takes ten times as
 many steps), the detector at 0 and at -6 dB, which is also run live, in bfloat16, over a stream of 120 s. Beside them
-matching pursuit with the true templates. Some 25 CPU minutes for all rows together, each training below 150 CPU
+matching pursuit with the true templates. Some 25 CPU minutes for all rows together, each training below 160 CPU
 seconds.
 
 Writes figures/results/event_detection.csv, and each seed's numbers to detail/event_detection_seeds.csv.
