@@ -17,7 +17,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 import numpy as np
 
@@ -149,14 +149,24 @@ def _read(pointer: Path, made_from: str) -> tuple[np.ndarray, dict] | None:
 
 @contextlib.contextmanager
 def _writable(folder: Path) -> Iterator[None]:
+    """`folder`, made where it is missing; OSError that says what helps where it cannot be written."""
+    advice = "set COURSE_CACHE to a folder of yours, or pass cache=False"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError, FileNotFoundError) as error:
+        raise type(error)(error.errno, f"cannot make the cache's folder {folder}: {advice}") from error
+    except OSError as error:
+        _raise_with_advice(error, folder, advice)
+    try:
         yield
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            message = f"no space left for the cache in {folder}: make room, or set COURSE_CACHE"
-            raise OSError(errno.ENOSPC, message) from error
-        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-            message = f"cannot write the cache in {folder}: set COURSE_CACHE to a folder of yours, or pass cache=False"
-            raise PermissionError(error.errno, message) from error
-        raise
+        _raise_with_advice(error, folder, advice)
+
+
+def _raise_with_advice(error: OSError, folder: Path, advice: str) -> NoReturn:
+    if error.errno == errno.ENOSPC:
+        message = f"no space left for the cache in {folder}: make room, or set COURSE_CACHE"
+        raise OSError(errno.ENOSPC, message) from error
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
+        raise PermissionError(error.errno, f"cannot write the cache in {folder}: {advice}") from error
+    raise error

@@ -15,8 +15,9 @@ import soundfile
 from course_lib import paths
 from course_lib.data.audio import AudioData, DataError, Problem, check_format, listing
 from course_lib.data.cache import Append, cached_array
+from course_lib.data.decoding import decode, openable
 from course_lib.data.download import check_members, fetch_esc10, read_manifest
-from course_lib.data.folder import decode, fingerprint, openable
+from course_lib.data.folder import fingerprint
 from course_lib.files import read_text
 
 CLASSES = (

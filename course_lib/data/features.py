@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from course_lib.data.audio import check_format
+from course_lib.data.audio import check_format, is_number
 from course_lib.data.cache import Append, cached_array, content_key
-from course_lib.data.dataset import as_float32
+from course_lib.data.dataset import as_array, as_float32
 
 FLOOR = 1e-7  # added to the power, so that silence has a logarithm: -7
 WINDOW, HOP = 2048 / 22_050, 0.04  # seconds: 93 ms every 40 ms
@@ -35,6 +35,7 @@ def log_mel(
     """
     import librosa  # takes seconds to import: only where it is needed
 
+    signals = as_array(signals)
     if signals.ndim == 3 and signals.shape[1] == 1:
         signals = signals[:, 0]
     if signals.ndim != 2 or 0 in signals.shape:
@@ -43,11 +44,16 @@ def log_mel(
     n_fft = max(2, 2 * round(WINDOW * sample_rate / 2)) if n_fft is None else n_fft  # even: frames are centred
     hop_length = max(1, round(HOP * sample_rate)) if hop_length is None else hop_length
     for name, size in (("n_fft", n_fft), ("hop_length", hop_length), ("n_mels", n_mels)):
-        if size < 1:
-            raise ValueError(f"{name}: expected at least 1, got {size}")
+        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+            raise ValueError(f"{name}: expected at least 1, got {size!r}")
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+        raise ValueError(f"workers: expected at least 1, or None, got {workers!r}")
     highest = sample_rate / 2
-    if not 0 <= fmin < (highest if fmax is None else fmax) <= highest:
-        raise ValueError(f"fmin, fmax: expected 0 <= fmin < fmax <= {highest:g} Hz, got {fmin} and {fmax}")
+    if (
+        not (is_number(fmin) and (fmax is None or is_number(fmax)))
+        or not 0 <= fmin < (highest if fmax is None else fmax) <= highest
+    ):
+        raise ValueError(f"fmin, fmax: expected 0 <= fmin < fmax <= {highest:g} Hz, got {fmin!r} and {fmax!r}")
     workers = workers or min(8, os.cpu_count() or 1)
 
     def one(i: int) -> np.ndarray:
@@ -60,6 +66,8 @@ def log_mel(
             fmin=fmin,
             fmax=fmax,
         )
+        if not np.isfinite(power).all():
+            raise ValueError(f"signals: expected values whose squares float32 holds, got larger ones in clip {i}")
         return np.log10(power + FLOOR)  # (n_mels, frames)
 
     def build(append: Append) -> dict:

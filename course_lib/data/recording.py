@@ -117,7 +117,7 @@ def load_event_table(
     events = []
     for row, (second, kind) in enumerate(zip(table[time], table[type], strict=True), start=2):
         try:
-            number = float(second) * unit
+            number = float("nan" if "_" in second else second) * unit  # Python would read 1_0 as 10
         except ValueError:
             number = np.nan
         if not np.isfinite(number) or not kind:

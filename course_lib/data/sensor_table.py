@@ -149,7 +149,8 @@ def _seconds(path: str | os.PathLike, stamps: pd.Series, unit: float) -> tuple[n
     """Seconds from the first stamp on, float64, and the first; DataError naming a row that is neither."""
     numbers = pd.to_numeric(stamps, errors="coerce")
     if np.isfinite(numbers).all():
-        return (numbers.to_numpy(float) - float(numbers.iloc[0])) * unit, float(numbers.iloc[0]) * unit
+        since = numbers - numbers.iloc[0]  # of whole numbers exactly: nanoseconds from 1970 are too long for float64
+        return since.to_numpy(float) * unit, float(numbers.iloc[0]) * unit
     dates = pd.to_datetime(stamps, errors="coerce", format="ISO8601", utc=True)
     if dates.isna().any():
         row = int(np.argmax(~np.isfinite(numbers) if np.isfinite(numbers).mean() > 0.5 else dates.isna()))
@@ -158,8 +159,10 @@ def _seconds(path: str | os.PathLike, stamps: pd.Series, unit: float) -> tuple[n
 
 
 def _numbers(path: str | os.PathLike, cells: pd.Series) -> np.ndarray:
-    """float64, NaN for an empty cell; DataError naming the first row that is no number."""
+    """float32, NaN for an empty cell; DataError naming the first row that is no number, or too large for float32."""
     numbers = pd.to_numeric(cells, errors="coerce").to_numpy(float)
+    with np.errstate(over="ignore"):
+        numbers = numbers.astype(np.float32)  # what it cannot hold is infinite, and named below
     wrong = ~np.isfinite(numbers) & ~cells.str.lower().isin(["", "nan", "na", "null"]).to_numpy()
     if wrong.any():
         row = int(np.argmax(wrong))

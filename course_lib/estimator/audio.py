@@ -21,7 +21,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from course_lib.data import LogMelAugmentation, log_mel, pad_or_cut
 from course_lib.data.audio import check_format, is_number
-from course_lib.data.folder import in_windows, read_clip
+from course_lib.data.decoding import read_clip
+from course_lib.data.folder import in_windows
 from course_lib.estimator.artefact import Saved, classes_from_list, classes_to_list, settings_of
 from course_lib.estimator.held_out import hold_out
 from course_lib.estimator.signals import time_first

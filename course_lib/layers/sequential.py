@@ -169,11 +169,19 @@ def _looks(layers: list[SequenceLayer]) -> list[tuple[int, Callable[[int], Reach
     """For each layer its period, and which input steps an output step looks at.
 
     That is its `receptive_field_at`, except where a `Window` leaves some samples of the frames out: a `Frame` before it
-    looks only at the others, and so does an `OverlapAdd` after it.
+    looks only at the others, and so does an `OverlapAdd` after it. Where an `OverlapAdd` sums the frames again, with
+    nothing between that mixes their samples, the layers from `Frame` to there count as one.
     """
-    looks = []
+    looks: list[tuple[int, Callable[[int], Reach]]] = []
+    through = 0
     for i, layer in enumerate(layers):
+        if i < through:
+            continue
         seen_by: Callable[[int], Reach] = layer.receptive_field_at
+        if isinstance(layer, Frame) and (end := _summed_again(layers, i)):
+            through, last = end + 1, cast(OverlapAdd, layers[end])
+            looks.append((last.frame_step, partial(_through_frames, layer, layers[i + 1 : end], last)))
+            continue
         if isinstance(layer, Frame | OverlapAdd):
             taps = set(range(layer.frame_length))
             for other in layers[i + 1 :] if isinstance(layer, Frame) else layers[:i][::-1]:
@@ -183,6 +191,37 @@ def _looks(layers: list[SequenceLayer]) -> list[tuple[int, Callable[[int], Reach
             seen_by = partial(layer.seen_by, taps=taps)
         looks.append((_period(layer), seen_by))
     return looks
+
+
+def _summed_again(layers: list[SequenceLayer], start: int) -> int | None:
+    """Where the frames that layer `start` makes are summed, if each sample of a frame stays by itself until there."""
+    for i, layer in enumerate(layers[start + 1 :], start + 1):
+        if isinstance(layer, OverlapAdd):
+            return i
+        if not layer.channelwise or layer.block_size != 1 or layer.output_ratio != 1:
+            return None
+    return None
+
+
+def _through_frames(frame: Frame, between: list[SequenceLayer], summed: OverlapAdd, step: int) -> Reach:
+    """The samples before framing that sample `step` of the sum looks at, by way of one sample of each frame there."""
+    taps = set(range(frame.frame_length))
+    for layer in between:
+        taps &= layer.taps if isinstance(layer, Window) else taps
+    at = step + summed.overlaps.shift
+    reaches = []
+    for tap in range(at % summed.frame_step, frame.frame_length, summed.frame_step):
+        if tap not in taps:
+            continue
+        first: int | None = (at - tap) // summed.frame_step
+        last = first
+        for layer in reversed(between):
+            first = None if first is None else layer.receptive_field_at(first)[0]
+            last = None if last is None else layer.receptive_field_at(last)[1]
+        origin = tap - frame.windows.before
+        ends = [None if end is None else end * frame.frame_step + origin for end in (first, last)]
+        reaches.append((ends[0], ends[1]))
+    return widest(reaches) or (1, 0)
 
 
 def _seen_between(period: int, seen_by: Callable[[int], Reach], first: int | None, last: int | None) -> Reach:

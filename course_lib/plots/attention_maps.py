@@ -134,6 +134,8 @@ def score_maps(scores: Mapping[str, ArrayLike], *, step: str = "time step", ax: 
     Raises ValueError where an entry is no finite matrix.
     """
     maps = {name: as_numbers(values, f"scores[{name!r}]", "(Q, K)") for name, values in scores.items()}
+    if not maps:
+        raise ValueError("scores: expected at least one map, got none")
     limit = max(np.abs(values).max() for values in maps.values()) or 1.0
     axes = grid_axes(ax, len(maps), 3, (3.9, 3.6))
     for axis, (name, values) in zip(axes, maps.items(), strict=True):
@@ -201,8 +203,10 @@ def plane_arrows(
     arrows: name -> (N, 2), or (2,) for a single one; of several, the later ones are the stronger in colour.
     labels: name -> N words written at the tips; names that are missing get none.
     A dotted circle shows the length of each name's first arrow: turned arrows stay on it.
-    Raises ValueError where an entry is no finite (N, 2).
+    Raises ValueError where an entry is no finite (N, 2), or where there is none.
     """
+    if not arrows:
+        raise ValueError("arrows: expected at least one name, got none")
     ax = one_axes(ax, 4.2, 4.2, square=True)
     reach = 0.0
     for (name, given), colour in zip(arrows.items(), colours(len(arrows)), strict=True):

@@ -48,8 +48,10 @@ def gradient_flow(norms: Mapping[str, ArrayLike], *, ax: Axes | None = None) -> 
 
     norms: name -> (seeds, D), the norm for distances 1 to D. The line is the median over seeds, each pale one a seed.
     The black line at 1 is a gradient that neither fades nor grows.
-    Raises ValueError where an entry is not (seeds, D) or not positive.
+    Raises ValueError where an entry is not (seeds, D) or not positive, or where there is none.
     """
+    if not norms:
+        raise ValueError("norms: expected at least one curve, got none")
     ax = one_axes(ax, 8.0, 4.0)
     for nth, ((name, given), colour) in enumerate(zip(norms.items(), colours(len(norms)), strict=True)):
         values = as_numbers(given, f"norms[{name!r}]", "(seeds, distances)")

@@ -67,9 +67,10 @@ def _as_steps(name: str, values: ArrayLike, dimensions: tuple[int, ...]) -> np.n
 
 
 def _lines(axis: Axes, lines: dict[str, np.ndarray], limits: tuple[float, float] | None) -> None:
+    width = max(8, min(60, 110 // max(1, len(lines))))  # the legend is one row: letters that a name may have
     for (label, line), colour in zip(lines.items(), colours(len(lines)), strict=True):
         marker = "." if len(line) <= MARKED else None
-        axis.plot(np.arange(len(line)), line, marker=marker, color=colour, label=short(label, 60))
+        axis.plot(np.arange(len(line)), line, marker=marker, color=colour, label=short(label, width))
     if limits:
         axis.set_ylim(limits)
     if any(lines):

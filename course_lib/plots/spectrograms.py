@@ -134,7 +134,14 @@ def average_spectrum(
 
 def _level(clip: np.ndarray, sample_rate: float, mel: bool, n_fft: int, hop_length: int, n_mels: int) -> np.ndarray:
     """Power in dB below the clip's maximum, at least -80; (bands, frames). A silent clip is -80 dB everywhere."""
-    power = np.abs(librosa.stft(clip.astype(np.float32, copy=False), n_fft=n_fft, hop_length=hop_length)) ** 2
+    with np.errstate(over="ignore", invalid="ignore"):
+        clip = clip.astype(np.float32, copy=False)
+        if not np.isfinite(clip).all():
+            raise ValueError("signal: expected finite samples within float32, got NaN, infinite or larger ones")
+        if len(clip) < n_fft:  # less than a window: the rest of it is silence
+            clip = np.pad(clip, (0, n_fft - len(clip)))
+        largest = float(np.abs(clip).max()) or 1.0  # what is drawn is relative: of any unit, squares stay in float32
+        power = np.abs(librosa.stft(clip / np.float32(largest), n_fft=n_fft, hop_length=hop_length)) ** 2
     if mel:
         power = librosa.feature.melspectrogram(S=power, sr=sample_rate, n_fft=n_fft, n_mels=n_mels)
     if power.max() == 0:

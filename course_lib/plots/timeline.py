@@ -19,7 +19,9 @@ def timeline(rows: Mapping[str, Sequence[str]], *, shown: int | None = None, ax:
     shown: only what is out after so many steps.
     Raises ValueError where a row's outputs do not divide the steps.
     """
-    steps = len(next(iter(rows.values()), ()))
+    if not rows:
+        raise ValueError("rows: expected at least one row, got none")
+    steps = len(next(iter(rows.values())))
     for name, labels in rows.items():
         if not labels or steps % len(labels):
             raise ValueError(f"rows[{name!r}]: expected a number of outputs that divides {steps}, got {len(labels)}")

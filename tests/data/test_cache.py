@@ -253,3 +253,11 @@ def test_two_processes_at_once(own_cache):
     assert sorted(path.suffix for path in own_cache.iterdir()) == [".json", ".npy"]
     (pointer,) = own_cache.glob("*.json")
     assert (own_cache / json.loads(pointer.read_text())["array"]).exists()
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_cache_folder_that_cannot_be_is_named(tmp_path, monkeypatch, place):
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("COURSE_CACHE", str(tmp_path / place))
+    with pytest.raises(OSError, match="cannot make the cache's folder .*: set COURSE_CACHE"):
+        cached_array("set", {"a": 1}, 1, lambda append: append(np.zeros(3)) or {})

@@ -73,8 +73,15 @@ def test_wrong_shapes_are_named(shape):
         ({"signals": np.array([["a", "b"]])}, "signals: expected real numbers"),
         ({"signals": np.full((1, 8000), np.nan)}, "8000 NaN or infinite in clip 0"),
         ({"signals": np.full((1, 8000), 1e39)}, "beyond float32"),
+        ({"signals": np.full((1, 8000), 3e37)}, "signals: expected values whose squares float32 holds"),
+        ({"n_fft": 2.5}, "n_fft: expected at least 1, got 2.5"),
+        ({"hop_length": True}, "hop_length: expected at least 1, got True"),
+        ({"workers": -1}, "workers: expected at least 1, or None, got -1"),
+        ({"fmin": "low"}, "fmin, fmax: .* got 'low' and None"),
+        ({"fmax": float("inf")}, "fmin, fmax"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
 def test_bad_arguments_are_named(clips, change, message):
     arguments = {"signals": clips, "sample_rate": 8000} | change
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,5 @@
 import os
+import struct
 
 import numpy as np
 import pytest
@@ -200,6 +201,9 @@ def tagged(raw):
         ("mp3", tagged),
         ("mp3", lambda raw: tagged(no_first_frame(raw))),
         ("wav", lambda raw: raw.__setitem__(slice(40, 44), b"\xff" * 4)),
+        ("wav", lambda raw: raw.__setitem__(slice(40, 44), bytes(4))),
+        ("wav", lambda raw: raw[:4] + bytes(4) + raw[8:40] + bytes(4) + raw[44:]),
+        ("flac", lambda raw: raw + b"TAG" + bytes(125)),
     ],
     ids=[
         "flac",
@@ -209,6 +213,9 @@ def tagged(raw):
         "tagged",
         "tagged, no header",
         "wav without length",
+        "wav of no samples, it says",
+        "wav of a recorder that was stopped",
+        "flac with a tag behind",
     ],
 )
 def test_the_length_is_what_is_decoded(write, tone, seconds, suffix, change):
@@ -218,6 +225,37 @@ def test_the_length_is_what_is_decoded(write, tone, seconds, suffix, change):
     assert data.report == () and data.durations[0] == pytest.approx(seconds, abs=0.25 if "mp3" in suffix else 1e-3)
     heard = data.signals[0, 0, : int(min(seconds, 1.0) * 8000) - 400]
     assert np.sqrt(np.mean(heard**2)) == pytest.approx(0.5, rel=0.2)
+
+
+def a_wav(rate=8000, bits=16, kind=1, samples=b"", form=b"RIFF"):
+    """A WAV with a header as it is told."""
+    order = "<" if form == b"RIFF" else ">"
+    fmt = struct.pack(f"{order}HHIIHH", kind, 1, rate, 0, bits // 8, bits)
+    chunks = b"".join(
+        name + struct.pack(f"{order}I", len(part)) + part for name, part in ((b"fmt ", fmt), (b"data", samples))
+    )
+    return form + struct.pack(f"{order}I", len(chunks) + 4) + b"WAVE" + chunks
+
+
+def test_odd_headers_are_read_or_reported_and_stop_nobody(write, tone):
+    wave = tone(500, 0.5)
+    root = write("a/good.wav", wave)
+    loud = (3.4e38 * wave.astype(float) / np.abs(wave).max()).astype("<f4")
+    files = {
+        "RIFX": a_wav(form=b"RIFX", samples=(wave * 20_000).astype(">i2").tobytes()),
+        "fast": a_wav(2_000_000_000, samples=(wave * 20_000).astype("<i2").tobytes()),
+        "loud": a_wav(44_100, 32, 3, loud.tobytes()),
+        "one": a_wav(samples=b"\1\1"),
+        "none": a_wav(samples=b""),
+    }
+    for name, content in files.items():
+        (root / "a" / f"{name}.wav").write_bytes(content)
+    for options in ({}, {"window": 0.25}):
+        data = load(root, **options)
+        assert {file for file in data.files} == {"a/RIFX.wav", "a/good.wav"}
+        reasons = {problem.file[2:-4]: problem.reason for problem in data.report}
+        assert reasons["fast"].startswith("too short: 4000 samples at 2,000,000,000 Hz are less than one")
+        assert "too loud" in reasons["loud"] and "silent" in reasons["one"] and "no samples" in reasons["none"]
 
 
 @pytest.mark.parametrize("suffix", ["wav", "mp3", "flac", "ogg"])
@@ -248,7 +286,7 @@ def test_a_damaged_file_stops_nobody(write, tone, suffix, damage):
 
 
 def test_memory_does_not_grow_with_the_recording(write, tone, monkeypatch):
-    monkeypatch.setattr("course_lib.data.folder.BLOCK", 1000)
+    monkeypatch.setattr("course_lib.data.decoding.BLOCK", 1000)
     wave = np.random.default_rng(0).uniform(-0.5, 0.5, (20_500, 2)).astype(np.float32)
     data = load(write("a/x.wav", wave, subtype="FLOAT"))
     np.testing.assert_array_equal(data.signals[0, 0], wave[:8000].mean(axis=1))
@@ -329,7 +367,7 @@ def test_cache_is_rebuilt_when_a_file_changes(write, tone, change):
 def test_unchanged_folder_is_not_decoded_again(write, tone, monkeypatch):
     root = write("a/x.wav", tone(300))
     first = load(root)
-    monkeypatch.setattr("course_lib.data.folder.read_clip", None)
+    monkeypatch.setattr("course_lib.data.decoding.read_clip", None)
     second = load(root)
     np.testing.assert_array_equal(first.signals, second.signals)
     assert isinstance(second.signals, np.memmap)

@@ -117,3 +117,57 @@ def test_a_spectrogram_has_the_same_window_in_seconds_at_any_rate():
     clip = np.random.default_rng(0).normal(size=96_000)
     columns = [len(plots.spectrogram(clip[: 2 * rate], rate).collections[0].get_array().T) for rate in (8_000, 44_100)]
     assert 0.7 < columns[0] / columns[1] < 1.4
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: plots.score_maps({}), "scores: expected at least one"),
+        (lambda: plots.gradient_flow({}), "norms: expected at least one"),
+        (lambda: plots.plane_arrows({}), "arrows: expected at least one"),
+        (lambda: plots.timeline({}), "rows: expected at least one"),
+        (lambda: plots.spectrogram([np.inf] * 3000, RATE), "signal: expected finite samples within float32"),
+        (lambda: plots.spectrogram(np.full(3000, 1e39), RATE), "signal: expected finite samples within float32"),
+    ],
+)
+def test_nothing_to_draw_is_an_error(draw, message):
+    with pytest.raises(ValueError, match=message):
+        draw()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e37])
+@pytest.mark.parametrize("samples", [1, 300, 3000])
+def test_a_spectrogram_of_any_unit_and_length(scale, samples):
+    clip = scale * np.sin(0.3 * np.arange(1, samples + 1))
+    level = plots.spectrogram(clip, RATE).collections[0].get_array()
+    assert np.isfinite(level).all() and level.max() == 0
+
+
+MORE_NAMES = {
+    "percent, backslash, newline, emoji": ["a%d", "b\\", "c\nd", "e\U0001f600"],
+    "80 characters": ["x" * 80, "y " * 40, "z_" * 40, "w"],
+    "blanks and signs": ["", "  ", "_", "$"],
+    "markup": ["<b>a</b>", "&amp;", "{x}", "%s %%"],
+    "half a formula": ["$$", "$x^", "\\mathrm{", "^_{}"],
+    "control characters": ["\t", "\x1b[31m", "e\u0301", "~"],
+}
+
+
+@pytest.mark.parametrize("names", MORE_NAMES.values(), ids=MORE_NAMES)
+def test_names_that_a_formula_or_a_format_would_choke_on(names, monkeypatch):
+    monkeypatch.setitem(globals(), "NAMES", names)
+    for draw in (
+        "waveforms",
+        "class_balance",
+        "confusion_matrix",
+        "roc_curves",
+        "label_strips",
+        "timeline",
+        "over_time",
+    ):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            warnings.filterwarnings("ignore", message=".*[Gg]lyph.*")
+            np.atleast_1d(np.asarray(DRAWN[draw](), dtype=object))[0].figure.canvas.draw()
+        plt.close("all")

@@ -102,6 +102,18 @@ CASES |= {  # a window's zeros are not looked at
         ),
         ragged(1),
     ),
+    "Frame, Window, OverlapAdd": lambda: Case(
+        lambda: sl.Sequential([sl.Frame(4, 2), sl.Window(4), sl.OverlapAdd(4, 2, "full")]), ragged(2)
+    ),
+    "Frame, activation, OverlapAdd": lambda: Case(
+        lambda: sl.Sequential([sl.Frame(6, 2, "same"), sl.Window(6), sl.Tanh(), sl.OverlapAdd(6, 2, "same")]), ragged(2)
+    ),
+    "Frame, delay, OverlapAdd of gaps": lambda: Case(
+        lambda: sl.Sequential([sl.Frame(3, 4, "causal"), sl.Delay(1), sl.OverlapAdd(3, 4)]), ragged(2)
+    ),
+    "Frame, OverlapAdd of another step, convolution": lambda: Case(
+        lambda: sl.Sequential([sl.Conv1D(1, 1, 2), sl.Frame(5, 2, "causal"), sl.OverlapAdd(5, 1, "full")]), ragged(1)
+    ),
     "Window, OverlapAdd": lambda: Case(
         lambda: sl.Sequential([sl.Window(4), sl.OverlapAdd(4, 1, "full")]), ragged(4, lengths=(9, 6, 0))
     ),
