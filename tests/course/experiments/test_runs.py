@@ -362,10 +362,18 @@ class TestOnClips:
         assert set(table.index) == {row for row in RECORDED["encoder_flaws"] if row.split(" | ")[0] in names}
         assert len(pd.read_csv(tmp_path / "results" / "detail" / "encoder_flaws_seeds.csv")) == len(names)
 
-    def test_pooling(self, record, clips):
-        table = record(module_of("pooling"), "--seeds", "0", load=lambda: clips)
-        assert set(table.index) == RECORDED["pooling"]
+    def test_pooling(self, record, clips, monkeypatch, tmp_path):
+        run = module_of("pooling")
+        monkeypatch.setattr(run, "SHORT", 1)
+        table = record(run, "--seeds", "0", load=lambda: clips)
         gains = table.index.str.contains("gain")
+        long_gains = table.index[gains & ~table.index.str.contains("epochs")]
+        assert set(table.index) - set(long_gains) == RECORDED["pooling"]
+        by_clip = pd.read_csv(tmp_path / "results" / "detail" / "pooling_clips.csv").groupby("setting")
+        assert (
+            by_clip["right"].mean() - table.loc[[f"{s}: accuracy" for s in by_clip.groups], "value"].to_numpy()
+        ).abs().max() < 1e-4
+        assert (by_clip["file"].nunique() == 50).all() and (by_clip["recording"].nunique() == 25).all()
         assert table[gains]["standard_error"].notna().all() and table[gains]["std"].isna().all()
         right = table.loc[["max: accuracy", "mean: accuracy"], "value"]
         assert table.loc["max: gain over the mean", "value"] == pytest.approx(right.iloc[0] - right.iloc[1], abs=2e-4)
