@@ -87,7 +87,9 @@ def cross_validated(
         for split, splitter in splits.items():
             for name, (model, x) in models.items():
                 answers, fold_of = np.zeros((len(data), len(data.classes))), np.zeros(len(data), int)
-                for fold, (train, test) in enumerate(splitter.split(bands, data.labels, data.groups)):
+                for fold, (train, test) in enumerate(
+                    splitter.split(bands, data.labels, data.groups if split == "by group" else None)
+                ):
                     key = hashlib.sha256(repr([*settings, name, train.tolist(), test.tolist()]).encode()).hexdigest()
                     kept = None if keep is None else keep / f"{key[:20]}.npy"
                     if kept is not None and kept.exists():
@@ -140,6 +142,7 @@ def write_report(
     predictions = pd.DataFrame(
         {
             "file": data.files,
+            **({} if data.starts is None else {"second": data.starts}),
             "true": names[data.labels],
             "predicted": names[predicted],
             "probability": best.probabilities.max(axis=1),
@@ -162,13 +165,19 @@ def write_report(
     return out / "report.html"
 
 
-def verdict(results: list[CrossValidated], labels: np.ndarray) -> str:
-    """Which score to believe, in a sentence."""
+def verdict(results: list[CrossValidated], labels: np.ndarray, by_file: bool = False) -> str:
+    """Which score to believe, in a sentence.  by_file: the groups are the files of windows, nobody named others."""
     by = {r.split: r.scores(labels).mean() for r in results if r.model == "AudioClassifier"}
     if "by group" not in by:
         return (
             f"The random split gives an accuracy of {by['at random']:.3f}. Without groups nobody can say what it is on "
             "a speaker, a machine or a place that is not in these recordings: give --group."
+        )
+    if by_file:
+        return (
+            f"Rather believe {by['by group']:.3f}, the split by file: no recording has windows in training and test. "
+            f"The random split gives {by['at random']:.3f}; there the model may know the recording. On a speaker, a "
+            "machine or a place that is not in these recordings nobody can say what it is: give --group."
         )
     return (
         f"Believe {by['by group']:.3f}, the split by group: no group is in training and test. The random split gives "
@@ -179,7 +188,10 @@ def verdict(results: list[CrossValidated], labels: np.ndarray) -> str:
 def _page(data: AudioData, results: list[CrossValidated], hygiene: pd.DataFrame, left_out: pd.DataFrame) -> str:
     best, labels, classes = results[0], data.labels, data.classes
     predicted = best.probabilities.argmax(axis=1)
-    windows = len(set(data.files)) < len(data)
+    windows = data.starts is not None
+    by_file = windows and data.groups is not None and tuple(data.groups) == data.files
+    first = np.unique(data.files, return_index=True)[1]  # of each recording's windows
+    called = data.files if not windows else [f"{f}, {s:g} s" for f, s in zip(data.files, data.starts, strict=True)]
     table = pd.DataFrame(
         [
             {
@@ -196,24 +208,28 @@ def _page(data: AudioData, results: list[CrossValidated], hygiene: pd.DataFrame,
     chance = np.bincount(labels).max() / len(labels)
     problems = [name for name in ("clipped", "partly silent", "silent", "duplicate", "leak") if name in hygiene]
     mistakes = plots.confident_mistakes(
-        data.signals, labels, best.probabilities, data.sample_rate, classes=classes, files=data.files
+        data.signals, labels, best.probabilities, data.sample_rate, classes=classes, files=called
     )
     which = f"AudioClassifier, split {best.split}"
     parts = [
         f"<p>{html.escape(data.describe())}</p>",
         "<h2>Which score to believe</h2>",
-        f"<p>{verdict(results, labels)} Always saying the most frequent class: {chance:.3f}.</p>",
+        f"<p>{verdict(results, labels, by_file)} Always saying the most frequent class: {chance:.3f}.</p>",
         _table(table),
         "<h2>The recordings</h2>",
         _figure(plots.class_balance(labels, classes=classes).figure),
-        *([] if data.durations is None else [_figure(plots.durations(data.durations, labels, classes=classes).figure)]),
+        *(
+            []
+            if data.durations is None
+            else [_figure(plots.durations(data.durations[first], labels[first], classes=classes).figure)]
+        ),
         _table(hygiene[problems].sum().rename("clips").rename_axis("problem").reset_index()),
         "<h3>Files that were left out</h3>",
         _table(left_out) if len(left_out) else "<p>None.</p>",
         _figure(plots.spectrograms(data.signals, labels, data.sample_rate, classes=classes, mel=True).flat[0].figure),
         f"<h2>What is taken for what ({which})</h2>",
         _figure(plots.confusion_matrix(labels, predicted, classes=classes).figure),
-        _table(plots.score_table(labels, predicted, classes=classes).reset_index()),
+        _table(plots.score_table(labels, predicted, classes=classes).rename_axis("class").reset_index()),
         _figure(plots.roc_curves(labels, best.probabilities, classes=classes, folds=best.folds).figure),
         "<h2>The most confident mistakes</h2>",
         *([_figure(mistakes.axes[0].figure)] if len(mistakes.table) else []),

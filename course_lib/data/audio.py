@@ -28,10 +28,12 @@ class Problem:
 class AudioData:
     """Labelled clips of one length and sample rate.
 
-    signals: (N, 1, samples) float32, perhaps a read-only memmap.  labels: (N,) int64, the index into `classes`.
+    signals: (N, 1, samples) float32, perhaps a read-only memmap.  labels: (N,) int64, the index into `classes`;
+        where a clip may have several classes (N, K), 1 for those that it has and else 0.
     folds: (N,) int64, the official folds from 1, or None.  groups: (N,) str, the clips' source recordings, or None.
     files: N names, a file or a generated clip.  report: the files that were left out, with reasons.
     durations: (N,) float64, seconds of each recording before it was padded or cut, or None where nothing was.
+    starts: (N,) float64, second of its recording at which each window begins, or None where clips are no windows.
     """
 
     signals: np.ndarray
@@ -44,6 +46,7 @@ class AudioData:
     files: tuple[str, ...]
     report: tuple[Problem, ...]
     durations: np.ndarray | None = None
+    starts: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.signals)
@@ -76,7 +79,8 @@ class AudioData:
     def describe(self) -> str:
         """One line: what this is and how much of it."""
         seconds = self.signals.shape[-1] / self.sample_rate
-        parts = [f"{len(self)} clips of {seconds:g} s at {self.sample_rate:,} Hz", f"{len(self.classes)} classes"]
+        what = "clips" if self.starts is None else f"windows of {len(set(self.files))} recordings"
+        parts = [f"{len(self)} {what} of {seconds:g} s at {self.sample_rate:,} Hz", f"{len(self.classes)} classes"]
         if self.folds is not None:
             parts.append(f"{len(np.unique(self.folds))} folds")
         if self.report:

@@ -89,7 +89,7 @@ def assemble(
     reach = duration if window is None else None
 
     def build(append: Append) -> dict:
-        report, kept, durations = list(strays), [], []
+        report, kept, durations, starts = list(strays), [], [], []
         seen: dict[str, str] = {}
         for file, clip in zip(files, decode(root, files, sample_rate, reach, workers, progress, channel), strict=True):
             if isinstance(clip, Clip) and clip.digest in seen:
@@ -99,21 +99,22 @@ def assemble(
                 continue
             seen[clip.digest] = file
             length = len(clip.samples) if window is None else round(window * sample_rate)
-            for part in in_windows(clip.samples, length):
+            for start, part in in_windows(clip.samples, length):
                 append(part[None])
                 kept.append(file)
                 durations.append(clip.seconds)
+                starts.append(start / sample_rate)
         if not kept:
             raise DataError(f"{root}: none of {len(files)} files can be used\n{listing(report)}")
         classes = sorted({class_of[file] for file in kept})
         for name in sorted(set(class_of.values()) - set(classes)):
             report.append(Problem(name, "class left out: none of its files can be used"))
         pairs = [(problem.file, problem.reason) for problem in report]
-        return {"files": kept, "classes": classes, "durations": durations, "report": pairs}
+        return {"files": kept, "classes": classes, "durations": durations, "starts": starts, "report": pairs}
 
     identity = {"folder": str(root), "sample_rate": int(sample_rate), "duration": float(duration)}
     identity |= {} if channel is None else {"channel": channel}
-    identity |= {} if window is None else {"window": float(window)}
+    identity |= {} if window is None else {"window": float(window), "starts": True}  # kept windows had none once
     if groups is None and window is not None:
         groups = files
     made_from = [
@@ -138,17 +139,18 @@ def assemble(
         files=tuple(found["files"]),
         report=report,
         durations=np.array(found["durations"]),
+        starts=None if window is None else np.array(found["starts"]),
     )
 
 
-def in_windows(samples: np.ndarray, length: int) -> list[np.ndarray]:
-    """Windows (length,) one after another of samples (T,): a last one that is half full gets zeros.
+def in_windows(samples: np.ndarray, length: int) -> list[tuple[int, np.ndarray]]:
+    """(first sample, window (length,)), one after another, of samples (T,): a last one that is half full gets zeros.
 
     Silent ones are left out; of a shorter recording, or one that is silent in all of them, there is one.
     """
     starts = range(0, max(1, len(samples) - (length + 1) // 2 + 1), length)
-    windows = [pad_or_cut(samples[start : start + length], length) for start in starts]
-    return [part for part in windows if np.ptp(part) >= SILENCE] or windows[:1]
+    windows = [(start, pad_or_cut(samples[start : start + length], length)) for start in starts]
+    return [(start, part) for start, part in windows if np.ptp(part) >= SILENCE] or windows[:1]
 
 
 def fingerprint(root: Path, files: Iterable[str]) -> list[tuple[str, int, int]]:

@@ -193,7 +193,7 @@ class AudioClassifier(Saved, ClassifierMixin, BaseEstimator):
         probabilities = np.full(len(names), np.nan)
         good = {i: in_windows(clip.samples, self.samples_) for i, clip in enumerate(read) if not isinstance(clip, str)}
         if good:
-            found = self.predict_proba([window for windows in good.values() for window in windows])
+            found = self.predict_proba([window for windows in good.values() for _, window in windows])
             ends = np.cumsum([len(windows) for windows in good.values()])
             for i, own in zip(good, np.split(found, ends[:-1]), strict=True):
                 row = own.mean(axis=0)

@@ -61,6 +61,27 @@ def test_a_report_and_then_predictions(folder, capsys):
     assert pd.read_csv(folder / "p.csv")["label"].isin(["low & slow", "<high>"]).all()
 
 
+def test_long_recordings_come_in_windows_and_the_score_to_believe_is_that_by_recording(folder, recwarn):
+    """Eight recordings of a few seconds: each window says where it begins, each recording counts once."""
+    rng, out = np.random.default_rng(0), folder / "out"
+    for i in range(8):
+        clock = np.arange(round(RATE * rng.uniform(1.6, 2.9))) / RATE
+        sound = 0.3 * np.sin(2 * np.pi * (300, 340)[i % 2] * rng.uniform(0.9, 1.1) * clock)
+        name = folder / "räume & töne" / ("an", "aus <0>")[i % 2] / f"tag {i // 2} é.wav"
+        name.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(name, sound + 0.05 * rng.standard_normal(len(clock)), RATE)
+    soundfile.write(name.parent / "leer.wav", np.zeros(0), RATE)
+    assert main(["audio", str(folder / "räume & töne"), "--window", "0.5", "--out", str(out), *OPTIONS]) == 0
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "the split by file: no recording has windows in training and test" in page and "give --group" in page
+    assert "accuracy of whole recordings" in page and "leer.wav" in page and 'alt="8 clips, 2.' in page
+    predictions = pd.read_csv(out / "predictions.csv")
+    assert (predictions.groupby("file")["fold"].nunique() == 1).all() and predictions["file"].nunique() == 8
+    for _, own in predictions.groupby("file"):
+        np.testing.assert_allclose(own["second"], 0.5 * np.arange(len(own)))
+    assert not [warning for warning in recwarn if "groups" in str(warning.message)]
+
+
 def test_an_interrupted_report_goes_on_where_it_was(folder, monkeypatch):
     out, fits, fit = folder / "report", [], AudioClassifier.fit
 

@@ -435,7 +435,8 @@ def test_long_recordings_come_in_windows_with_the_file_as_group(tmp_path):
     data = load_audio_folder(tmp_path, window=1.0, **options)
     assert data.signals.shape == (5, 1, 1000)
     assert data.files == ("a/long.wav",) * 3 + ("b/pause.wav", "b/short.wav")
-    assert data.groups.tolist() == list(data.files)
+    assert data.groups.tolist() == list(data.files) and data.starts.tolist() == [0, 1, 2, 0, 0]
+    assert "5 windows of 3 recordings of 1 s" in data.describe()
     np.testing.assert_allclose(data.signals[:2].reshape(-1), sounds["a/long.wav"][:2000], atol=1e-6)
     np.testing.assert_allclose(data.signals[2, 0, :600], sounds["a/long.wav"][2000:], atol=1e-6)
     assert (data.signals[2, 0, 600:] == 0).all() and data.durations.tolist() == [2.6, 2.6, 2.6, 2.2, 0.4]
