@@ -21,11 +21,21 @@ def filled(x: np.ndarray, masked: bool) -> np.ndarray:
     return np.concatenate([np.where(gap, 0, x), ~gap], axis=1).astype(np.float32)
 
 
+def level_of(x: np.ndarray) -> float:
+    """The median distance of data (T, C) from each channel's mean, over steps and channels; 0 where nothing is read."""
+    x = x[:, ~np.isnan(x).all(axis=0)]
+    return float(np.nanmedian(np.abs(x - np.nanmean(x, axis=0)))) if x.size else 0.0
+
+
 class EventCrops:
     """Batches of crops: half from anywhere in the labelled parts, half around events, rare types oversampled.
 
+    Three of four events that a crop lies around are where a window's scores are used; the others are anywhere in it.
+
     recordings: of one rate.  types: E of them; events of other types are left out.  statistics: mean and std (C,).
-    window: samples of a crop.  batch_size: crops a batch.  steps: batches in one pass.  rng: draws all.
+    window: samples of a crop.  used: the first and the last of them whose scores count in use.
+    batch_size: crops a batch.  steps: batches in one pass.  rng: draws all.
+    own_level: the noise that is added is a share of each crop's level, not of the training data's deviation.
     masked: the model sees masks (`filled`).  absent: share of the crops that lose a channel of several.
     """
 
@@ -36,14 +46,16 @@ class EventCrops:
         statistics: tuple[np.ndarray, np.ndarray],
         *,
         window: int,
+        used: tuple[int, int],
         batch_size: int,
         steps: int,
         rng: np.random.Generator,
         masked: bool = False,
         absent: float = 0.0,
+        own_level: bool = False,
     ):
-        self.window, self.size, self.length, self.rng = window, batch_size, steps, rng
-        self.masked, self.absent = masked, absent
+        self.window, self.used, self.size, self.length, self.rng = window, used, batch_size, steps, rng
+        self.masked, self.absent, self.own_level = masked, absent, own_level
         mean, std = statistics
         number = {kind: i for i, kind in enumerate(types)}
         rate = recordings[0].sample_rate
@@ -80,7 +92,8 @@ class EventCrops:
         for row in range(self.size):
             recording, start = self._place(around_an_event=row % 2 == 1)
             crop = self.data[recording][start : start + self.window]
-            crop = crop * self.rng.uniform(0.8, 1.2) + 0.05 * self.rng.standard_normal(crop.shape)
+            faint = 0.05 * (level_of(crop) if self.own_level else 1.0)
+            crop = crop * self.rng.uniform(0.8, 1.2) + faint * self.rng.standard_normal(crop.shape)
             if channels > 1 and self.absent and self.rng.random() < self.absent:
                 crop[:, self.rng.integers(channels)] = np.nan
             x[row, : len(crop)] = filled(crop, self.masked)
@@ -104,7 +117,8 @@ class EventCrops:
         if around_an_event:
             places = self.places[self.rng.choice(self.types, p=self.chances)]
             recording, at = places[self.rng.integers(len(places))]
-            start = int(at) - int(self.rng.integers(self.window))
+            between = self.used if self.rng.random() < 0.75 else (0, self.window)
+            start = int(at) - int(self.rng.integers(*between))
         else:
             recording = int(self.rng.choice(len(self.data), p=self.shares))
             start = self.spans[recording][0] + int(self.rng.random() * np.diff(self.spans[recording])[0])

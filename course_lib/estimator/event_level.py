@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from course_lib.data import EventRecording
+from course_lib.estimator.event_crops import level_of
 from course_lib.models import EventDetector
 from course_lib.models.event_detector import EventMaps
 
@@ -41,15 +41,11 @@ class OwnLevel(EventDetector):
         distances = torch.where(there, away.abs(), torch.inf).flatten(1).sort(dim=1).values  # (B, T C)
         middle = (there.flatten(1).sum(1, keepdim=True) - 1).clamp_min(0) // 2  # (B, 1) the lower of two medians
         level = distances.gather(1, middle).clamp(1e-6, 1e30)[..., None]  # (B, 1, 1)
-        return torch.cat([torch.where(there, torch.asinh(away / level), 0.0), rest], dim=2)
+        seen = away.sign() * torch.asinh(away.abs() / level)  # of -1e4, as log(x + sqrt(x² + 1)), nothing would remain
+        return torch.cat([torch.where(there, seen, 0.0), rest], dim=2)
 
 
 def levels_differ(recordings: Sequence[EventRecording]) -> bool:
     """Whether the median distance from the mean, over all channels, differs by more than five times between them."""
-    levels = []
-    for recording in recordings:
-        data = recording.data[:, ~np.isnan(recording.data).all(axis=0)]  # channels without a reading say nothing
-        if data.size:
-            levels.append(np.nanmedian(np.abs(data - np.nanmean(data, axis=0))))
-    least = min(levels, default=0.0)
-    return bool(least > 0 and max(levels) > _FAR * least)
+    levels = [level for recording in recordings if (level := level_of(recording.data)) > 0]  # one that is still is none
+    return bool(levels) and max(levels) > _FAR * min(levels)

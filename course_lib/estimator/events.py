@@ -142,11 +142,13 @@ class EventClassifier(Saved, BaseEstimator):
             self.types_,
             self.statistics_,
             window=self.grid_.window,
+            used=(self.grid_.history, self.grid_.window - self.grid_.margin),
             batch_size=self.batch_size,
             steps=min(20, self.steps),
             rng=np.random.default_rng(seed),
             masked=self.masked_,
             absent=self.absent,
+            own_level=self.own_level_,
         )
         self.history_ = fit(
             self.model_,
