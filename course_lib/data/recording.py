@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from course_lib.data.audio import DataError, is_number
 from course_lib.data.dataset import as_float32
@@ -103,24 +104,31 @@ def load_event_table(
     type: str = "type",
     sep: str = ",",
     unit: float = 1.0,
+    origin: float = 0.0,
+    decimal: str = ".",
 ) -> list[tuple[str, float]]:
     """Events of a CSV, one row each: [(type, second), ...] in time order, for `EventRecording`.
 
     time, type: names of the columns.  unit: seconds of one unit of the time column: 0.001 for milliseconds,
-    1 / sample_rate for samples.
+    1 / sample_rate for samples.  sep, decimal: as in `load_sensor_table`.
+    origin: seconds on the table's clock at which the recording begins, such as `SensorTable.origin`. Dates are seconds
+        from 1970, so they need it.
     Raises FileNotFoundError, ValueError for a unit that is none, or DataError naming file and row: no such column, a
     time that is no number, no type.
     """
     if not (is_number(unit) and unit > 0):
         raise ValueError(f"unit: expected seconds above 0, got {unit!r}")
-    table = read_table(path, {"time": time, "type": type}, sep)
+    if not is_number(origin):
+        raise ValueError(f"origin: expected seconds, got {origin!r}")
+    table = read_table(path, {"time": time, "type": type}, sep, decimal)
+    seconds = pd.to_numeric(table[time], errors="coerce").to_numpy(float) * unit
+    if not np.isfinite(seconds).any():
+        dates = pd.to_datetime(table[time], errors="coerce", format="ISO8601", utc=True)
+        seconds = (dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(float)
     events = []
-    for row, (second, kind) in enumerate(zip(table[time], table[type], strict=True), start=2):
-        try:
-            number = float("nan" if "_" in second else second) * unit  # Python would read 1_0 as 10
-        except ValueError:
-            number = np.nan
-        if not np.isfinite(number) or not kind:
-            raise DataError(f"{path}, row {row}: expected a time and a type, got {second!r} and {kind!r}")
-        events.append((kind, number))
+    for row, (second, kind) in enumerate(zip(seconds, table[type], strict=True)):
+        if not np.isfinite(second) or not kind:
+            got = f"{table[time].iloc[row]!r} and {kind!r}"
+            raise DataError(f"{path}, row {row + 2}: expected a time and a type, got {got}")
+        events.append((kind, float(second - origin)))
     return sorted(events, key=lambda event: event[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ class SensorTable:
 
     columns: C names.  start: the first time stamp, as it was written.  gaps: (second, readings missing) of each.
     jitter: the largest distance of a time stamp from the even clock, in steps of it.  origin: seconds of the first time
-    stamp, from 0 of its numbers, or from 1970 for dates.
+    stamp, from 0 of its numbers, or from 1970 for dates: what `load_event_table` needs for events on the same clock.
     """
 
     data: np.ndarray
@@ -35,13 +36,15 @@ class SensorTable:
         seconds = len(self.data) / self.sample_rate
         parts = [f"{len(self.data):,} steps of {len(self.columns)} channels at {self.sample_rate:g} Hz ({seconds:g} s)"]
         parts.append(f"{missing} readings missing in {len(self.gaps)} gaps" if self.gaps else "no gaps")
+        if empty := int(np.isnan(self.data).sum()) - missing * len(self.columns):
+            parts.append(f"{empty} empty cells")
         return "; ".join([*parts, f"jitter up to {self.jitter:.2g} steps"])
 
     def windows(self, seconds: float, step: float | None = None, gaps: str = "drop") -> tuple[np.ndarray, np.ndarray]:
         """Windows (N, L, C) and the second at which each begins (N,).
 
-        step: seconds from one to the next; None: no overlap.  gaps: "drop" leaves out windows with a missing value,
-        "keep" leaves NaN in them, as `SignalClassifier(nan="mask")` takes it.
+        step: seconds from one to the next; None: no overlap.  gaps: "drop" leaves out windows with a missing value and
+        warns how many, "keep" leaves NaN in them, as `SignalClassifier(nan="mask")` takes it.
         Raises ValueError where no window fits or remains.
         """
         length = round(seconds * self.sample_rate) if is_number(seconds) else 0
@@ -57,6 +60,9 @@ class SensorTable:
         whole = ~np.isnan(cut).any(axis=(1, 2)) if gaps == "drop" else np.ones(len(cut), bool)
         if not whole.any():
             raise ValueError(f'gaps: every window of {seconds:g} s holds a missing value: shorter ones, or gaps="keep"')
+        if not whole.all():
+            lost = f"{(~whole).sum()} of {len(whole)} windows hold a missing value and are left out"
+            warnings.warn(f'gaps: {lost}; gaps="keep" keeps them', stacklevel=2)
         return cut[whole], starts[whole] / self.sample_rate
 
 
@@ -100,16 +106,19 @@ def load_sensor_table(
     sep: str = ",",
     unit: float = 1.0,
     sample_rate: float | None = None,
+    decimal: str = ".",
 ) -> SensorTable:
     """Read a CSV with one reading a row, in time order.
 
     time: the column of time stamps: numbers in `unit` seconds (0.001: milliseconds), or dates as pandas reads them.
     columns: which channels; None: all others.  sample_rate: Hz; None: from the median distance of the time stamps.
+    sep: between columns.  decimal: what begins the decimals of a number, "," in a table that separates by ";".
     Each reading goes to the nearest step of the clock; steps without one, and empty cells, are NaN.
     Raises FileNotFoundError, ValueError naming the argument, or DataError naming the file and what is wrong: no such
     column, no number, under three rows, time that stands still or runs backwards, two readings on one step.
     """
-    table = read_table(path, {"time": time} | {f"columns[{i}]": name for i, name in enumerate(columns or ())}, sep)
+    wanted = {"time": time} | {f"columns[{i}]": name for i, name in enumerate(columns or ())}
+    table = read_table(path, wanted, sep, decimal)
     names = [name for name in table.columns if name != time] if columns is None else list(columns)
     if not names:
         raise DataError(f"{path}: expected a channel beside {time!r}, got none")

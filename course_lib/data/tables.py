@@ -16,16 +16,21 @@ from course_lib.data.audio import DataError
 from course_lib.files import read_text
 
 
-def read_table(path: str | os.PathLike, columns: Mapping[str, str | None], sep: str = ",") -> pd.DataFrame:
+def read_table(
+    path: str | os.PathLike, columns: Mapping[str, str | None], sep: str = ",", decimal: str = "."
+) -> pd.DataFrame:
     """All columns of a CSV as text, without blanks around it; what is empty is "".
 
     columns: argument → the column that it names, or None; those must be there.  sep: what separates columns.
+    decimal: "." or ","; numbers with a comma come out with a point.
     UTF-8, or UTF-16 or UTF-32 with a byte-order mark. Separators at the end of rows are no columns.
     Raises ValueError for a separator that is none, FileNotFoundError where there is no such file, DataError naming it
     where it is no table with these columns.
     """
     if not isinstance(sep, str) or not sep:
         raise ValueError(f'sep: expected what separates columns, such as ",", got {sep!r}')
+    if decimal not in (".", ",") or decimal == sep:
+        raise ValueError(f'decimal: expected "." or ",", other than sep={sep!r}, got {decimal!r}')
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"path: expected a CSV file, got {path}: no such file")
@@ -46,7 +51,14 @@ def read_table(path: str | os.PathLike, columns: Mapping[str, str | None], sep: 
     table = table[: len(written) - int(written[::-1].argmax()) if written.any() else 0]  # spreadsheets end with blanks
     if table.empty:
         raise DataError(f"{path}: expected at least one row below the names, got none")
-    return table.apply(lambda column: column.str.strip())
+    table = table.apply(lambda column: column.str.strip())
+    return table if decimal == "." else table.apply(_with_a_point)
+
+
+def _with_a_point(cells: pd.Series) -> pd.Series:
+    """0,5 as 0.5; text that is no number then either stays."""
+    points = cells.str.replace(",", ".", regex=False)
+    return points.where(pd.to_numeric(points, errors="coerce").notna(), cells)
 
 
 def _cells(text: str, sep: str) -> pd.DataFrame:

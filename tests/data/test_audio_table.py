@@ -31,14 +31,32 @@ def test_labels_groups_and_folds_come_from_the_table(folder):
 
 
 def test_rows_that_cannot_be_used_are_reported(folder):
+    soundfile.write(folder / "audio" / "nobody.wav", tone(900), RATE)
     with open(folder / "labels.csv", "a") as table:
         table.write("audio/none.wav,a,s9,1\naudio/s0_0.wav,b,s0,1\naudio/s1_3.wav,,s1,1\n,a,s0,1\n")
-    data = load_audio_table(folder / "labels.csv", **OPTIONS)
-    assert len(data) == 4
+        table.write("audio/nobody.wav,a,,1\n")
+    assert len(load_audio_table(folder / "labels.csv", **OPTIONS)) == 5
+    data = load_audio_table(folder / "labels.csv", group="speaker", **OPTIONS)
+    assert len(data) == 4 and "" not in data.groups
     reasons = {problem.file: problem.reason for problem in data.report}
     assert "unreadable" in reasons["audio/none.wav"] or "no such file" in reasons["audio/none.wav"].lower()
     assert "lists it again" in reasons["audio/s0_0.wav"] and "has no label" in reasons["audio/s1_3.wav"]
+    assert "has no group" in reasons["audio/nobody.wav"]
     assert any("has no file" in reason for reason in reasons.values())
+
+
+def test_a_cell_may_name_several_labels(folder):
+    """Blanks around them and repeated ones do not matter; an empty cell is a clip of none."""
+    text = (folder / "labels.csv").read_text()
+    for old, new in ((",a,s0", ",rain | wind,s0"), (",b,s0", ",wind|wind,s0"), (",a,s1", ",,s1")):
+        text = text.replace(old, new)
+    (folder / "labels.csv").write_text(text)
+    data = load_audio_table(folder / "labels.csv", several="|", **OPTIONS)
+    assert data.classes == ("b", "rain", "wind")
+    assert data.labels.tolist() == [[0, 1, 1], [0, 0, 1], [0, 0, 0], [1, 0, 0]]
+    (folder / "labels.csv").write_text("file,label\naudio/s0_0.wav,\n")
+    with pytest.raises(DataError, match="several: expected a label in some row"):
+        load_audio_table(folder / "labels.csv", several="|", **OPTIONS)
 
 
 def test_a_changed_label_is_not_taken_from_the_cache(folder, monkeypatch, tmp_path):
@@ -57,6 +75,7 @@ def test_a_changed_label_is_not_taken_from_the_cache(folder, monkeypatch, tmp_pa
         ({"group": "who"}, "group: expected one of"),
         ({"split": "speaker"}, "split: expected whole numbers"),
         ({"sep": ";"}, "is sep=';' right"),
+        ({"several": ""}, "several: expected what separates labels"),
         ({"channel": -1}, "channel: expected a number from 0 on"),
         ({"channel": "left"}, "channel: expected"),
         ({"on_error": "stop"}, "on_error: expected"),

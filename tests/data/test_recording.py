@@ -1,9 +1,10 @@
 """Recordings with events in seconds: their parts, and the CSV of events."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from course_lib.data import DataError, EventRecording, load_event_table
+from course_lib.data import DataError, EventRecording, load_event_table, load_sensor_table
 
 DATA = np.random.default_rng(0).standard_normal((300, 2))
 
@@ -58,6 +59,36 @@ def test_events_of_a_table(tmp_path):
     (tmp_path / "e.csv").write_text("kind; ms\nknock; 1500\nhum;250\n", encoding="utf-16")
     events = load_event_table(tmp_path / "e.csv", time="ms", type="kind", sep=";", unit=0.001)
     assert events == [("hum", 0.25), ("knock", 1.5)]
+
+
+@pytest.mark.parametrize("form", ["numbers", "dates"])
+def test_events_and_signals_keep_one_clock(form, tmp_path):
+    """Stamps that begin at 1800 s or half past eight, an event 2.5 s later: it is at 2.5 s of the recording."""
+    clock = 1800 + np.arange(500) / 100
+    stamps = clock if form == "numbers" else pd.Timestamp("2026-03-01T08:00Z") + pd.to_timedelta(clock, unit="s")
+    pd.DataFrame({"time": stamps, "x": clock}).to_csv(tmp_path / "s.csv", index=False)
+    pd.DataFrame({"time": stamps[[250]], "type": "P wave"}).to_csv(tmp_path / "e.csv", index=False)
+    table = load_sensor_table(tmp_path / "s.csv")
+    ((kind, second),) = load_event_table(tmp_path / "e.csv", origin=table.origin)
+    assert kind == "P wave" and second == pytest.approx(2.5, abs=1e-6)
+    with pytest.raises(ValueError, match="events: expected seconds from 0 to below 5"):
+        EventRecording(table.data, load_event_table(tmp_path / "e.csv"), table.sample_rate)
+
+
+def test_decimals_may_begin_with_a_comma(tmp_path):
+    (tmp_path / "s.csv").write_text("time;x\n0,5;1,25\n1,0;-,5e1\n1,5;\n")
+    (tmp_path / "e.csv").write_text("time;type\n0,75;a,b\n")
+    table = load_sensor_table(tmp_path / "s.csv", sep=";", decimal=",")
+    np.testing.assert_array_equal(table.data, np.array([[1.25], [-5], [np.nan]], np.float32))
+    events = load_event_table(tmp_path / "e.csv", sep=";", decimal=",", origin=table.origin)
+    assert table.sample_rate == 2 and "1 empty cells" in str(table) and events == [("a,b", 0.25)]
+    for decimal in ("x", None):
+        with pytest.raises(ValueError, match="decimal: expected"):
+            load_sensor_table(tmp_path / "s.csv", sep=";", decimal=decimal)
+    with pytest.raises(ValueError, match="decimal: expected"):
+        load_event_table(tmp_path / "e.csv", decimal=",")
+    with pytest.raises(ValueError, match="origin: expected seconds"):
+        load_event_table(tmp_path / "e.csv", sep=";", origin="8:00")
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,8 @@ def test_missing_rows_are_gaps_and_not_a_shorter_recording(tmp_path):
     assert table.sample_rate == pytest.approx(50) and table.gaps == ((4.0, 120),) and len(table.data) == 500
     np.testing.assert_allclose(table.data[320:], VALUES[320:], rtol=1e-6)
     assert np.isnan(table.data[200:320]).all() and "120 readings missing in 1 gaps" in str(table)
-    windows, starts = table.windows(1.0)
+    with pytest.warns(UserWarning, match="gaps: 3 of 10 windows hold a missing value and are left out"):
+        windows, starts = table.windows(1.0)
     assert windows.shape == (7, 50, 2) and starts.tolist() == [0, 1, 2, 3, 7, 8, 9]
     assert table.windows(1.0, step=0.5, gaps="keep")[0].shape == (19, 50, 2)
 
