@@ -25,7 +25,8 @@ _FLOOR = 1e-3  # of a band's mean power: what is fainter than -30 dB below norma
 class AnomalyDetector(Saved, OutlierMixin, BaseEstimator):
     """Learns from normal signals alone how their spectra vary, and scores others by the Mahalanobis distance from them.
 
-    X: signals (N, L), (N, L, C), or a list of (L,) or (L, C) whose lengths may differ; any unit, the same in use.
+    X: signals (N, L), (N, L, C), or a list of (L,) or (L, C) whose lengths may differ; any unit and rate, the same in
+        use. Where signals are shorter or longer than all in training, a warning asks for the rate.
     Features of a signal: of each channel the logarithm of the power in `bands` bands from 0 to half the rate (Welch's
     mean over segments of up to 256 steps, as long as the shortest signal in training allows), and the mean.
     false_alarms: share of normal signals that may be called anomalies, from which `offset_` is set.
@@ -70,6 +71,7 @@ class AnomalyDetector(Saved, OutlierMixin, BaseEstimator):
         if shortest < 8:
             raise ValueError(f"X: expected signals of at least 8 steps, got one of {shortest}")
         self.segment_ = min(_LONGEST_SEGMENT, shortest)
+        self.lengths_ = [min(map(len, signals)), max(map(len, signals))]
         powers = np.stack([self._powers(signals[i]) for i in train])  # (N, bands, C)
         self.floor_ = _FLOOR * powers.mean(axis=0) + 1e-30
         features = self._features([signals[i] for i in train])
@@ -92,6 +94,12 @@ class AnomalyDetector(Saved, OutlierMixin, BaseEstimator):
         signals = time_first(X, self.n_channels_)
         if signals[0].shape[1] != self.n_channels_:
             raise ValueError(f"X: expected signals of {self.n_channels_} channels, got {signals[0].shape[1]}")
+        least, most = self.lengths_
+        if other := [len(signal) for signal in signals if not 0.99 * least <= len(signal) <= 1.01 * most]:
+            known = f"{least}" if least == most else f"{least} to {most}"
+            warnings.warn(
+                f"X: signals of {other[0]} steps, those of training had {known}: is the rate the same?", stacklevel=2
+            )
         away = self._features(signals) / self.scale_ - self.location_
         return -np.sqrt(np.maximum(0, (away * np.linalg.solve(self.covariance_, away.T).T).sum(axis=1)))
 
@@ -122,12 +130,12 @@ class AnomalyDetector(Saved, OutlierMixin, BaseEstimator):
         return np.stack(rows)
 
     def _state(self) -> dict[str, Any]:
-        fitted = ("n_channels_", "segment_", "floor_", "scale_", "location_", "covariance_", "offset_")
+        fitted = ("n_channels_", "segment_", "lengths_", "floor_", "scale_", "location_", "covariance_", "offset_")
         return {"settings": settings_of(self), "fitted": {name: getattr(self, name) for name in fitted}}
 
     @classmethod
     def _from_state(cls, state: dict[str, Any], **options: Any) -> AnomalyDetector:
         self = cls(**state["settings"] | options)
-        for name, value in state["fitted"].items():
+        for name, value in ({"lengths_": [0, np.inf]} | state["fitted"]).items():  # earlier files know no lengths
             setattr(self, name, value)
         return self

@@ -1,5 +1,7 @@
 """AnomalyDetector: its threshold, what it sees, and how it stands beside simpler scores on machines it never heard."""
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -61,6 +63,18 @@ def test_channels_and_lengths_may_be_several():
     detector = AnomalyDetector(random_state=0, false_alarms=0.2).fit(signals)
     odd = [signal + [0, 0, 0.05] * np.sin(np.arange(len(signal)))[:, None] for signal in signals]
     assert (detector.predict(odd) == -1).all() and (detector.predict(signals) == 1).mean() > 0.6
+
+
+def test_another_rate_is_asked_for(fitted, tmp_path):
+    """Windows of one second at twice the rate have twice the steps; a file from before knows no lengths."""
+    with pytest.warns(UserWarning, match="signals of 1200 steps, those of training had 600: is the rate the same"):
+        fitted.predict(machine(20, 2, length=1200, rate=2000))
+    state = fitted._state()
+    del state["fitted"]["lengths_"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted.predict(FRESH)
+        AnomalyDetector._from_state(state).predict(machine(20, 2, length=1200))
 
 
 def test_too_few_signals_for_the_share_are_said():

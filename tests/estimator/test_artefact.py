@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from course_lib import __version__
-from course_lib.estimator import SignalClassifier
+from course_lib.data import EventRecording
+from course_lib.estimator import AnomalyDetector, AudioClassifier, EventClassifier, SignalClassifier
 from course_lib.training import checkpoint
 
 rng = np.random.default_rng(0)
@@ -38,6 +39,41 @@ def test_a_fresh_process_predicts_the_same_to_the_last_bit(fitted, saved, tmp_pa
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     np.testing.assert_array_equal(np.load(tmp_path / "found.npy"), fitted.predict_proba(SIGNALS))
     assert printed.split() == [*fitted.predict(SIGNALS), "(8,)"]
+
+
+SOUNDS = 0.1 * rng.standard_normal((12, 1, 400)).astype(np.float32)
+STEPS = EventRecording(
+    np.cumsum(rng.standard_normal(800)) + np.repeat([0, 9] * 4, 100),
+    [("up", i / 50) for i in (100, 300, 500, 700)],
+    50.0,
+)
+
+
+@pytest.mark.filterwarnings("ignore:training has", "ignore:.*held-out normal signals")
+def test_so_do_those_of_sounds_events_and_anomalies(tmp_path):
+    kinds = {
+        "AudioClassifier": AudioClassifier(4000, epochs=1, random_state=0).fit(SOUNDS, np.arange(12) % 2),
+        "EventClassifier": EventClassifier(steps=20, width=8, random_state=0).fit(STEPS),
+        "AnomalyDetector": AnomalyDetector(random_state=0).fit(SOUNDS),
+    }
+    for kind, model in kinds.items():
+        model.save(tmp_path / kind)
+    kinds["EventClassifier"].thresholds_["up"] = 0.01  # many are found, also by a model that has learnt little
+    np.savez(tmp_path / "data.npz", sounds=SOUNDS, steps=STEPS.data)
+    code = (
+        "import sys, numpy as np; from course_lib.estimator import *; data = np.load(sys.argv[1] + '/data.npz')\n"
+        "kinds = (AudioClassifier, EventClassifier, AnomalyDetector); sounds = data['sounds']\n"
+        "a, e, n = (kind.load(sys.argv[1] + '/' + kind.__name__) for kind in kinds)\n"
+        "e.thresholds_['up'] = 0.01; events = [tuple(event)[1:] for event in e.detect(data['steps'])]\n"
+        "np.savez(sys.argv[1] + '/found.npz', a=a.predict_proba(sounds), e=events, n=n.score_samples(sounds))"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    found = np.load(tmp_path / "found.npz")
+    np.testing.assert_array_equal(found["a"], kinds["AudioClassifier"].predict_proba(SOUNDS))
+    np.testing.assert_array_equal(found["n"], kinds["AnomalyDetector"].score_samples(SOUNDS))
+    events = [tuple(event)[1:] for event in kinds["EventClassifier"].detect(STEPS.data)]
+    assert len(events) > 2
+    np.testing.assert_array_equal(found["e"], events)
 
 
 @pytest.mark.parametrize("labels", [np.arange(16) % 3, np.arange(16) % 2 == 1, (np.arange(16) % 2) / 1.0])
