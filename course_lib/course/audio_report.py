@@ -35,6 +35,8 @@ _STYLE = (
     "th,td{border:1px solid #767676;padding:.3rem .6rem;text-align:left}div.wide{overflow-x:auto}"
 )
 
+_SHOWN = 20  # files of a list on the page
+
 
 @dataclass(frozen=True)
 class CrossValidated:
@@ -150,15 +152,16 @@ def write_report(
         }
     )
     hygiene = plots.hygiene_report(data.signals, data.labels, best.folds, data.groups, data.files)
+    lengths = _lengths(data)
     left_out = pd.DataFrame([(p.file, p.reason) for p in data.report], columns=["file", "left out"])
     for name, table in (
         ("scores", pd.DataFrame(rows)),
         ("predictions", predictions),
-        ("files", pd.concat([hygiene, left_out])),
+        ("files", pd.concat([hygiene.merge(lengths, on="file", how="left"), left_out])),
     ):
         with replacing(out / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False)
-    page = _page(data, results, hygiene, left_out)
+    page = _page(data, results, hygiene, left_out, lengths)
     with replacing(out / "report.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
     shutil.rmtree(out / "folds", ignore_errors=True)
@@ -185,7 +188,28 @@ def verdict(results: list[CrossValidated], labels: np.ndarray, by_file: bool = F
     )
 
 
-def _page(data: AudioData, results: list[CrossValidated], hygiene: pd.DataFrame, left_out: pd.DataFrame) -> str:
+def _lengths(data: AudioData) -> pd.DataFrame:
+    """file, seconds, length: of the recordings that are cut, or followed by zeros, to the length of a clip."""
+    seconds = data.signals.shape[-1] / data.sample_rate
+    durations = np.full(len(data), seconds) if data.durations is None else data.durations
+    said = np.select(
+        [durations < seconds - 0.5 / data.sample_rate, durations > seconds + 0.5 / data.sample_rate],
+        ["short", "cut"],
+        "",
+    )
+    if data.starts is not None:
+        said = np.where(said == "cut", "", said)  # in windows, all of it is heard
+    table = pd.DataFrame({"file": data.files, "seconds": durations, "length": said})
+    return table[table["length"] != ""].drop_duplicates("file").sort_values(["length", "file"])
+
+
+def _page(
+    data: AudioData,
+    results: list[CrossValidated],
+    hygiene: pd.DataFrame,
+    left_out: pd.DataFrame,
+    lengths: pd.DataFrame,
+) -> str:
     best, labels, classes = results[0], data.labels, data.classes
     predicted = best.probabilities.argmax(axis=1)
     windows = data.starts is not None
@@ -226,6 +250,9 @@ def _page(data: AudioData, results: list[CrossValidated], hygiene: pd.DataFrame,
         _table(hygiene[problems].sum().rename("clips").rename_axis("problem").reset_index()),
         "<h3>Files that were left out</h3>",
         _table(left_out) if len(left_out) else "<p>None.</p>",
+        "<h3>Files that are cut to the length of a clip, or short and followed by zeros</h3>",
+        _table(lengths.head(_SHOWN)) if len(lengths) else "<p>None.</p>",
+        f"<p>And {len(lengths) - _SHOWN} more, in files.csv.</p>" if len(lengths) > _SHOWN else "",
         _figure(plots.spectrograms(data.signals, labels, data.sample_rate, classes=classes, mel=True).flat[0].figure),
         f"<h2>What is taken for what ({which})</h2>",
         _figure(plots.confusion_matrix(labels, predicted, classes=classes).figure),

@@ -1,6 +1,7 @@
 """Where signals come from: recordings on disk, generated sets, datasets, features and augmentation."""
 
 from course_lib.data.audio import AudioData, DataError, Problem, pad_or_cut
+from course_lib.data.audio_file import read_audio
 from course_lib.data.audio_table import load_audio_table
 from course_lib.data.augment import LogMelAugmentation, between_class, gain, noise, spec_augment, time_shift, time_warp
 from course_lib.data.burst_order import BURST_ORDERS, BurstOrders, burst_order
@@ -102,6 +103,7 @@ __all__ = [
     "noise",
     "on_one_clock",
     "pad_or_cut",
+    "read_audio",
     "recording_windows",
     "spec_augment",
     "synthetic_signals",

@@ -26,21 +26,23 @@ from course_lib.data.folder import in_windows
 from course_lib.estimator.artefact import Saved, classes_from_list, classes_to_list, settings_of
 from course_lib.estimator.held_out import hold_out
 from course_lib.estimator.signals import time_first
-from course_lib.models import LogMelCNN
+from course_lib.models import LogMelCNN, LogMelFeatures, TransformerClassifier
 from course_lib.training import cosine_with_warmup, fit, predict, resolve_device
 from course_lib.training.checkpoint import put_weights, weights_of
 from course_lib.training.rng import isolated
 
 _FEW_STEPS = 200
+_WIDTH = 128  # of the transformer's tokens
 
 
 class AudioClassifier(Saved, ClassifierMixin, BaseEstimator):
-    """Classifies clips of sound: log-mel spectrograms and the `LogMelCNN` of notebook 02.
+    """Classifies clips of sound: log-mel spectrograms and a network, the `LogMelCNN` of notebook 02 by default.
 
     X: (N, samples), (N, 1, samples) or a list of clips (samples,) or (1, samples) at `sample_rate`; shorter clips get
         zeros on the right, longer ones are cut.
     y: N labels of any kind, or (N, K) of 0 and 1 where a clip may have several of K labels: then each probability
         stands by itself, and `predict` gives (N, K).
+    model: "cnn", or "transformer": notebook 07's `TransformerClassifier`, its CLS token over the CNN's frames.
     duration: seconds of a clip; None: the longest clip in training.
     hop: seconds from one spectrum to the next; None: 64 spectra a clip, 40 ms at most.  window: seconds that one
         spectrum sees; None: 2.3 hops.  num_mels: bands; None: 64, fewer where the window holds too few samples.
@@ -56,6 +58,7 @@ class AudioClassifier(Saved, ClassifierMixin, BaseEstimator):
         self,
         sample_rate: int,
         *,
+        model: str = "cnn",
         duration: float | None = None,
         hop: float | None = None,
         window: float | None = None,
@@ -72,6 +75,7 @@ class AudioClassifier(Saved, ClassifierMixin, BaseEstimator):
         random_state: int | np.random.RandomState | None = None,
     ):
         self.sample_rate = sample_rate
+        self.model = model
         self.duration = duration
         self.hop = hop
         self.window = window
@@ -93,6 +97,8 @@ class AudioClassifier(Saved, ClassifierMixin, BaseEstimator):
         Warns where training has fewer than 200 steps.
         """
         check_format(self.sample_rate, 1.0 if self.duration is None else self.duration)
+        if self.model not in ("cnn", "transformer"):
+            raise ValueError(f'model: expected "cnn" or "transformer", got {self.model!r}')
         if self.early_stopping is not None and not self.validation:
             raise ValueError("early_stopping: needs a part to watch, such as validation=0.2")
         clips = _clips(X)
@@ -120,7 +126,7 @@ class AudioClassifier(Saved, ClassifierMixin, BaseEstimator):
         pictures, targets = torch.from_numpy(self._pictures(clips)), torch.from_numpy(labels)
         device = resolve_device(self.device)
         with isolated(seed, device):
-            self.model_ = LogMelCNN(len(self.classes_))
+            self.model_ = self._new_model()
         own = torch.Generator().manual_seed(seed)
 
         def loader(part: np.ndarray, **options: Any) -> DataLoader:
@@ -216,6 +222,12 @@ class AudioClassifier(Saved, ClassifierMixin, BaseEstimator):
         n_mels = max(8, min(64, n_fft // 4)) if self.num_mels is None else self.num_mels
         return {"n_fft": n_fft, "hop_length": max(1, round(hop * self.sample_rate)), "n_mels": n_mels}
 
+    def _new_model(self) -> nn.Module:
+        if self.model == "cnn":
+            return LogMelCNN(len(self.classes_))
+        features = LogMelFeatures(_WIDTH, self.front_end_["n_mels"])
+        return TransformerClassifier(len(self.classes_), _WIDTH, num_heads=4, num_layers=2, features=features)
+
     def _pictures(self, clips: list[np.ndarray]) -> np.ndarray:
         """(N, n_mels, frames) log-mel of clips brought to one length."""
         waves = np.stack([pad_or_cut(clip, self.samples_) for clip in clips]).astype(np.float32)
@@ -238,7 +250,7 @@ class AudioClassifier(Saved, ClassifierMixin, BaseEstimator):
         self.classes_, self.several_ = classes_from_list(state["classes"]), state.get("several", False)
         self.samples_, self.front_end_ = state["samples"], state["front end"]
         with isolated(0, resolve_device("cpu")):
-            self.model_ = LogMelCNN(len(self.classes_))
+            self.model_ = self._new_model()
         put_weights(self.model_, state["weights"])
         self.model_.eval()
         return self

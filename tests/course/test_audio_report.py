@@ -26,7 +26,8 @@ def folder(tmp_path, monkeypatch):
             for take in range(3):
                 sound = 0.3 * np.sin(2 * np.pi * hertz * rng.uniform(0.95, 1.05) * clock)
                 name = f"{word[1:4]}_{speaker}_{take}.wav"
-                soundfile.write(tmp_path / name, sound + 0.01 * rng.standard_normal(2000), RATE)
+                sound = sound + 0.01 * rng.standard_normal(2000)
+                soundfile.write(tmp_path / name, sound[: 1500 if speaker + take == 0 and hertz == 300 else None], RATE)
                 rows.append({"file": name, "label": word, "who": f"s{speaker}"})
     pd.DataFrame([*rows, {"file": "gone.wav", "label": "<high>", "who": "s0"}]).to_csv(tmp_path / "t.csv", index=False)
     return tmp_path
@@ -45,6 +46,8 @@ def test_a_report_and_then_predictions(folder, capsys):
     assert "&lt;high&gt;" in page and "<high>" not in page and "gone.wav" in page and "Believe" in page
     pictures = re.findall(r"<img [^>]*>", page)
     assert len(pictures) >= 5 and all(re.search(r'alt="[^"]{30,}"', picture) for picture in pictures)
+    files = pd.read_csv(out / "files.csv").set_index("file")  # all clips are 0.5 s but one
+    assert "short and followed by zeros" in page and files["length"].dropna().to_dict() == {"ow _0_0.wav": "short"}
     scores = pd.read_csv(out / "scores.csv")
     assert scores.groupby(["model", "split"]).size().tolist() == [2, 2, 2, 2]
     predictions = pd.read_csv(out / "predictions.csv")

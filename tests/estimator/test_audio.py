@@ -39,6 +39,15 @@ def test_learns_two_tones_in_any_layout(fitted):
         np.testing.assert_allclose(fitted.predict_proba(layout), expected, atol=1e-6)
 
 
+def test_a_transformer_in_place_of_the_cnn(tmp_path):
+    fresh, names = sounds(16, seed=1)
+    model = AudioClassifier(**QUICK, model="transformer", num_mels=32).fit(X, Y)
+    assert type(model.model_).__name__ == "TransformerClassifier" and model.score(fresh, names) > 0.9
+    model.save(tmp_path / "t.safetensors")
+    again = AudioClassifier.load(tmp_path / "t.safetensors", device="cpu")
+    np.testing.assert_array_equal(again.predict_proba(fresh), model.predict_proba(fresh))
+
+
 def test_clips_are_brought_to_one_length(fitted):
     longer = np.concatenate([X, np.ones_like(X)], axis=1)
     np.testing.assert_allclose(fitted.predict_proba(longer), fitted.predict_proba(X), atol=1e-6)
@@ -110,6 +119,7 @@ def test_few_steps_are_said():
     [
         ({"sample_rate": 0}, X, Y, "sample_rate: expected"),
         ({"sample_rate": 8000.5}, X, Y, "sample_rate: expected"),
+        ({"model": "lstm"}, X, Y, 'model: expected "cnn" or "transformer"'),
         ({"duration": 0}, X, Y, "duration: expected"),
         ({"hop": 0}, X, Y, "hop: expected seconds above 0"),
         ({"hop": 2.0}, X, Y, "hop: expected seconds above 0, up to the clip's 0.5"),
