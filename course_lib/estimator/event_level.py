@@ -20,7 +20,8 @@ class OwnLevel(EventDetector):
     """An `EventDetector` that sees asinh((x - mean) / level) of each window: linear in noise, logarithmic far above it.
 
     The mean is each channel's, the level the median of |x - mean| over steps and channels, so that a burst that begins
-    in the window does not change it.  signals: the first so many of the `input_size` channels; others are masks.
+    in the window does not change it; a thousandth of its average at least.
+    signals: the first so many of the `input_size` channels; others are masks.
     """
 
     def __init__(self, input_size: int, num_events: int, width: int, *, signals: int, **options: Any):
@@ -38,11 +39,14 @@ class OwnLevel(EventDetector):
             there = there & (torch.arange(x.shape[1], device=x.device) < lengths[:, None])[..., None]
         mean = torch.where(there, x, 0.0).sum(1, keepdim=True) / there.sum(1, keepdim=True).clamp_min(1)  # (B, 1, C)
         away = x - mean
+        away = torch.where(there & (away.abs() > 2e-6 * mean.abs()), away, 0.0)  # less is rounding, and no level
         distances = torch.where(there, away.abs(), torch.inf).flatten(1).sort(dim=1).values  # (B, T C)
         middle = (there.flatten(1).sum(1, keepdim=True) - 1).clamp_min(0) // 2  # (B, 1) the lower of two medians
-        level = distances.gather(1, middle).clamp(1e-6, 1e30)[..., None]  # (B, 1, 1)
+        average = away.abs().flatten(1).sum(1, keepdim=True) / there.flatten(1).sum(1, keepdim=True).clamp_min(1)
+        least = (1e-3 * average).clamp_min(1e-30)  # (B, 1) where most of a window stands still
+        level = torch.minimum(distances.gather(1, middle), 1e3 * average).maximum(least)[..., None]  # (B, 1, 1)
         seen = away.sign() * torch.asinh(away.abs() / level)  # of -1e4, as log(x + sqrt(x² + 1)), nothing would remain
-        return torch.cat([torch.where(there, seen, 0.0), rest], dim=2)
+        return torch.cat([seen, rest], dim=2)
 
 
 def levels_differ(recordings: Sequence[EventRecording]) -> bool:

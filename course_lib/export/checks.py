@@ -88,10 +88,10 @@ def whole_error(file: Path, model: Any, shapes: list[tuple[int, int, ChannelSpec
 
 
 def frames_error(file: Path, model: Any, shapes: list[tuple[int, int, ChannelSpec]]) -> float:
-    """`Model.frame_scores` against the model's, for inputs of (batch, steps, spec)."""
+    """`Model.frame_scores` against the model's, a `Frames`, for inputs of (batch, steps, spec) at its statistics."""
     run = Model(file)
     errors = []
-    for x in (x for batch, steps, spec in shapes for x in inputs(spec, batch, steps)):
+    for x in (model.mean + model.std * x for batch, steps, spec in shapes for x in inputs(spec, batch, steps)):
         errors += [difference(got, y.numpy()) for got, y in zip(run.frame_scores(x.numpy()), model(x), strict=True)]
     return max(errors)
 

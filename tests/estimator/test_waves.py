@@ -5,11 +5,13 @@ They stand in for seismic traces with a P and an S pick each: 116 to learn from.
 
 import numpy as np
 import pytest
+import torch
 from scipy.signal import butter, sosfilt
 
 from course_lib.data import EventRecording
 from course_lib.estimator import EventClassifier
 from course_lib.estimator.event_crops import EventCrops, level_of
+from course_lib.estimator.event_level import OwnLevel
 
 RATE = 100.0
 
@@ -74,6 +76,23 @@ def test_most_crops_around_an_event_have_it_where_scores_are_used():
     around = [t for batch in crops([trace(rng) for _ in range(6)], True) for t in batch.timings[1::2].flatten(1)]
     used = [bool(((t >= 300) & (t <= 331)).any()) for t in around]
     assert 0.6 < np.mean(used) < 0.95
+
+
+def test_a_window_is_seen_as_it_is_at_any_level():
+    """Over twelve orders of magnitude, beside gaps too; one that stands still is seen as nothing, at any value."""
+    model = OwnLevel(4, 1, 8, signals=2, dilations=(1,), timing_resolution_samples=5)
+    x = torch.randn(3, 40, 2, generator=torch.Generator().manual_seed(0))
+    there = torch.ones_like(x)
+    there[1, 10:20, 0] = 0
+    x = x * there
+    seen = model._levelled(torch.cat([x, there], 2), None)
+    for scale in (1e-6, 1e6):
+        torch.testing.assert_close(model._levelled(torch.cat([scale * x, there], 2), None), seen, atol=1e-5, rtol=1e-5)
+    for value in (0.0, 0.3, -1e5):
+        still = torch.cat([torch.full_like(x, value), there], 2)
+        assert (model._levelled(still, None)[..., :2] == 0).all()
+    still[:, -1, 0] += 1e4
+    assert model._levelled(still, None)[..., :2].abs().max() < 15
 
 
 @pytest.mark.slow
