@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from course_lib.data.audio import DataError, check_format
-from course_lib.data.folder import check_choices, read_clip
+from course_lib.data.decoding import read_clip
+from course_lib.data.folder import check_choices
 
 
 def read_audio(
