@@ -374,6 +374,7 @@ def _to_onnx(graph: _Graph) -> Any:
             f"no ONNX form was found{hint}: {reason[0] if reason else type(error).__name__}"
         ) from error
     assert program is not None
+    checks.stay_open(program.model_proto, graph.open_axes)
     return program.model_proto
 
 

@@ -113,7 +113,10 @@ def overlap_add(frames: Tensor, stride: int) -> Tensor:
     frames = pad_axis(frames, 2, (0, parts * stride - extent)).unflatten(2, (parts, stride))  # (B, T, parts, s, *C)
     total = frames[:, :, 0] if parts == 1 else pad_axis(frames[:, :, 0], 1, (0, parts - 1))
     for part in range(1, parts):
-        total[:, part : part + count] += frames[:, :, part]
+        if total.dtype == torch.bool:
+            total[:, part : part + count] |= frames[:, :, part]
+        else:
+            total[:, part : part + count] += frames[:, :, part]
     return total.flatten(1, 2)[:, : (count - 1) * stride + max(extent, stride)]
 
 

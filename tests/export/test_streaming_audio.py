@@ -7,10 +7,12 @@ import pytest
 import torch
 
 import course_lib.layers as sl
-from course_lib.course.experiments import live_detector, streaming_audio
+from course_lib.course.experiments import gait_events, live_detector, streaming_audio
+from course_lib.course.experiments._event_runs import load_feet
 from course_lib.course.site.live_models import MODELS
 from course_lib.data import find_esc10, load_esc10, make_event_stream, synthetic_soundscape
-from course_lib.events import Detections, LiveDetector
+from course_lib.data.catalogue import find_gait
+from course_lib.events import Detections, LiveDetector, event_scores
 from course_lib.export import Model, Stream, export
 from course_lib.models import StreamingAudioCNN
 
@@ -95,3 +97,28 @@ def test_the_detector_of_the_page_finds_the_events_that_the_model_finds(snr_db):
     np.testing.assert_array_equal(got.types, expected.types)
     np.testing.assert_allclose(got.times, expected.times, atol=0.01)
     np.testing.assert_allclose(got.scores, expected.scores, atol=1e-4)
+
+
+@pytest.mark.skipif(find_gait() is None, reason="the gait recording is not here")
+def test_a_file_finds_in_a_recorded_walk_the_steps_that_the_model_finds(tmp_path):
+    """Trained on the first half; the second half of either foot in chunks of a tenth of a second."""
+    feet = list(load_feet().values())
+    half = len(feet[0].data) // 2
+    model, statistics = gait_events.train_detector([foot.part(0, half) for foot in feet], seed=0, steps=60)
+    rate = feet[0].sample_rate
+    export(model, tmp_path / "walk.onnx", statistics=statistics, threshold=0.3, sample_rate=rate)
+    file, options = Model(tmp_path / "walk.onnx"), {"window": 1000, "margin": 100}
+    assert file.refractory_period_samples == gait_events.REFRACTORY
+    walks, found = [foot.part(half, 2 * half) for foot in feet], []
+    for detector, threshold, known in ((model, 0.3, statistics), (file, file.metadata.threshold, None)):
+        for walk in walks:
+            live = LiveDetector(detector, threshold, statistics=known, **options)
+            parts = [live.push(walk.data[start : start + 20]) for start in range(0, len(walk.data), 20)]
+            found.append(Detections.concatenate([*parts, live.flush()]))
+    for expected, got in zip(found[:2], found[2:], strict=True):
+        assert len(expected) > 20
+        np.testing.assert_array_equal(got.types, expected.types)
+        np.testing.assert_allclose(got.times, expected.times, atol=0.01)
+        np.testing.assert_allclose(got.scores, expected.scores, atol=1e-4)
+    truths, inside = gait_events.labelled(walks, lambda walk: found[2 + [one is walk for one in walks].index(True)])
+    assert event_scores(truths, inside, 20.0, rate).f1 > 0.9

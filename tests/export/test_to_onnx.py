@@ -121,6 +121,16 @@ def test_what_does_not_fit_is_named(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_size_that_tracing_settled_is_said(tmp_path):
+    """A Python loop over an axis makes a graph of so many steps: an `IIRFilter` on whole inputs is one."""
+    path, loop = tmp_path / "loop.onnx", sl.Lambda(lambda v: torch.stack(v.unbind(1), 1))
+    with pytest.raises(NotImplementedError, match="32 steps, and no other number: pass an example="):
+        export(loop, path, spec=sl.ChannelSpec((3,)))
+    assert export(loop, path, example=torch.zeros(1, 20, 3)).steps == 20
+    with pytest.raises(NotImplementedError, match="2 in a batch"):
+        export(sl.Lambda(lambda v: torch.stack(v.unbind(0))), path, spec=sl.ChannelSpec((3,)), streaming=True)
+
+
 def test_a_layer_on_whole_inputs_of_any_length(tmp_path):
     layer = sl.Sequential([sl.Conv1D(3, 8, 3, 2, padding="same"), sl.BatchNorm(8), sl.Dropout(0.5), sl.Dense(4, 8)])
     layer.train()
