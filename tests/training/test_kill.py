@@ -1,33 +1,25 @@
 """A run that is killed, really killed, at several moments ends with the weights of one that ran through."""
 
+import multiprocessing
 import os
 import random
 import signal
-import subprocess
-import sys
-import textwrap
 import time
 
 import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
-from course_lib.training import checkpoint
+from course_lib.training import checkpoint, cosine_with_warmup, fit
 
-RUN = textwrap.dedent(
-    """
-    import os, signal, sys, time
-    from pathlib import Path
-    import torch
-    from torch import nn
-    from torch.utils.data import DataLoader, TensorDataset
-    from course_lib.training import cosine_with_warmup, fit
 
-    folder, pause, writes = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
-    replace = os.replace
+def run(folder, pause, killed_in_write):
+    """Train; the kill comes as file number `killed_in_write` is written, but not yet named."""
+    replace, writes = os.replace, iter(range(1, 1000))
 
     def replace_or_die(*paths):
-        global writes
-        writes -= 1
-        if writes == 0:
+        if next(writes) == killed_in_write:
             os.kill(os.getpid(), signal.SIGKILL)
         replace(*paths)
 
@@ -41,18 +33,36 @@ RUN = textwrap.dedent(
         time.sleep(pause)
         return nn.functional.cross_entropy(model(batch[0]), batch[1])
 
-    fit(model, loader, epochs=4, validation=loader, training_step=step, schedule=cosine_with_warmup, device="cpu",
-        checkpoint_dir=folder, checkpoint_every=1, progress=False)
-    """
-)
+    fit(
+        model,
+        loader,
+        epochs=4,
+        validation=loader,
+        training_step=step,
+        schedule=cosine_with_warmup,
+        device="cpu",
+        checkpoint_dir=folder,
+        checkpoint_every=1,
+        progress=False,
+    )
 
 
 def start(folder, pause=0.0, killed_in_write=0):
-    return subprocess.Popen([sys.executable, "-c", RUN, str(folder), str(pause), str(killed_in_write)])
+    """A process of its own, forked from one that has the imports and has computed nothing."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["course_lib.training"])
+    process = context.Process(target=run, args=(folder, pause, killed_in_write))
+    process.start()
+    return process
+
+
+def exit_code(process):
+    process.join(300)
+    return process.exitcode
 
 
 def finished(folder):
-    assert start(folder).wait(timeout=300) == 0
+    assert exit_code(start(folder)) == 0
     return checkpoint.load(folder / "last.safetensors")
 
 
@@ -62,18 +72,18 @@ def test_killed_while_writing_and_at_random_moments(tmp_path):
     expected = finished(tmp_path / "whole")
     folder = tmp_path / "killed"
     chance = random.Random()
-    assert start(folder, killed_in_write=5).wait(timeout=300) == -signal.SIGKILL  # the file is written, not yet named
+    assert exit_code(start(folder, killed_in_write=5)) == -signal.SIGKILL
     reached = [checkpoint.load(folder / "last.safetensors")["position"]["step"]]
     assert reached == [4]
     for _ in range(2):
         process = start(folder, pause=0.02)
         before = _changed(folder)
         deadline = time.monotonic() + 120
-        while _changed(folder) == before and process.poll() is None and time.monotonic() < deadline:
+        while _changed(folder) == before and process.is_alive() and time.monotonic() < deadline:
             time.sleep(0.01)  # wait until it has come further than the one before
         time.sleep(chance.uniform(0.0, 0.3))
         process.kill()
-        process.wait()
+        process.join()
         position = checkpoint.load(folder / "last.safetensors")["position"]  # whole, whenever the kill came
         reached.append(position["step"])
     resumed = finished(folder)
