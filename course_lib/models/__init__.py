@@ -12,6 +12,7 @@ from course_lib.models.audio_cnns import (
     LearnedFilterbank,
     LogMelCNN,
     LogMelFeatures,
+    PooledAudioCNN,
     SmallKernelFeatures,
 )
 from course_lib.models.autoencoders import LSTMAutoencoder, LSTMVariationalAutoencoder
@@ -25,7 +26,7 @@ from course_lib.models.event_uncertainty import EventEnsemble, MonteCarloDropout
 from course_lib.models.event_variation import augmentation_ranges
 from course_lib.models.lstm_encoder import ContrastiveLSTM, Transfer
 from course_lib.models.lstm_event_classifier import LSTMEventClassifier
-from course_lib.models.pooled_classifier import CLSPooling, LastStepClassifier, PooledClassifier
+from course_lib.models.pooled_classifier import CLSPooling, LastStepClassifier, PooledClassifier, RingFinder
 from course_lib.models.position_models import OrderClassifier, StepLabeller
 from course_lib.models.signal_transformer import SignalSequenceTransformer, SignalTransformerConfig, SignalWeights
 from course_lib.models.streaming_audio import RunningAttention, StreamingAudioCNN
@@ -63,7 +64,9 @@ __all__ = [
     "LogMelFeatures",
     "MonteCarloDropout",
     "OrderClassifier",
+    "PooledAudioCNN",
     "PooledClassifier",
+    "RingFinder",
     "RunningAttention",
     "SignalAccumulativeMLP",
     "SignalSequenceTransformer",

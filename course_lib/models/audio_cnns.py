@@ -58,6 +58,22 @@ class AudioCNN(nn.Module):
         return self.classifier(features.flatten(1))  # (B, num_classes)
 
 
+class PooledAudioCNN(nn.Module):
+    """AudioCNN's convolutions, then each channel's mean and maximum over time in place of all its values.
+
+    x: (B, 1, T), T at least 8.  Returns logits (B, num_classes).
+    """
+
+    def __init__(self, num_classes: int = 10):
+        super().__init__()
+        self.features = AudioCNN(num_classes, 8).features
+        self.classifier = nn.Linear(2 * 128, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.features(real_input(x, self))  # (B, 128, T / 8)
+        return self.classifier(torch.cat([features.mean(2), features.amax(2)], dim=1))  # (B, num_classes)
+
+
 class LogMelCNN(nn.Module):
     """Classify log-mel spectrograms: four strided convolutions, mean and maximum over the picture, a linear layer.
 

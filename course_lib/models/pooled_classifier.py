@@ -1,7 +1,9 @@
 """Small classifiers: one vector of a sequence, by one of six ways to pool or as its last step, and its class."""
 
+import math
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 import course_lib.layers as sl
@@ -63,3 +65,24 @@ class LastStepClassifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.readout(self.recurrent(real_input(x, self))[:, -1])
+
+
+class RingFinder(nn.Module):
+    """Two convolutions, the maximum over time, a linear layer: (B, 1, T) -> logits (B, 2) for no ring and ring.
+
+    one_in: the last bias starts at the share of one in so many; 2: at even odds.  Raises ValueError for less than 2.
+    """
+
+    def __init__(self, one_in: int = 2):
+        super().__init__()
+        if one_in < 2:
+            raise ValueError(f"one_in: expected at least 2, got {one_in}")
+        first = [nn.Conv1d(1, 12, 9, stride=2, padding=4), nn.BatchNorm1d(12), nn.ReLU()]
+        second = [nn.Conv1d(12, 12, 9, stride=2, padding=4), nn.BatchNorm1d(12), nn.ReLU()]
+        self.features = nn.Sequential(*first, *second)
+        self.classifier = nn.Linear(12, 2)
+        with torch.no_grad():
+            self.classifier.bias.copy_(torch.tensor([0.0, -math.log(one_in - 1)]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.features(real_input(x, self)).amax(2))  # (B, 12, T / 4) -> (B, 12) -> (B, 2)

@@ -30,6 +30,8 @@ def transformer(**options):
 MODELS = {
     "AudioCNN": (lambda: models.AudioCNN(4, 800), (2, 1, 800)),
     "ChannelsLast": (lambda: models.ChannelsLast(models.AudioCNN(4, 800)), (2, 1, 800)),
+    "PooledAudioCNN": (lambda: models.PooledAudioCNN(4), (2, 1, 800)),
+    "RingFinder": (lambda: models.RingFinder(100), (2, 1, 64)),
     "LogMelCNN": (lambda: models.LogMelCNN(4), (2, 64, 40)),
     "LogMelFeatures": (lambda: models.LogMelFeatures(8), (2, 64, 40)),
     "SmallKernelFeatures": (lambda: models.SmallKernelFeatures(8), (2, 1, 800)),

@@ -25,6 +25,7 @@ from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorData
 
 from course_lib.course.experiments.runner import Experiment, Found
 from course_lib.losses import FocalLoss
+from course_lib.models import RingFinder
 from course_lib.training import adamw, cosine_with_warmup, fit, predict
 from course_lib.training.history import History
 from course_lib.training.rng import isolated
@@ -49,25 +50,6 @@ def make_windows(rings: int, others: int, generator: torch.Generator, noise: flo
     x = noise * torch.randn(count, 64, generator=generator)
     x.scatter_add_(1, start + t, height * shapes)
     return x[:, None], (torch.arange(count) < rings).long()
-
-
-class RingFinder(nn.Module):
-    """Two convolutions, the maximum over time, a linear layer: (B, 1, T) -> logits (B, 2) for no ring and ring.
-
-    one_in: the last bias starts at the share of one in so many; 2: at even odds.
-    """
-
-    def __init__(self, one_in: int = 2):
-        super().__init__()
-        first = [nn.Conv1d(1, 12, 9, stride=2, padding=4), nn.BatchNorm1d(12), nn.ReLU()]
-        second = [nn.Conv1d(12, 12, 9, stride=2, padding=4), nn.BatchNorm1d(12), nn.ReLU()]
-        self.features = nn.Sequential(*first, *second)
-        self.classifier = nn.Linear(12, 2)
-        with torch.no_grad():
-            self.classifier.bias.copy_(torch.tensor([0.0, -math.log(one_in - 1)]))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(self.features(x).amax(2))  # (B, 12, T / 4) -> (B, 12) -> (B, 2)
 
 
 def train(
