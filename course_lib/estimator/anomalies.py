@@ -73,7 +73,7 @@ class AnomalyDetector(Saved, OutlierMixin, BaseEstimator):
         self.segment_ = min(_LONGEST_SEGMENT, shortest)
         self.lengths_ = [min(map(len, signals)), max(map(len, signals))]
         powers = np.stack([self._powers(signals[i]) for i in train])  # (N, bands, C)
-        self.floor_ = _FLOOR * powers.mean(axis=0) + 1e-30
+        self.floor_ = _FLOOR * powers.mean(axis=0) + np.finfo(np.float64).tiny  # of any unit
         features = self._features([signals[i] for i in train])
         self.scale_ = np.where(features.std(axis=0) > 0, features.std(axis=0), 1.0)  # units differ: shrink evenly
         found = LedoitWolf().fit(features / self.scale_)

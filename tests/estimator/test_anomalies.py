@@ -110,3 +110,11 @@ def test_signals_that_do_not_fit_are_named(fitted, signals, complaint):
         fitted.score_samples(signals)
     with pytest.raises(ValueError, match="not fitted"):
         AnomalyDetector().predict(signals)
+
+
+@pytest.mark.parametrize("unit", [1e-13, 1e-17, 1e12])
+def test_signals_of_any_unit_are_told_apart_alike(fitted, unit):
+    """Magnetometers count in femtoteslas: a floor in units of its own would hide all of it."""
+    other = AnomalyDetector(random_state=0).fit([unit * signal for signal in NORMAL], groups=MACHINES)
+    scores = other.score_samples([unit * signal for signal in FAULTY])
+    np.testing.assert_allclose(scores, fitted.score_samples(FAULTY), rtol=1e-3)
