@@ -127,8 +127,12 @@ def frames_error(file: Path, model: Any, shapes: list[tuple[int, int, ChannelSpe
     """`Model.frame_scores` against the model's, a `Frames`, for inputs of (batch, steps, spec) at its statistics."""
     run = Model(file)
     errors = []
-    for x in (model.mean + model.std * x for batch, steps, spec in shapes for x in inputs(spec, batch, steps)):
-        errors += [difference(got, y.numpy()) for got, y in zip(run.frame_scores(x.numpy()), model(x), strict=True)]
+    for batch, steps, spec in shapes:
+        signals = [model.mean + model.std * x for x in inputs(spec, batch, steps)]
+        got = zip(*(run.frame_scores(x.numpy()) for x in signals), strict=True)  # scores, then offsets: of each signal
+        expected = zip(*([y.numpy() for y in model(x)] for x in signals), strict=True)
+        for pairs in zip(got, expected, strict=True):
+            errors += differences(list(zip(*pairs, strict=True)))
     return max(errors)
 
 
