@@ -74,7 +74,7 @@ def measure(seed: int, model: str, lesson: str, signals: int) -> dict[str, float
 EXPERIMENT = Experiment(
     measure,
     settings={f"{model}, {lesson}": {"model": model, "lesson": lesson} for lesson in LESSONS for model in MODELS},
-    seeds=(1, 2),
+    seeds=(1, 2, 3, 4, 5),
     options={"signals": (20_480, "signals to learn from")},
     details=by_seed,
     cheapest="without encoder, curriculum",
