@@ -22,5 +22,5 @@ def test_run_writes_both_tables(record, monkeypatch):
         monkeypatch.setattr(unseen_machines, name, value)
     table = record(unseen_machines, "--seeds", "0", "1")
     assert len(table) == 5 * 5 and table["value"].between(0, 1).all()
-    draws = pd.read_csv(results.RESULTS / "detail" / "unseen_machines_draws.csv")
+    draws = pd.read_csv(results.RESULTS / "detail" / "unseen_machines_seeds.csv")
     assert draws.groupby("setting")["seed"].nunique().tolist() == [2] * 5
