@@ -30,8 +30,9 @@ def accumulate(x: Tensor, decay: Tensor, initial: Tensor | None = None) -> Tenso
 
     x: (B, T, C).  decay: (C,), or (B, T, C) with one for each step; between 0 and 1.  initial: (B, C), a_{-1}; None: 0.
     Returns (B, T, C), the sums after each step. Differentiable, any number of times, with respect to all three.
-    Equal to `accumulate_loop` but for rounding. It pays where a step is small: on one core, training 16 channels over
-    1,024 steps is 12 times as fast as the loop; at 32 signals of 64 channels both read memory as fast as it goes.
+    Equal to `accumulate_loop` but for rounding. It pays where a step is small: on one core, sums and gradients of 16
+    signals of 16 channels over 1,024 steps are more than ten times as fast as the loop; at 32 signals of 64 channels
+    both wait for memory, and the scan is one and a half to three times as fast.
     Raises ValueError where the shapes do not fit.
     """
     return _Scan.apply(*_checked(x, decay, initial))
@@ -144,27 +145,55 @@ def _loop(x: Tensor, decay: Tensor, a: Tensor) -> Tensor:
 
 def _scan(x: Tensor, decay: Tensor, a: Tensor) -> Tensor:
     """The sums (B, T, C) of x (B, T, C) with decays (1, 1, C) or (B, T, C) from a (B, C), without gradients."""
-    steps, channels = x.shape[1:]
+    steps = x.shape[1]
     if steps <= CHUNK:
         return _loop(x, decay, a)
-    chunks = -(-steps // CHUNK)
-    missing = chunks * CHUNK - steps
-    sums = F.pad(x, (0, 0, 0, missing)) if missing else x.clone(memory_format=torch.contiguous_format)
-    sums = sums.view(len(x), chunks, CHUNK, channels)
-    if decay.shape[1] == 1:
-        decay = decay[:, :, None].expand(-1, -1, CHUNK, -1)  # the same in all chunks
-    else:
-        decay = (F.pad(decay, (0, 0, 0, missing)) if missing else decay).reshape(sums.shape)
-    for t in range(1, CHUNK):  # every chunk as if it began from zero
-        sums[:, :, t].addcmul_(decay[:, :, t], sums[:, :, t - 1])
-    kept = decay.cumprod(dim=2)  # what is left, after t steps of a chunk, of the sum that it began from
-    after = _scan(sums[:, :, -1], kept[:, :, -1], a)  # (B, chunks, C): the chunks are steps of a shorter sequence
+    decay, sums = decay.expand(-1, steps, -1), torch.empty_like(x, memory_format=torch.contiguous_format)
+    xs, decays, whole = _chunks(x), _chunks(decay), steps // CHUNK * CHUNK
+    last, kept = xs[0], decays[0]
+    for x_t, decay_t in zip(xs[1:], decays[1:], strict=True):  # every chunk as if it began from zero
+        last, kept = torch.addcmul(x_t, decay_t, last), kept * decay_t
+    after = _scan(last, kept, a)  # (B, chunks, C): the chunks are steps of a shorter sequence
     before = torch.cat([a[:, None], after[:, :-1]], dim=1)
-    return sums.addcmul_(kept, before[:, :, None]).flatten(1, 2)[:, :steps]
+    for x_t, decay_t, sums_t in zip(xs, decays, _chunks(sums), strict=True):  # once more, from where it does begin
+        before = torch.addcmul(x_t, decay_t, before, out=sums_t)
+    sums[:, whole:] = _loop(x[:, whole:], decay[:, whole:], after[:, -1])
+    return sums
+
+
+def _scan_back(x: Tensor, decay: Tensor) -> Tensor:
+    """The same from the last step to the first: g_t = x_t + decay_{t+1} · g_{t+1}, and the last g is the last x."""
+    steps = x.shape[1]
+    decay, g = decay.expand(-1, steps, -1), torch.empty_like(x, memory_format=torch.contiguous_format)
+    whole = steps // CHUNK * CHUNK if steps > CHUNK else 0
+    handed = x.new_zeros(x.shape[0], x.shape[2])  # decay_{t+1} · g_{t+1}
+    for t in reversed(range(whole, steps)):
+        handed = decay[:, t] * torch.add(x[:, t], handed, out=g[:, t])
+    if not whole:
+        return g
+    xs, decays, gs = _chunks(x), _chunks(decay), _chunks(g)
+    first, kept = xs[-1], decays[-1]
+    for t in reversed(range(CHUNK - 1)):
+        first, kept = torch.addcmul(xs[t], decays[t + 1], first), kept * decays[t]
+    on = _scan((decays[0] * first).flip(1), kept.flip(1), handed).flip(1)  # what each chunk hands to the one before it
+    later = torch.add(xs[-1], torch.cat([on[:, 1:], handed[:, None]], dim=1), out=gs[-1])
+    for t in reversed(range(CHUNK - 1)):
+        later = torch.addcmul(xs[t], decays[t + 1], later, out=gs[t])
+    return g
+
+
+def _chunks(x: Tensor) -> tuple[Tensor, ...]:
+    """(B, T, C) as its steps 0, 1, ..., 15 of every whole chunk: 16 views (B, chunks, C)."""
+    return x[:, : x.shape[1] // CHUNK * CHUNK].unflatten(1, (-1, CHUNK)).unbind(2)
+
+
+def _times_before(g: Tensor, sums: Tensor, first: Tensor, decay: Tensor) -> Tensor:
+    """The gradient of the decays, g_t · a_{t-1}, in their shape.  first: a_{-1}."""
+    return (g * torch.cat([first[:, None], sums[:, :-1]], dim=1)).sum_to_size(decay.shape)
 
 
 class _Scan(torch.autograd.Function):
-    """The scan and its gradient, which is a scan backwards in time: g_t = (gradient of a_t) + decay_{t+1} · g_{t+1}."""
+    """The sums; the gradient of x is a scan back in time."""
 
     @staticmethod
     def forward(ctx, x, decay, initial):
@@ -177,9 +206,23 @@ class _Scan(torch.autograd.Function):
         decay, initial, sums = ctx.saved_tensors
         if gradient.shape[1] == 0:
             return gradient, torch.zeros_like(decay), torch.zeros_like(initial)
-        following = decay if decay.shape[1] == 1 else decay.roll(-1, dims=1).flip(1)  # decay_{t+1}, last step first
-        g = _Scan.apply(gradient.flip(1), following, torch.zeros_like(initial)).flip(1)
-        to_decay = None
-        if ctx.needs_input_grad[1]:
-            to_decay = (g * torch.cat([initial[:, None], sums[:, :-1]], dim=1)).sum_to_size(decay.shape)
+        g = _ScanBack.apply(gradient, decay)
+        to_decay = _times_before(g, sums, initial, decay) if ctx.needs_input_grad[1] else None
         return g, to_decay, decay.expand(sums.shape)[:, 0] * g[:, 0]
+
+
+class _ScanBack(torch.autograd.Function):
+    """The scan back in time; the gradient of its x is the scan."""
+
+    @staticmethod
+    def forward(ctx, x, decay):
+        g = _scan_back(x, decay)
+        ctx.save_for_backward(decay, g)
+        return g
+
+    @staticmethod
+    def backward(ctx, gradient):
+        decay, g = ctx.saved_tensors
+        zeros = torch.zeros_like(g[:, 0])
+        sums = _Scan.apply(gradient, decay, zeros)
+        return sums, _times_before(g, sums, zeros, decay) if ctx.needs_input_grad[1] else None

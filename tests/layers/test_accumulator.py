@@ -78,9 +78,11 @@ def test_gradients(by_step):
         torch.testing.assert_close(got, expected)
 
 
-def test_gradients_of_gradients():
-    x, initial = randn(1, CHUNK + 2, 1).requires_grad_(), randn(1, 1, seed=1).requires_grad_()
-    assert torch.autograd.gradgradcheck(sl.accumulate, (x, rand(1).requires_grad_(), initial))
+@pytest.mark.parametrize(("steps", "by_step"), [(CHUNK + 2, False), (2 * CHUNK + 1, True)])
+def test_gradients_of_gradients(steps, by_step):
+    x, initial = randn(1, steps, 1).requires_grad_(), randn(1, 1, seed=1).requires_grad_()
+    decay = rand(*((1, steps, 1) if by_step else (1,))).requires_grad_()
+    assert torch.autograd.gradgradcheck(sl.accumulate, (x, decay, initial))
 
 
 def test_a_dead_item_does_not_touch_its_neighbours():
