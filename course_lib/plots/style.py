@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
@@ -23,6 +24,9 @@ def style() -> None:
     In a notebook, every figure shown from then on carries its alternative text (`describe`).
     """
     alternative_text()
+    if "inline" in (backend := matplotlib.get_backend()):  # it draws what it shows; pyplot would draw it once before
+        plt.switch_backend(backend)
+        plt.uninstall_repl_displayhook()
     sns.set_theme(
         context="notebook",
         style="ticks",

@@ -125,3 +125,23 @@ def test_in_a_notebook_every_figure_carries_it(ax):
     assert isinstance(data["image/png"], str | bytes)
     assert metadata["image/png"]["alt"] == plots.describe(ax.figure)
     assert "x axis epoch" in metadata["image/png"]["alt"]
+
+
+def test_in_a_notebook_a_figure_is_drawn_once_to_measure_and_once_to_show():
+    """In a kernel of its own: `style` keeps pyplot from drawing it once more before."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    count = (
+        "import matplotlib.pyplot as plt\n"
+        "from matplotlib.figure import Figure\n"
+        "from course_lib import plots\n"
+        "plots.style()\n"
+        "drawn, draw = [], Figure.draw\n"
+        "Figure.draw = lambda figure, *a: (drawn.append(figure), draw(figure, *a))[1]"
+    )
+    cells = [nbformat.v4.new_code_cell(text) for text in (count, "plt.subplots()[1].plot([1, 2])", "print(len(drawn))")]
+    book = nbformat.v4.new_notebook(cells=cells)
+    NotebookClient(book, timeout=120).execute()
+    assert "image/png" in book.cells[1].outputs[-1].data
+    assert book.cells[2].outputs[0].text.strip() == "2"
