@@ -174,9 +174,6 @@ def _floored(level):
     mistakes=[
         (
             _floored(lambda ratio: 20 * np.log10(ratio)),
-            "20 log10 is for amplitudes: power is amplitude squared already, so 10 is right.",
-        ),
-        (
             lambda power: 20 * np.log10(np.maximum(power / power.max(), 1e-8)),
             "20 log10 is for amplitudes: power is amplitude squared already, so 10 is right.",
         ),
@@ -188,9 +185,6 @@ def _floored(level):
         ),
         (
             lambda power: np.maximum(10 * np.log10(np.maximum(power / power.max(axis=-1, keepdims=True), 1e-30)), -80),
-            "Each row has its own reference: use the largest power of the whole array.",
-        ),
-        (
             lambda power: np.maximum(10 * np.log10(np.maximum(power / power.max(axis=1, keepdims=True), 1e-30)), -80),
             "Each row has its own reference: use the largest power of the whole array.",
         ),
@@ -250,18 +244,12 @@ def _folds(groups, folds):
         ),
         (
             lambda groups, folds: sorted(name for name, n in _folds(groups, folds).items() if n == 1),
-            "You list the groups that do not leak: the condition is the wrong way round.",
-        ),
-        (
             lambda groups, folds: [name for name, n in _folds(groups, folds).items() if n == 1],
             "You list the groups that do not leak: the condition is the wrong way round.",
         ),
         (lambda groups, folds: sorted(set(groups)), "You list every group: compare the folds within each group."),
         (
             lambda groups, folds: [name for name in groups if _folds(groups, folds)[name] > 1],
-            "Each group is listed once a clip: list it once.",
-        ),
-        (
             lambda groups, folds: [name for name in sorted(groups) if _folds(groups, folds)[name] > 1],
             "Each group is listed once a clip: list it once.",
         ),

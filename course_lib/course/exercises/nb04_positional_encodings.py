@@ -193,8 +193,11 @@ def _looked_up(index):
             _looked_up(lambda distance, T: (distance + T - 2).clamp(min=0)),
             "One too early: distance 0 is the middle, table[T - 1].",
         ),
-        (lambda table, T: table[T - 1 :], "One number for each key: a row is wanted for each query too, (T, T)."),
-        (lambda table, T: table[:T], "One number for each key: a row is wanted for each query too, (T, T)."),
+        (
+            lambda table, T: table[T - 1 :],
+            lambda table, T: table[:T],
+            "One number for each key: a row is wanted for each query too, (T, T).",
+        ),
     ],
     example=(torch.tensor([10.0, 20.0, 30.0, 40.0, 50.0]), 3),
     hints=[

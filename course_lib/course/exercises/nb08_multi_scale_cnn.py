@@ -99,9 +99,6 @@ def _doubling(reach, kernel_size, more=0, first=1, count=lambda kernel: kernel -
         ),
         (
             lambda reach, kernel: [2 * d for d in _doubling(reach, kernel)],
-            "The first dilation is 1: with 2 every other sample would be skipped.",
-        ),
-        (
             lambda reach, kernel: _doubling(reach, kernel, first=2),
             "The first dilation is 1: with 2 every other sample would be skipped.",
         ),

@@ -128,17 +128,11 @@ def _by(factor):
         ),
         (
             _by(lambda norms, limit: (limit / norms.sum()).clamp(max=1)),
-            "The norms are summed: it is their squares that add up, then one root.",
-        ),
-        (
             _by(lambda norms, limit: limit / norms.sum()),
             "The norms are summed: it is their squares that add up, then one root.",
         ),
         (
             _by(lambda norms, limit: limit / norms.square().sum()),
-            "The root is missing: this divides by the squared norm.",
-        ),
-        (
             _by(lambda norms, limit: (limit / norms.square().sum()).clamp(max=1)),
             "The root is missing: this divides by the squared norm.",
         ),
@@ -148,9 +142,6 @@ def _by(factor):
         ),
         (
             _by(lambda norms, limit: limit / norms.max()),
-            "Only the largest tensor's norm was used: all tensors make one long vector.",
-        ),
-        (
             _by(lambda norms, limit: (limit / norms.max()).clamp(max=1)),
             "Only the largest tensor's norm was used: all tensors make one long vector.",
         ),
@@ -228,30 +219,20 @@ def _everywhere(mix):
         ),
         (_averaged(lambda old, new, decay: (old + new) / 2), "This is the plain mean of two: decay is not used."),
         (_averaged(lambda old, new, decay: new), "This is a copy of the weights: nothing is averaged."),
-        (lambda average, weights, decay: average, "The average did not move."),
-        (_averaged(lambda old, new, decay: old), "The average did not move."),
+        (lambda average, weights, decay: average, _averaged(lambda old, new, decay: old), "The average did not move."),
         (
             _averaged(lambda old, new, decay: old - (1 - decay) * (new - old)),
             "It moves away from the weights: a sign is flipped.",
         ),
         (
             _everywhere(lambda old, new, decay: decay * old + (1 - decay) * new),
-            "The counter became a floating-point number: integers are copied from the weights, not averaged.",
-        ),
-        (
             _averaged(counter=lambda old, new, decay: 0.9 * old + 0.1 * new),
-            "The counter became a floating-point number: integers are copied from the weights, not averaged.",
-        ),
-        (
             _averaged(counter=lambda old, new, decay: new.float()),
             "The counter became a floating-point number: integers are copied from the weights, not averaged.",
         ),
         (_averaged(counter=lambda old, new, decay: old), "The counter kept its old value: copy it from the weights."),
         (
             _averaged(counter=lambda old, new, decay: (decay * old + (1 - decay) * new).long()),
-            "The counter was averaged and rounded: copy it.",
-        ),
-        (
             _averaged(counter=lambda old, new, decay: (0.9 * old + 0.1 * new).long()),
             "The counter was averaged and rounded: copy it.",
         ),

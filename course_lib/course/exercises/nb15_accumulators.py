@@ -37,8 +37,11 @@ def _leaky(age, decay):
             _matrix(lambda age, decay: _leaky(-age, decay)),
             "It is transposed: row t belongs to the sum at step t, which looks back at columns s ≤ t.",
         ),
-        (_matrix(lambda age, decay: decay ** age.abs()), "It looks into the future: where s > t the weight must be 0."),
-        (_matrix(lambda age, decay: decay**age), "It looks into the future: where s > t the weight must be 0."),
+        (
+            _matrix(lambda age, decay: decay ** age.abs()),
+            _matrix(lambda age, decay: decay**age),
+            "It looks into the future: where s > t the weight must be 0.",
+        ),
         (_matrix(lambda age, decay: (age >= 0).float()), "The decay is missing: this adds the past up without a leak."),
         (
             _matrix(lambda age, decay: decay * _leaky(age, decay)),

@@ -160,8 +160,8 @@ def _jump_of_one_layer(layers):
         (_field(strides=False), "The strides are missing: after a stride of 2, one step is two input steps."),
         (_field(own=True), "A layer's own stride counts for the layers after it, not for itself."),
         (_jump_of_one_layer, "Only the last stride counts here: the strides of all layers before multiply."),
-        (_field(lambda K, dilation: K * dilation), "Each layer adds K - 1 taps, not K: one of them is there already."),
         (
+            _field(lambda K, dilation: K * dilation),
             _field(lambda K, dilation: K * dilation if dilation > 1 else K),
             "Each layer adds K - 1 taps, not K: one of them is there already.",
         ),
@@ -234,9 +234,6 @@ def _ahead(**rules):
     mistakes=[
         (
             _latency(out=lambda ahead, stride: ahead, back=lambda late, ahead, stride: ahead),
-            "This is the look-ahead f itself: outputs are counted in steps of the stride.",
-        ),
-        (
             _latency(out=lambda ahead, stride: ahead),
             "This is the look-ahead f itself: outputs are counted in steps of the stride.",
         ),
@@ -329,8 +326,11 @@ def _largest(fill=-torch.inf, empty=0.0, reduce=torch.amax):
     minutes=8,
     inputs=_windows,
     mistakes=[
-        (_largest(fill=None, empty=None), "Padding wins: the invalid steps have to be out of the race."),
-        (_largest(fill=None), "Padding wins: the invalid steps have to be out of the race."),
+        (
+            _largest(fill=None, empty=None),
+            _largest(fill=None),
+            "Padding wins: the invalid steps have to be out of the race.",
+        ),
         (_largest(fill=0.0), "Invalid steps hold 0, which beats -1: the neutral value is -inf."),
         (_largest(empty=None), "A window without a valid step is left at minus infinity: give it 0."),
         (lambda *a: masked_max(*a).clamp(min=0), "The largest of negative numbers is negative: 0 must not take part."),

@@ -47,8 +47,7 @@ def _kept(cut, of_keys=True, of_values=True):
 def _cuts(cut, text):
     """The mistake in both, in the keys alone and in the values alone."""
     return [
-        (_kept(cut), text.format("keys")),
-        (_kept(cut, of_values=False), text.format("keys")),
+        (_kept(cut), _kept(cut, of_values=False), text.format("keys")),
         (_kept(cut, of_keys=False), text.format("values")),
     ]
 

@@ -38,9 +38,6 @@ def _cut(starts=lambda T, length, hop: range(0, T, hop), before=0):
         ),
         (
             _cut(lambda T, length, hop: range(0, T - length + 1, hop)),
-            "Only the frames that fit as a whole are here: the others must be filled up with zeros.",
-        ),
-        (
             lambda x, length, hop: x.unfold(0, length, hop),
             "Only the frames that fit as a whole are here: the others must be filled up with zeros.",
         ),
@@ -187,9 +184,6 @@ def _waiting(cut):
         ),
         (
             _ready(lambda frame, tail, hop: _late(frame, tail)),
-            "The tail was added at the end of the frame: it belongs at its beginning.",
-        ),
-        (
             _ready(lambda frame, tail, hop: _late(frame, tail)[:hop]),
             "The tail was added at the end of the frame: it belongs at its beginning.",
         ),
@@ -254,9 +248,6 @@ def _at_least(gain):
         (lambda power, noise, floor: (1 - noise / power).clamp(min=0), "The gain stops at 0, not at floor."),
         (
             lambda power, noise, floor: noise / power,
-            "This is the share of the noise: keep the rest, 1 - noise / power.",
-        ),
-        (
             _at_least(lambda power, noise: noise / power),
             "This is the share of the noise: keep the rest, 1 - noise / power.",
         ),

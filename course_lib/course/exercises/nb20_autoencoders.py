@@ -104,8 +104,7 @@ def _not_latents(fn, steps, k):
             "The mean step was not taken away, so it uses up the best direction.",
         ),
         (_redrawn(back=_none), "The mean step has to be added again in the end."),
-        (_redrawn(off=_none, back=_none), "Take the mean step away before multiplying, too."),
-        (_redrawn(off=_none), "Take the mean step away before multiplying, too."),
+        (_redrawn(off=_none, back=_none), _redrawn(off=_none), "Take the mean step away before multiplying, too."),
         (
             _redrawn(lambda steps, centred, k: _best(centred, None)[-k:]),
             "These are the k worst directions: svd names the best first.",

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from course_lib.course.exercises.draw import Draw
 
 F = TypeVar("F", bound=Callable[..., Any])
+Mistake = tuple[*tuple[Callable[..., Any], ...], str]  # wrong answers, and the hint that names what they share
 Step = str | tuple[str, Callable[..., Any]]  # of the ladder: a hint, or one in which {} is computed from the example
 
 
@@ -42,7 +43,7 @@ class Exercise:
     function: Callable[..., Any]
     inputs: Callable[[Draw], Iterable[Any]] | None = None
     call: Callable[..., Any] | None = None
-    mistakes: Sequence[tuple[Callable[..., Any], str]] = ()
+    mistakes: Sequence[Mistake] = ()
     also: Sequence[Callable[..., Any]] = ()
     parts: Sequence[str] = ()
     gradients: Mapping[str, str] = field(default_factory=dict)
@@ -85,7 +86,7 @@ def exercise(
     minutes: int,
     inputs: Callable[[Draw], Iterable[Any]] | None = None,
     call: Callable[..., Any] | None = None,
-    mistakes: Sequence[tuple[Callable[..., Any], str]] = (),
+    mistakes: Sequence[Mistake] = (),
     also: Sequence[Callable[..., Any]] = (),
     parts: Sequence[str] = (),
     gradients: Mapping[str, str] | None = None,
@@ -100,8 +101,8 @@ def exercise(
     With `inputs` the decorated function is the reference, the right answer, and its docstring the specification:
     inputs: from a `Draw` to valid inputs (tuples of arguments), smallest first: sizes that differ from axis to axis,
         other values of every parameter, and as an `Edge` each special case that the text names.
-    mistakes: (a wrong answer, its hint), looked at in order. A wrong answer is recognised where it agrees with the
-        learner's on all ordinary inputs. It returns `...` for those of several results that do not matter.
+    mistakes: (a wrong answer or several, the hint), looked at in order. A wrong answer is recognised where it agrees
+        with the learner's on all ordinary inputs. It returns `...` for those of several results that do not matter.
     also: other right answers, where the text leaves a choice.
     call: how to turn an answer and an input into a value that can be compared, where calling it is not enough.
     parts: what the several results are, if there are several.

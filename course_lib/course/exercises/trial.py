@@ -174,8 +174,8 @@ def _explain(exercise: Exercise, tried: Sequence[Trial], wrong: list[Trial]) -> 
     for known in ([t for t in ordinary if not t.right], wrong):
         if known and any(not t.error for t in known):
             pool = ordinary if known is not wrong else tried
-            for mistake, hint in exercise.mistakes:
-                if _agrees(exercise, mistake, pool):
+            for *answers, hint in exercise.mistakes:
+                if any(_agrees(exercise, answer, pool) for answer in answers):
                     shown_at = min((t for t in known if not t.error), key=lambda t: t.size)
                     raise Hint(hint + _where(exercise, shown_at))
     if all(t.case.hint or t.case.nan for t in wrong):

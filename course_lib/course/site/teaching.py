@@ -110,7 +110,7 @@ def _section(
     if tasks:
         marks = "; ".join(f"{one.title} ({one.minutes})" for one in tasks)
         parts.append(f"**Graded:** {marks}. The numbers are minutes, and serve as marks.")
-    stuck = [hint for one in tasks for _, hint in one.mistakes][:4]
+    stuck = [hint for one in tasks for *_, hint in one.mistakes][:4]
     if stuck:
         parts.append("**Where learners get stuck** (mistakes that the checks know, as they say it):")
         parts.append("\n".join(f"- {_plain(hint)}" for hint in stuck))

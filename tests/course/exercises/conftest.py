@@ -1,4 +1,4 @@
-"""Reading exercises out of the notebooks without running them."""
+"""Exercises out of the notebooks, read without running them; exercises of a test's own."""
 
 import ast
 import importlib.util
@@ -7,6 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from course_lib.course.exercises import exercise, exercises, expect, registry
 from course_lib.course.exercises.learner import BEGIN, learner_copy, solved_notebooks
 
 
@@ -101,6 +102,28 @@ def own_work_folder(tmp_path, monkeypatch):
     """No test touches the learner's own folder."""
     monkeypatch.setenv("COURSE_WORK", str(tmp_path / "work"))
     monkeypatch.delenv("COURSE_CHECK", raising=False)
+
+
+@pytest.fixture
+def own(monkeypatch):
+    """Registers exercises of a test's own, which are forgotten afterwards."""
+    monkeypatch.setattr(registry, "_registered", dict(exercises()))
+
+    def register(reference, inputs=None, **options):
+        exercise(notebook="00", title="A test", minutes=1, inputs=inputs, **options)(reference)
+
+    return register
+
+
+@pytest.fixture
+def double(own):
+    """An exercise of the test's own: `check.double_it(fn)` wants fn(3.0) == 6.0."""
+
+    def double_it(fn):
+        """double_it(x) -> 2 x"""
+        expect(fn(3.0), 6.0, mistakes=[(9.0, "You squared it.")])
+
+    own(double_it)
 
 
 def pytest_generate_tests(metafunc):
