@@ -8,7 +8,6 @@ and librosa.
 
 import json
 import os
-import runpy
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ import torch
 
 from course_lib.paths import PROJECT_ROOT
 from course_lib.sequence import Sequence, stream
+from tests.oracle.compositions import build
 
 FOLDER = Path(os.environ.get("ORACLE_DIR") or PROJECT_ROOT.parent / "shared" / "oracles")
 
@@ -34,7 +34,6 @@ def read_cases():
 
 CASES = read_cases()
 OPENED = {path: np.load(path) for path in {path for _, path in CASES.values()}}
-build = runpy.run_path(str(Path(__file__).with_name("oracle_layers.py")))["build"]
 
 # Faults of the original that are not copied (CONTRACT of the sequence layers): here our masks and values are right.
 OVERLAP = ("OverlapAdd", "Conv1DTranspose", "Conv2DTranspose", "InverseSTFT")

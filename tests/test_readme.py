@@ -97,3 +97,14 @@ def test_commands_exist():
     help_text = build_parser().format_help()
     for command in re.findall(r"-m course_lib (\w+)", README + RESULTS + CONTRIBUTING):
         assert re.search(rf"^    {command}\b", help_text, re.MULTILINE), command
+
+
+def test_a_file_over_400_lines_is_two_ideas():
+    files = [path for room in ("course_lib", "tests") for path in (PROJECT_ROOT / room).rglob("*.*")]
+    lengths = {
+        str(path.relative_to(PROJECT_ROOT)): len(path.read_text(encoding="utf-8").splitlines())
+        for path in files
+        if path.suffix in (".py", ".js", ".css")
+    }
+    assert len(lengths) > 500
+    assert {name: length for name, length in lengths.items() if length > 400} == {}

@@ -1,34 +1,14 @@
-"""The accumulative MLP: what it remembers, of whom, and when it forgets; its file; its training on windows."""
+"""The accumulative MLP: what it remembers, of whom, and when it forgets."""
 
 import copy
 
-import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
 from torch import nn
 
-from course_lib.data import StreamManager
-from course_lib.models import SignalAccumulativeMLP
-from course_lib.training import checkpoint, fit, truncated_step
+from tests.models.accumulative import make, randn
 
-
-@pytest.fixture(autouse=True)
-def global_random_state_is_restored():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
-
-
-def make(**options):
-    return SignalAccumulativeMLP(**{"vocab_size": 5, "num_streams": 3, "hidden_sizes": (7,)} | options).eval()
-
-
-def randn(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-# The sums of streams.
+pytestmark = pytest.mark.usefixtures("seeded")
 
 
 def test_sums_are_those_of_the_equation():
@@ -118,226 +98,12 @@ def test_accumulators_can_be_carried_over():
         assert torch.equal(other.accumulators[name], sums)
 
 
-# Training.
-
-
-def test_the_stored_state_is_cut_from_its_graph():
-    model = make(decay_kind="learned").train()
-    for x in randn(4, 3, 5):  # the second backward pass would fail if the graph of the first were still there
-        model(x).sum().backward()
-    assert all(not sums.requires_grad for sums in model.accumulators.values())
-
-
-def test_the_gradient_reaches_back_to_the_start_of_the_window_and_no_further():
-    x = randn(2, 6, 5).requires_grad_()
-    model = make(decay_kind="learned").train()
-    model(x[:, :2])
-    (gradient,) = torch.autograd.grad(model(x[:, 2:])[:, -1].sum(), x)
-    assert not gradient[:, :2].any() and gradient[:, 2:].abs().amax(dim=2).all()
-
-
-def test_a_learned_decay_gets_the_gradient_of_its_window():
-    """Against finite differences of a window whose starting sums are held."""
-    model = make(decay_kind="learned").double().train()
-    before, window = randn(3, 9, 5).double(), randn(3, 4, 5, seed=1).double()
-    model(before)
-    start = model.accumulators
-    model(window).square().sum().backward()
-    gradient, logits = model.accumulator.decay_logit.grad.clone(), model.accumulator.decay_logit
-
-    def loss(shift):
-        model.accumulators = start
-        with torch.no_grad():
-            logits[0] += shift
-            value = model(window).square().sum()
-            logits[0] -= shift
-        return value
-
-    assert gradient[0].item() == pytest.approx(((loss(1e-5) - loss(-1e-5)) / 2e-5).item(), rel=1e-5)
-
-
-def test_validation_neither_sees_nor_moves_the_sums_of_training():
-    model, x = make().train(), randn(3, 5)
-    model(x)
-    training = model.accumulators
-    model.eval()
-    assert all(not sums.any() for sums in model.accumulators.values())
-    model(randn(3, 5, seed=1))
-    model.eval()  # no change of mode: goes on
-    assert all(sums.any() for sums in model.accumulators.values())
-    model.train()
-    for name, sums in model.accumulators.items():
-        assert torch.equal(sums, training[name])
-    model.eval()
-    assert all(not sums.any() for sums in model.accumulators.values())
-
-
-def test_fit_validates_every_epoch_from_empty_sums():
-    streams = StreamManager(seed=0)
-    train, held = (streams.load_data(3, *streams.get_torch_batches(3, 40), steps=10) for _ in range(2))
-    model = SignalAccumulativeMLP(8, 3, num_classes=4, hidden_sizes=())
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
-    options = {"training_step": truncated_step(), "optimizer": optimizer, "device": "cpu", "progress": False}
-    table = fit(model, train, epochs=3, validation=held, **options).table
-    assert table.validation_loss.nunique() == table.train_loss.nunique() == 1
-
-
-def test_a_resumed_run_goes_on_with_the_sums_it_had(tmp_path):
-    class Stopped(Exception):
-        pass
-
-    def run(stop_after=None, folder=None):
-        streams = StreamManager(seed=0)
-        batches = list(streams.load_data(3, *streams.get_torch_batches(3, 40), steps=10))
-        seen, step = [], truncated_step()
-
-        def counted(model, batch):
-            if stop_after is not None and len(seen) == stop_after:
-                raise Stopped
-            seen.append(None)
-            return step(model, batch)
-
-        torch.manual_seed(0)
-        model = SignalAccumulativeMLP(8, 3, num_classes=4, hidden_sizes=(6,), decay_kind="learned")
-        options = {"checkpoint_dir": folder, "checkpoint_every": 1, "device": "cpu", "progress": False}
-        fit(model, batches, epochs=2, training_step=counted, **options)
-        return model
-
-    expected = run()
-    with pytest.raises(Stopped):
-        run(stop_after=6, folder=tmp_path)
-    got = run(folder=tmp_path)
-    for (name, a), b in zip(expected.state_dict().items(), got.state_dict().values(), strict=True):
-        assert torch.equal(a, b), name
-
-
-@pytest.mark.slow
-def test_memory_is_what_the_labels_need():
-    """Streams of 20-step cues: without memory at chance, 1 in 4; with it above 95 %."""
-    scores = {}
-    for decay in (0.0, 0.9):
-        streams = StreamManager(seed=0)
-        train, held = (streams.load_data(n, *streams.get_torch_batches(n, 500), steps=50) for n in (32, 16))
-        torch.manual_seed(0)
-        model = SignalAccumulativeMLP(8, 32, decay, num_classes=4)
-        optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
-        step, quiet = truncated_step(), {"device": "cpu", "progress": False}
-        table = fit(model, train, epochs=20, validation=held, training_step=step, optimizer=optimizer, **quiet).table
-        scores[decay] = table.validation_accuracy.iloc[-1]
-    assert scores[0.0] == pytest.approx(0.25, abs=0.02)
-    assert scores[0.9] > 0.95
-
-
 def test_state_grows_to_what_the_decay_allows():
     """On a constant input the sums end at 1 / (1 - decay); at decay 1 they never end."""
     for decay, limit in ((0.9, 10.0), (0.99, 100.0), (1.0, 5000.0)):
         model = make(accumulator_decay=decay, num_streams=1)
         model(torch.ones(1, 5000, 5))
         torch.testing.assert_close(model.accumulators[0], torch.full((5,), limit), rtol=1e-4, atol=0.0)
-
-
-# Files.
-
-
-@pytest.mark.parametrize("name", ["model", "model.pt", "model.safetensors", "a.b/model.v1"])
-def test_save_and_load(tmp_path, name):
-    model = make(num_classes=2, accumulator_decay=[0.1, 0.5, 0.9, 0.99, 0.4], decay_kind="learned", dropout=0.5)
-    model(randn(2, 4, 5), streams=["left", 7])
-    model.save_model(tmp_path / name)
-    assert [p.name for p in (tmp_path / name).parent.iterdir()] == [(tmp_path / name).name]
-    before = torch.get_rng_state()
-    loaded = SignalAccumulativeMLP.load_model(tmp_path / name, device="cpu")
-    assert torch.equal(before, torch.get_rng_state())
-    assert loaded.config == model.config and not loaded.training and not loaded.classifier.training
-    x = randn(2, 5, seed=1)
-    assert torch.equal(loaded(x, streams=["left", 7]), model(x, streams=["left", 7]))
-    with safe_open(tmp_path / name, "pt") as file:  # any reader of safetensors reads it
-        assert file.metadata() and list(file.keys())
-
-
-def test_a_model_saved_in_training_goes_on_training(tmp_path):
-    model = make().train()
-    model(randn(3, 5))
-    model.save_model(tmp_path / "model")
-    loaded = SignalAccumulativeMLP.load_model(tmp_path / "model", device="cpu")
-    assert loaded.training and all(module.training for module in loaded.modules())
-    assert torch.equal(loaded.accumulators[2], model.accumulators[2])
-
-
-def spoil(path, kind):
-    data = bytearray(path.read_bytes())
-    if kind == "cut short":
-        path.write_bytes(data[: len(data) // 2])
-    elif kind == "empty":
-        path.write_bytes(b"")
-    elif kind == "one number changed":
-        data[-30] ^= 1
-        path.write_bytes(data)
-    elif kind == "pickle":
-        torch.save({"weights": torch.zeros(3)}, path)
-
-
-@pytest.mark.parametrize("kind", ["cut short", "empty", "one number changed", "pickle"])
-def test_a_spoiled_file_is_refused(tmp_path, kind):
-    path = tmp_path / "model.pt"
-    make().save_model(path)
-    spoil(path, kind)
-    with pytest.raises(ValueError, match="model.pt"):
-        SignalAccumulativeMLP.load_model(path)
-
-
-def test_other_files_are_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="missing"):
-        SignalAccumulativeMLP.load_model(tmp_path / "missing")
-    checkpoint.save(tmp_path / "run", {"weights": {}})
-    with pytest.raises(ValueError, match="expected a saved SignalAccumulativeMLP"):
-        SignalAccumulativeMLP.load_model(tmp_path / "run")
-    model = make()
-    model.config["vocab_size"] = 6
-    model.save_model(tmp_path / "mixed")
-    with pytest.raises(ValueError, match="expected rows of 6"):
-        SignalAccumulativeMLP.load_model(tmp_path / "mixed")
-
-
-def test_a_file_is_replaced_as_a_whole(tmp_path, monkeypatch):
-    path = tmp_path / "model"
-    make().save_model(path)
-    old = path.read_bytes()
-
-    def fails(*args, **kwargs):
-        raise OSError("disk full")
-
-    monkeypatch.setattr("course_lib.models.accumulative_mlp.save_file", fails)
-    with pytest.raises(OSError, match="disk full"):
-        make().save_model(path)
-    assert path.read_bytes() == old and len(list(tmp_path.iterdir())) == 1
-
-
-NAMES = {
-    "range": range(3),
-    "tensor": torch.tensor([7, 8, 9]),
-    "a list of tensors": list(torch.tensor([7, 8, 9])),
-    "array": np.arange(3, dtype=np.int32),
-    "NumPy integers": list(np.arange(3)),
-    "strings": np.array(["left", "right", "ö"]),
-    "tuples": [("left", 1), ("left", np.int64(2)), (("a",), "b")],
-    "mixed": ["1", 1, (1,)],
-}
-
-
-@pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
-def test_any_names_of_streams_are_found_again_also_from_a_file(tmp_path, names):
-    model, x = make(), randn(3, 2, 5)
-    whole = copy.deepcopy(model)(x)
-    model(x[:, :1], streams=names)
-    model.save_model(tmp_path / "model")
-    loaded = SignalAccumulativeMLP.load_model(tmp_path / "model")
-    assert list(loaded.accumulators) == list(model.accumulators) and len(model.accumulators) <= 6
-    expected = model(x[:, 1:], streams=names)
-    torch.testing.assert_close(expected, whole[:, 1:])
-    torch.testing.assert_close(loaded(x[:, 1:], streams=names), expected)
-    model.reset_accumulators(names)
-    assert not any(model.accumulators[name].any() for name in list(model.accumulators)[-3:])
 
 
 @pytest.mark.parametrize("names", [[1.5, 2, 3], [None, 1, 2], [True, 2, 3], [{}, 1, 2], torch.tensor([1, 1, 2])])

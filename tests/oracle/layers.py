@@ -1,12 +1,9 @@
-"""From a case of the JAX oracle to the course's layer: names, arguments and weight layouts. Loaded by test_oracles.py.
+"""From a case of the JAX oracle to the course's layer: names, arguments and weight layouts, a function a layer.
 
-`build(case, shapes)` returns a layer in float64 and, per oracle weight, where it goes: `(parameter, transform)`, with
-`transform` taking the oracle's array to PyTorch's layout, or `(parameter, transform, rows)` where it is only some rows
-of the parameter. The same transform takes its gradient. A field of a configuration that no builder reads is refused,
-unless it is one of those that change no number, or stands at the value that switches it off.
+Each takes a configuration and the input's channels and returns a layer in float64 and, per oracle weight, where it
+goes: `(parameter, transform)`, with `transform` taking the oracle's array to PyTorch's layout, or `(parameter,
+transform, rows)` where it is only some rows of the parameter. The same transform takes its gradient.
 """
-
-import re
 
 import torch
 
@@ -14,48 +11,6 @@ import course_lib.layers as sl
 
 F = torch.nn.functional
 ACTIVATIONS = {None: None, "relu": F.relu, "gelu": F.gelu, "silu": F.silu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
-
-# Fields without a bearing on the numbers of a float64 run, and the values at which others change nothing.
-NO_BEARING = re.compile(
-    r"name|(.+_)?sharding|(compute|param)_dtype|precision|quantization_provider|einsum_factory|projectable|share_scope|"
-    r"embedding_param_name|round_num_embeddings_to_multiple_of|guard_against_excess_precision|use_fast_variance|momentum|"
-    r"(reductions|positions)_in_at_least_fp32|experimental_accumulate_logits_in_float32|use_kv_cache_ringbuffer|"
-    r"zero_fully_masked|broadcast_dropout_across_queries|recompute_kv_per_step"
-)
-NEUTRAL = {
-    "affine_scale_offset": (1.0,),
-    "attention_probabilities_dropout_rate": (0.0,),
-    "axis": (-1,),
-    "delay_layer_output": (True,),
-    "window_fn": ("inverse_stft_window(hann)",),
-}
-
-
-class Config(dict):
-    """A configuration that knows which of its fields have been read, and the names of the weights."""
-
-    def __init__(self, fields, weights):
-        super().__init__(fields)
-        self.read, self.weights = set(), weights
-
-    def __getitem__(self, field):
-        self.read.add(field)
-        return super().__getitem__(field)
-
-    def get(self, field, default=None):
-        self.read.add(field)
-        return super().get(field, default)
-
-    def __contains__(self, field):
-        self.read.add(field)
-        return super().__contains__(field)
-
-    def refuse_unread(self, layer, given):
-        for field, value in self.items():
-            neutral = field in NEUTRAL and value in NEUTRAL[field]
-            off = field not in given and value in (None, False, 0)  # a default of the original that switches it off
-            if not (field in self.read or neutral or off or NO_BEARING.fullmatch(field)):
-                raise ValueError(f"{layer}: the adapter does not know the field {field!r} with the value {value!r}")
 
 
 def same(array):
@@ -401,79 +356,7 @@ def mel(c, channels, prefix=""):
     return layer, {}
 
 
-# Compositions are given as text: `Conv1D(5,k3,s2,causal)`, `Dense(3)`, `Residual[RMSNorm, ..., Dense8]`.
-
-
-def described(text, channels, prefix):
-    """One layer of a composition, with its weights' names under `prefix`."""
-    conv_match = re.fullmatch(r"(Conv1D|Conv1DTranspose)\((\d+),k(\d+)(?:,s(\d+))?,(\w+)\)", text)
-    if conv_match:
-        name, filters, kernel, stride, padding = conv_match.groups()
-        c = {"filters": int(filters), "kernel_size": int(kernel), "strides": int(stride or 1), "padding": padding}
-        c |= {"dilation_rate": 1, "groups": 1, "use_bias": True}
-        return (conv1d if name == "Conv1D" else conv1d_transpose)(c, channels, prefix)
-    if dense_match := re.fullmatch(r"Dense\((\d+)\)", text):
-        return dense({"features": int(dense_match[1])}, channels, prefix)
-    if dense_match := re.fullmatch(r"Dense(\d+)", text):
-        return dense({"features": int(dense_match[1]), "use_bias": False}, channels, prefix)
-    if shaped := re.fullmatch(r"DenseShaped\((\d+)\)", text):
-        layer = sl.Dense(int(shaped[1]), channels[-1], bias=False)
-        return layer, {f"params/{prefix}kernel": (layer.weight, lambda a: a.flatten(0, 1).t())}
-    if delay_match := re.fullmatch(r"Delay\((\d+)(, ?step only)?\)", text):
-        return (sl.StepDelay if delay_match[2] else sl.Delay)(int(delay_match[1])), {}
-    if text == "RMSNorm":
-        return rms_norm({"epsilon": 1e-6}, channels, prefix)
-    if text == "GEGLU(exact)":
-        return sl.GEGLU(), {}
-    if heads := re.fullmatch(r"SelfAttention\((\d+)x(\d+),past(-?\d+)(,rope)?\)", text):
-        c = {"num_heads": int(heads[1]), "units_per_head": int(heads[2]), "max_past_horizon": int(heads[3])}
-        c |= {"num_kv_heads": None, "use_bias": False, "attention_logits_soft_cap": None}
-        c |= {"max_future_horizon": described.future, "rope": 10_000.0 if heads[4] else None}
-        return attention(c, channels, prefix)
-    if residual := re.match(r"Residual\[(.*)\]", text):
-        layers, table = chain(re.split(r",\s*(?![^(]*\))", residual[1]), channels, prefix)
-        return sl.Residual(sl.Sequential(layers)), table
-    raise ValueError(f"unknown layer in a composition: {text!r}")
-
-
-described.future = 0  # the attention's future horizon stands beside the composition, not in it
-
-
-def chain(texts, channels, prefix):
-    layers, table = [], {}
-    for i, text in enumerate(texts):
-        layer, more = described(text, channels, f"{prefix}layers_{i}/")
-        layers.append(layer)
-        table |= more
-        channels = layer.output_spec(sl.ChannelSpec(tuple(channels), torch.float32)).shape
-    return layers, table
-
-
-def serial(c, channels):
-    described.future = c.get("max_future_horizon", 0)
-    layers, table = chain(c["layers"], channels, "")
-    return sl.Sequential(layers), table
-
-
-def residual(c, channels):
-    layers, table = chain(c["layers"], channels, "")
-    shortcut, more = chain(c.get("shortcut") or [], channels, "shortcut_")
-    if all(isinstance(layer, sl.StepDelay) for layer in shortcut):
-        return sl.Residual(sl.Sequential(layers)), table  # the shortcut's delay is ours to find
-    return sl.Residual(sl.Sequential(layers), sl.Sequential(shortcut)), table | more
-
-
-def parallel(c, channels):
-    table, branches = {}, []
-    for i, text in enumerate(c["layers"]):
-        layer, more = described(text, channels, f"layers_{i}/")
-        branches.append(layer)
-        table |= more
-    names = {"CONCAT": "concatenate", "ADD": "add", "STACK": "stack", "MEAN": "mean", "PRODUCT": "product"}
-    return sl.Parallel(branches, names[c["combination"]]), table
-
-
-BUILDERS = {
+LAYERS = {
     "Conv1D": conv1d,
     "DepthwiseConv1D": depthwise,
     "Conv1DTranspose": conv1d_transpose,
@@ -513,16 +396,4 @@ BUILDERS = {
     "Downsample1D": plain(lambda c: sl.Downsample1D(c["rate"])),
     "Upsample1D": plain(lambda c: sl.Upsample1D(c["rate"])),
     "Conditioning": conditioning,
-    "Serial": serial,
-    "Residual": residual,
-    "Parallel": parallel,
 }
-
-
-def build(case, channels, source_channels=None):
-    """The layer of `case` in float64, and {oracle weight: (parameter, transform)}. channels: those of the input."""
-    config = Config({**case["config_full"], **case["config"]}, case["weights"])
-    arguments = (config, channels) if source_channels is None else (config, channels, source_channels)
-    layer, table = BUILDERS[case["layer"]](*arguments)
-    config.refuse_unread(case["layer"], case["config"])
-    return layer.double(), table
