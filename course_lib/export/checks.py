@@ -13,7 +13,7 @@ from torch.utils import _pytree as pytree
 
 from course_lib.export.graphs import Step, as_real
 from course_lib.export.runtime import Model, Stream
-from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer
+from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer, over_channels
 
 
 def difference(got: np.ndarray, expected: np.ndarray, least: float = 0.0) -> float:
@@ -108,7 +108,7 @@ def _ragged_error(stream: Stream, layer: SequenceLayer, step: Step, spec: Channe
         expected, there, *after = step(values, valid, state)[: 2 + len(state)]
         got, got_there, *kept = stream.run_block(values.numpy(), valid.numpy(), kept)
         state = tuple(after)
-        shown = there.reshape(*there.shape, *(1,) * (expected.dim() - 2)).numpy()
+        shown = over_channels(there, expected).numpy()
         errors += [difference(np.where(shown, got, 0), np.where(shown, expected.numpy(), 0))]
         errors += [difference(got_there, there.numpy())]
     return max(errors)

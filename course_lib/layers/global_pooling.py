@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from course_lib.sequence import Sequence, at_least_float32, check_channels, parameter_dtype
+from course_lib.sequence import Sequence, at_least_float32, check_channels, over_channels, parameter_dtype
 
 
 class MeanPooling(nn.Module):
@@ -23,8 +23,7 @@ class MaxPooling(nn.Module):
         if not x.shape[1]:
             return x.values.new_zeros((x.shape[0], *x.shape[2:]))
         largest = x.masked(-torch.inf).values.amax(dim=1)
-        some = x.mask.any(dim=1).reshape(-1, *(1,) * (largest.dim() - 1))
-        return largest if x.all_valid else torch.where(some, largest, 0)
+        return largest if x.all_valid else torch.where(over_channels(x.mask.any(dim=1), largest), largest, 0)
 
 
 class StatisticsPooling(nn.Module):
@@ -47,8 +46,8 @@ def masked_mean(x: Sequence) -> Tensor:
     """(B, *C) mean over the valid steps of a sequence that holds zeros at the others."""
     wide = at_least_float32(x.values.dtype)
     count = x.mask.sum(dim=1).clamp(min=1).to(wide)
-    mean = x.values.sum(dim=1, dtype=wide) / count.reshape(-1, *(1,) * (x.values.dim() - 2))
-    return mean.to(x.values.dtype)
+    total = x.values.sum(dim=1, dtype=wide)
+    return (total / over_channels(count, total)).to(x.values.dtype)
 
 
 def _sequence(x: Tensor | Sequence) -> Sequence:

@@ -23,6 +23,7 @@ from course_lib.sequence import (
     check_floating,
     check_positive,
     float64_on,
+    over_channels,
 )
 
 
@@ -148,7 +149,7 @@ class BatchNorm(SequenceLayer):
         """Mean and variance (C,) over the valid steps; the running moments are updated. `x` is masked with zeros."""
         values = x.values.to(at_least_float32(x.values.dtype))
         axes = tuple(range(values.dim() - 1))
-        mask = x.mask.reshape(x.mask.shape + (1,) * (values.dim() - 2))
+        mask = over_channels(x.mask, values)
         count = mask.sum() * math.prod(values.shape[2:-1])
         some = count > 0
         mean = values.sum(dim=axes) / count.clamp(min=1)

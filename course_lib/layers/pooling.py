@@ -14,7 +14,15 @@ import torch.nn.functional as F
 
 from course_lib.layers.convolution import axis_windows
 from course_lib.layers.windows import WindowedLayer, Windows, pad_axis
-from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer, at_least_float32, check_floating, check_positive
+from course_lib.sequence import (
+    ChannelSpec,
+    Sequence,
+    SequenceLayer,
+    at_least_float32,
+    check_floating,
+    check_positive,
+    over_channels,
+)
 
 
 class _Pooling(WindowedLayer):
@@ -77,8 +85,7 @@ class _ExtremePooling(_Pooling):
         y = y if self.space else y.squeeze(2)
         if not self.looks_at_mask:
             return y
-        any_valid = self.windows.any_valid(mask)
-        return torch.where(any_valid.reshape(any_valid.shape + (1,) * (y.dim() - 2)), y, 0)
+        return torch.where(over_channels(self.windows.any_valid(mask), y), y, 0)
 
     # A window without a valid tap leaves the infinite fill, in an output that is invalid: make that a finite number.
 
@@ -108,7 +115,7 @@ class _AveragePooling(_Pooling):
         if not self.masked_average:
             return (total / self.windows.kernel_size).to(dtype)
         count = self.windows.of(mask).sum(dim=-1).clamp(min=1)
-        return (total / count.reshape(count.shape + (1,) * (total.dim() - 2))).to(dtype)
+        return (total / over_channels(count, total)).to(dtype)
 
 
 _NO_WINDOW = Windows(1)

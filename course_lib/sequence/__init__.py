@@ -26,7 +26,7 @@ from course_lib.sequence.layer import (
 )
 from course_lib.sequence.random_sequences import ragged, ragged_tokens, random_sequence, random_tokens
 from course_lib.sequence.receptive_field import influence, shown_receptive_field
-from course_lib.sequence.sequence import ChannelSpec, Device, Sequence
+from course_lib.sequence.sequence import ChannelSpec, Device, Sequence, over_channels
 from course_lib.sequence.streaming import stream
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "emitted",
     "float64_on",
     "influence",
+    "over_channels",
     "parameter_dtype",
     "ragged",
     "ragged_tokens",

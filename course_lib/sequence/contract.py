@@ -33,7 +33,7 @@ from torch.utils import _pytree as pytree
 
 from course_lib.sequence.layer import Constants, SequenceLayer, State
 from course_lib.sequence.receptive_field import shown_receptive_field
-from course_lib.sequence.sequence import ChannelSpec, Sequence
+from course_lib.sequence.sequence import ChannelSpec, Sequence, over_channels
 from course_lib.sequence.streaming import stream
 
 PROPERTIES = ("spec", "padding", "batch", "stream", "gradients", "reach", "latency", "errors")
@@ -64,7 +64,7 @@ def check_contract(
     constants: what else the layer looks at.  properties: names out of PROPERTIES, to check only these.
     tolerance: largest difference allowed, absolute and relative to the largest value.
     Parameters are moved at random first, so that zeros hide nothing.
-    Raises AssertionError saying which promise it broke, where, and by how much.
+    Raises AssertionError saying which promise it broke, where, and by how much; ValueError naming a wrong argument.
     """
     unknown = set(properties) - set(PROPERTIES)
     if unknown:
@@ -158,7 +158,7 @@ class _Check:
             self._equal(got[0], gradients[0][first], f"batch: gradient of item 0 by itself{kind}")
             others = torch.arange(x.shape[0])[:, None].expand_as(x.mask) > 0
             values = _spoil(x.values, others) if x.values.dtype.is_floating_point else x.values.roll(1, dims=1)
-            values = torch.where(_like(others, values), values, x.values)
+            values = torch.where(over_channels(others, values), values, x.values)
             y, got = self._run_backwards(Sequence(values, x.mask | others), self._run, items=1)
             self._equal_sequences(y[first], expected[first], f"batch: item 0 beside NaN items{kind}")
             self._equal(got[0][first], gradients[0][first], f"batch: gradient of item 0 beside NaN items{kind}")
@@ -245,17 +245,16 @@ class _Check:
     # Running the layer.
 
     def _run(self, x: Sequence, constants: Constants | None = None) -> Sequence:
-        return self.layer.layer(x, training=False, constants=self.constants if constants is None else constants)
+        return self.layer.layer(x, training=False, constants=constants or self.constants)
 
     def _stream(self, size, x: Sequence, constants: Constants | None = None) -> Sequence:
-        return stream(self.layer, x, size, constants=self.constants if constants is None else constants)
+        return stream(self.layer, x, size, constants=constants or self.constants)
 
     def _step(self, block: Sequence, state: State) -> tuple[Sequence, State]:
         return self.layer.step(block, state, training=False, constants=self.constants)
 
     def _initial_state(self, x: Sequence, constants: Constants | None = None) -> State:
-        constants = self.constants if constants is None else constants
-        return self.layer.initial_state(x.shape[0], x.spec, constants=constants)
+        return self.layer.initial_state(x.shape[0], x.spec, constants=constants or self.constants)
 
     def _items(self, items: slice) -> Constants:
         return {name: c[items] for name, c in self.constants.items()}
@@ -276,7 +275,7 @@ class _Check:
 
     def _run_backwards(self, x, run, constants=None, items=None, cotangent_length=None):
         """Output and gradients of a fixed random weighting of its valid steps: [x, *constants, *parameters]."""
-        constants = self.constants if constants is None else constants
+        constants = constants or self.constants
         leaf = _leaf(x.values)
         others = {n: _leaf(c.values) for n, c in constants.items()}
         y = run(Sequence(leaf, x.mask), {n: Sequence(others[n], c.mask) for n, c in constants.items()})
@@ -385,14 +384,10 @@ def _leaf(values: Tensor) -> Tensor:
     return values.requires_grad_() if values.is_floating_point() or values.is_complex() else values
 
 
-def _like(mask: Tensor, values: Tensor) -> Tensor:
-    return mask.reshape(*mask.shape, *(1 for _ in values.shape[2:]))
-
-
 def _spoil(values: Tensor, where: Tensor) -> Tensor:
     """NaN at the steps `where`; for integers a number that no table has."""
     bad = float("nan") if values.is_floating_point() or values.is_complex() else torch.iinfo(values.dtype).max
-    return torch.where(_like(where, values), bad, values)
+    return torch.where(over_channels(where, values), bad, values)
 
 
 def _repeat_to(x: Sequence, steps: int) -> Sequence:

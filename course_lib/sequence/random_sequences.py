@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from course_lib.sequence.sequence import Sequence
+from course_lib.sequence.sequence import Sequence, over_channels
 
 
 def random_sequence(
@@ -44,7 +44,7 @@ def ragged(*channels: int, lengths: tuple[int, ...] = (13, 9, 0), dtype: torch.d
     """Standard normal values (B, T, *channels), item i valid for `lengths[i]` steps, 7.0 in the padding."""
     values = torch.randn(len(lengths), max(lengths), *channels, generator=_generator(0, None), dtype=dtype)
     mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
-    return Sequence(torch.where(mask.reshape(mask.shape + (1,) * len(channels)), values, 7.0), mask)
+    return Sequence(torch.where(over_channels(mask, values), values, 7.0), mask)
 
 
 def ragged_tokens(vocab_size: int, *channels: int, lengths: tuple[int, ...] = (13, 9, 0)) -> Sequence:

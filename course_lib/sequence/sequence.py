@@ -79,7 +79,7 @@ class Sequence:
         """The same sequence with `fill` at the invalid steps, whatever was there (NaN too), in values and gradients."""
         if self.all_valid:
             return self
-        mask = self.mask.reshape(self.mask.shape + (1,) * (self.values.dim() - 2))
+        mask = over_channels(self.mask, self.values)
         if not (self.values.is_floating_point() or self.values.is_complex()):
             fill = bool(fill) if self.values.dtype == torch.bool else int(fill)  # keeps the dtype: tokens stay integers
         if self.values.is_complex():  # through real numbers: ONNX has no choice between complex ones
@@ -105,6 +105,11 @@ class Sequence:
             torch.cat([p.mask for p in parts], dim=1),
             all(p.all_valid for p in parts),
         )
+
+
+def over_channels(few: Tensor, values: Tensor) -> Tensor:
+    """`few`, such as a mask (B, T), with axes of size 1 behind its own, as many axes as `values` (B, T, *C) has."""
+    return few.reshape(few.shape + (1,) * (values.dim() - few.dim()))
 
 
 pytree.register_pytree_node(
