@@ -43,7 +43,7 @@ class Borrowed(SequenceLayer):
 
     def whole(self, values: Tensor) -> Tensor:
         """(B, T, C) -> (B, T, C)"""
-        raise NotImplementedError
+        return self.inner(values)
 
     def start(self, items: int, dtype: torch.dtype) -> State:
         """The state that the package begins with."""
@@ -102,6 +102,18 @@ class TorchGRU(Borrowed):
         return y, (h,)
 
 
+class CfC(TorchGRU):
+    """`CfC(4, 4)`: called with x; with x and hx."""
+
+    package = "ncps"
+
+    def make(self):
+        return importlib.import_module("ncps.torch").CfC(self.channels, self.channels)
+
+    def start(self, items, dtype):
+        return (torch.zeros(items, self.channels, dtype=dtype),)
+
+
 class MinGRU(Borrowed):
     """`minGRU(4)`: called with x; with x, prev_hidden (None until there is one) and return_next_prev_hidden=True."""
 
@@ -110,9 +122,6 @@ class MinGRU(Borrowed):
 
     def make(self):
         return getattr(importlib.import_module(f"minGRU_pytorch.{self.name}"), self.name)(self.channels)
-
-    def whole(self, values):
-        return self.inner(values)
 
     def start(self, items, dtype):
         return (torch.zeros(items, 1, self.channels, dtype=dtype),)  # what its first step without a state begins from
@@ -151,9 +160,6 @@ class Mamba(Borrowed):
         mamba = importlib.import_module("mambapy.mamba")
         return mamba.MambaBlock(mamba.MambaConfig(d_model=self.channels, n_layers=1))
 
-    def whole(self, values):
-        return self.inner(values)
-
     def start(self, items, dtype):
         config = self.inner.config
         h = torch.zeros(items, config.d_inner, config.d_state, dtype=dtype)
@@ -161,25 +167,6 @@ class Mamba(Borrowed):
 
     def block(self, values, state):
         return one_by_one(self.inner.step, values, state)
-
-
-class CfC(Borrowed):
-    """`CfC(4, 4)`: called with x; with x and hx."""
-
-    package = "ncps"
-
-    def make(self):
-        return importlib.import_module("ncps.torch").CfC(self.channels, self.channels)
-
-    def whole(self, values):
-        return self.inner(values)[0]
-
-    def start(self, items, dtype):
-        return (torch.zeros(items, self.channels, dtype=dtype),)
-
-    def block(self, values, state):
-        y, h = self.inner(values, *state)
-        return y, (h,)
 
 
 class XLSTM(Borrowed):
@@ -198,9 +185,6 @@ class XLSTM(Borrowed):
             embedding_dim=self.channels, num_heads=2, context_length=STEPS, qkv_proj_blocksize=4, conv1d_kernel_size=3
         )
         return module.mLSTMLayer(config)
-
-    def whole(self, values):
-        return self.inner(values)
 
     def start(self, items, dtype):
         heads, width = 2, self.inner.config._inner_embedding_dim
@@ -226,9 +210,6 @@ class TCN(Borrowed):
     def make(self):
         tcn = importlib.import_module("pytorch_tcn").TCN
         return tcn(self.channels, [5, 4], kernel_size=3, input_shape="NLC")
-
-    def whole(self, values):
-        return self.inner(values)
 
     def start(self, items, dtype):
         self.inner.reset_buffers()
@@ -303,13 +284,7 @@ class Moshi(Borrowed):
     def block(self, values, state):
         with self.inner.streaming(len(values)):
             _put(self.inner, state)
-            return self.run(values), tuple(_held(self.inner))
-
-    def whole(self, values):
-        return self.run(values)
-
-    def run(self, values: Tensor) -> Tensor:
-        return self.inner(values)
+            return self.whole(values), tuple(_held(self.inner))
 
 
 def _places(inner: Any) -> Iterator[tuple[Any, str]]:
@@ -340,7 +315,7 @@ class MoshiConv(Moshi):
     def make(self):
         return importlib.import_module("moshi.modules.conv").StreamingConv1d(4, 4, 3, causal=True)
 
-    def run(self, values):
+    def whole(self, values):
         return self.inner(values.transpose(1, 2)).transpose(1, 2)
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
 from course_lib.course.experiments.runner import NotHere
-from course_lib.data import FreshEvents, GaitRecording, load_gait_events, make_events
+from course_lib.data import EventBatch, FreshEvents, GaitRecording, load_gait_events, make_events
 from course_lib.events import (
     SAMPLE_RATE,
     Detections,
@@ -23,7 +24,9 @@ from course_lib.events import (
 )
 from course_lib.paths import data_roots
 from course_lib.training import cosine_with_warmup, fit
+from course_lib.training.rng import isolated
 
+M = TypeVar("M", bound=nn.Module)
 WINDOW = 2000  # samples: 1 s
 
 
@@ -40,13 +43,30 @@ def train(
 ):
     """A model trained on windows that it never sees twice: the model, the training statistics and CPU seconds taken.
 
-    make_model: called under a seed of its own.  loss: `HeatmapLoss`, or `EventTimingLoss` for a classifier.
+    The other arguments: see `train_on`.
     """
     started = time.process_time()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = make_model()
     loader = FreshEvents(min(steps, 20), batch_size, seed=1000 + seed, snr_db=snr_db, seq_len=WINDOW, **events)
+    model = train_on(loader, make_model, loss, seed=seed, steps=steps, rate=rate)
+    return model, loader.statistics, time.process_time() - started
+
+
+def train_on(
+    loader: Collection[EventBatch],
+    make_model: Callable[[], M],
+    loss: nn.Module,
+    *,
+    seed: int,
+    steps: int,
+    rate: float = 3e-3,
+    amp: bool = True,
+) -> M:
+    """A model trained for about so many steps, in whole rounds of the loader, in evaluation mode.
+
+    make_model: called under a seed of its own.  loss: `HeatmapLoss`, or `EventTimingLoss` for a classifier.
+    """
+    with isolated(seed, torch.device("cpu")):
+        model = make_model()
 
     def step(network, batch):
         arguments = (batch.x, batch.lengths)
@@ -62,12 +82,12 @@ def train(
         optimizer=partial(torch.optim.AdamW, lr=rate, weight_decay=0.01),
         schedule=cosine_with_warmup,
         clip_norm=1.0,
-        amp=True,
+        amp=amp,
         generator=torch.Generator().manual_seed(seed),
         progress=False,
         device="cpu",
     )
-    return model.eval(), loader.statistics, time.process_time() - started
+    return model.eval()
 
 
 def load_feet() -> dict[str, GaitRecording]:

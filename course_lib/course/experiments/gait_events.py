@@ -15,14 +15,13 @@ from functools import partial
 import numpy as np
 import torch
 
-from course_lib.course.experiments._event_runs import load_feet
+from course_lib.course.experiments._event_runs import load_feet, train_on
 from course_lib.course.experiments.runner import Experiment
 from course_lib.data import EventBatch, GaitRecording
 from course_lib.data.event_dataset import channel_statistics
 from course_lib.events import Detections, LiveDetector, best_threshold, decode_peaks, event_scores, refractory_filter
 from course_lib.losses import HeatmapLoss
 from course_lib.models import EventDetector
-from course_lib.training import cosine_with_warmup, fit
 
 RESOLUTION = 4  # samples a frame: 20 ms
 REFRACTORY = 100  # samples: no foot touches the ground twice in half a second
@@ -103,16 +102,8 @@ def trained_detector(train: list[GaitRecording], seed: int, steps: int) -> Find:
 def train_detector(recordings: list, seed: int, steps: int):
     """A small detector trained on random crops, turned up and down by up to 20 %, with a little noise."""
     statistics = channel_statistics([recording.data for recording in recordings])
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = EventDetector(
-            num_events=2,
-            width=48,
-            dilations=(1, 2, 4),
-            timing_resolution_samples=RESOLUTION,
-            refractory_period_samples=REFRACTORY,
-        )
-    rng, loss = np.random.default_rng(seed), HeatmapLoss(timing_resolution_samples=RESOLUTION)
+    grid = {"timing_resolution_samples": RESOLUTION, "refractory_period_samples": REFRACTORY}
+    rng = np.random.default_rng(seed)
 
     class Crops:
         def __len__(self):
@@ -121,22 +112,9 @@ def train_detector(recordings: list, seed: int, steps: int):
         def __iter__(self):
             return (_crops(recordings, statistics, rng) for _ in range(len(self)))
 
-    def step(network, batch):
-        return loss(network(batch.x, batch.lengths), batch.labels, batch.timings, batch.lengths)
-
-    fit(
-        model,
-        Crops(),
-        epochs=max(1, steps // 20),
-        training_step=step,
-        optimizer=partial(torch.optim.AdamW, lr=3e-3, weight_decay=0.01),
-        schedule=cosine_with_warmup,
-        clip_norm=1.0,
-        generator=torch.Generator().manual_seed(seed),
-        progress=False,
-        device="cpu",
-    )
-    return model.eval(), statistics
+    make_model = partial(EventDetector, num_events=2, width=48, dilations=(1, 2, 4), **grid)
+    loss = HeatmapLoss(timing_resolution_samples=RESOLUTION)
+    return train_on(Crops(), make_model, loss, seed=seed, steps=steps, amp=False), statistics
 
 
 def _crops(recordings: list, statistics, rng: np.random.Generator, count: int = 16) -> EventBatch:

@@ -10,18 +10,17 @@ Writes figures/results/live_detector.csv.
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from course_lib.course.experiments._event_runs import WINDOW, find, threshold_of, windows
+from course_lib.course.experiments._event_runs import WINDOW, find, threshold_of, train_on, windows
 from course_lib.course.experiments.runner import Experiment
 from course_lib.data import FreshEvents, make_event_stream
 from course_lib.data.event_dataset import EventBatch
@@ -30,7 +29,6 @@ from course_lib.events import LiveDetector, event_scores
 from course_lib.files import replacing
 from course_lib.losses import HeatmapLoss
 from course_lib.models import EventDetector
-from course_lib.training import cosine_with_warmup, fit
 
 LEVELS = (12.0, 6.0, 0.0, -6.0)  # dB
 SIZES = {"width": 64, "dilations": (1, 2)}
@@ -76,24 +74,9 @@ def measure(seed: int, steps: int, weights: str | None = None) -> dict[str, floa
 
 def trained(seed: int, steps: int, batch_size: int = 32) -> tuple[EventDetector, tuple[np.ndarray, np.ndarray]]:
     """The detector, in evaluation mode, and the statistics of its input."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = EventDetector(**SIZES)  # type: ignore[arg-type]
-    loader, loss = Levels(min(steps, 40), batch_size, 1000 + 10 * seed), HeatmapLoss()
-    fit(
-        model,
-        loader,
-        epochs=max(1, round(steps / len(loader))),
-        training_step=lambda network, b: loss(network(b.x, b.lengths), b.labels, b.timings, b.lengths),
-        optimizer=partial(torch.optim.AdamW, lr=3e-3, weight_decay=0.01),
-        schedule=cosine_with_warmup,
-        clip_norm=1.0,
-        amp=True,
-        generator=torch.Generator().manual_seed(seed),
-        progress=False,
-        device="cpu",
-    )
-    return model.eval(), loader.statistics
+    loader = Levels(min(steps, 40), batch_size, 1000 + 10 * seed)
+    make_model: Callable[[], EventDetector] = partial(EventDetector, **SIZES)
+    return train_on(loader, make_model, HeatmapLoss(), seed=seed, steps=steps), loader.statistics
 
 
 def keep(model: EventDetector, statistics: tuple[np.ndarray, np.ndarray], threshold: float, path: Path) -> None:
