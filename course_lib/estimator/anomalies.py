@@ -13,7 +13,7 @@ from sklearn.covariance import LedoitWolf
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from course_lib.data.audio import is_number
+from course_lib.data.audio import is_number, is_whole
 from course_lib.estimator.artefact import Saved, settings_of
 from course_lib.estimator.held_out import hold_out
 from course_lib.estimator.signals import time_first
@@ -59,7 +59,7 @@ class AnomalyDetector(Saved, OutlierMixin, BaseEstimator):
             raise ValueError(f"false_alarms: expected a share between 0 and 1, got {self.false_alarms!r}")
         if not (is_number(self.validation) and 0 < self.validation < 1):
             raise ValueError(f"validation: expected a share between 0 and 1, got {self.validation!r}")
-        if isinstance(self.bands, bool) or not isinstance(self.bands, int | np.integer) or self.bands < 1:
+        if not is_whole(self.bands, 1):
             raise ValueError(f"bands: expected a whole number above 0, got {self.bands!r}")
         signals = time_first(X)
         if len(signals) < 4:

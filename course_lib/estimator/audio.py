@@ -11,31 +11,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_consistent_length, check_random_state
-from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
 
 from course_lib.data import LogMelAugmentation, log_mel, pad_or_cut
 from course_lib.data.audio import check_format, is_number
 from course_lib.data.decoding import read_clip
 from course_lib.data.folder import in_windows
-from course_lib.estimator.artefact import Saved, classes_from_list, classes_to_list, settings_of
-from course_lib.estimator.held_out import hold_out
+from course_lib.estimator.artefact import classes_from_list, classes_to_list, settings_of
+from course_lib.estimator.network_classifier import NetworkClassifier
 from course_lib.estimator.signals import time_first
 from course_lib.models import LogMelCNN, LogMelFeatures, TransformerClassifier
-from course_lib.training import cosine_with_warmup, fit, predict, resolve_device
-from course_lib.training.checkpoint import put_weights, weights_of
-from course_lib.training.rng import isolated
+from course_lib.training import predict
+from course_lib.training.checkpoint import weights_of
 
 _FEW_STEPS = 200
 _WIDTH = 128  # of the transformer's tokens
 
 
-class AudioClassifier(Saved, ClassifierMixin, BaseEstimator):
+class AudioClassifier(NetworkClassifier):
     """Classifies clips of sound: log-mel spectrograms and a network, the `LogMelCNN` of notebook 02 by default.
 
     X: (N, samples), (N, 1, samples) or a list of clips (samples,) or (1, samples) at `sample_rate`; shorter clips get
@@ -99,45 +94,22 @@ class AudioClassifier(Saved, ClassifierMixin, BaseEstimator):
         check_format(self.sample_rate, 1.0 if self.duration is None else self.duration)
         if self.model not in ("cnn", "transformer"):
             raise ValueError(f'model: expected "cnn" or "transformer", got {self.model!r}')
-        if self.early_stopping is not None and not self.validation:
-            raise ValueError("early_stopping: needs a part to watch, such as validation=0.2")
         clips = _clips(X)
         self.several_ = y is not None and type_of_target(y) == "multilabel-indicator"
-        y = np.asarray(y) if self.several_ else column_or_1d(y, warn=True)
-        check_consistent_length(clips, y, groups)
-        check_classification_targets(y)
-        if self.several_:
-            self.classes_, labels = np.arange(y.shape[1]), y.astype(np.float32)
-        else:
-            self.classes_, labels = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(f"y: expected at least two classes, got one class: {self.classes_[0]!r}")
+        labels = self._numbered(clips, y, groups)
         longest = max(len(clip) for clip in clips)
         self.samples_ = longest if self.duration is None else round(self.duration * self.sample_rate)
         self.front_end_ = self._front_end()
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
-        train, held = hold_out(labels, self.validation, groups, seed)
-        weight = None
-        if self.class_weight is not None and self.several_:
-            raise ValueError("class_weight: expected None where a clip may have several labels")
-        if self.class_weight is not None:
-            weight = torch.tensor(compute_class_weight(self.class_weight, classes=self.classes_, y=y[train])).float()
+        train, held, seed = self._held_out(labels, groups)
+        loss = self._loss(labels[train])
         size = max(4, min(32, len(train) // 8)) if self.batch_size is None else self.batch_size
-        pictures, targets = torch.from_numpy(self._pictures(clips)), torch.from_numpy(labels)
-        device = resolve_device(self.device)
-        with isolated(seed, device):
-            self.model_ = self._new_model()
-        own = torch.Generator().manual_seed(seed)
-
-        def loader(part: np.ndarray, **options: Any) -> DataLoader:
-            return DataLoader(TensorDataset(pictures[part], targets[part]), size, generator=own, **options)
-
-        training = loader(train, shuffle=True, drop_last=len(train) > size)
-        if len(training) * self.epochs < _FEW_STEPS:
-            steps = (
-                f"{len(training) * self.epochs} steps: {len(train)} clips in batches of {size}, {self.epochs} epochs"
+        steps = max(1, len(train) // size) * self.epochs
+        if steps < _FEW_STEPS:
+            warnings.warn(
+                f"training has {steps} steps: {len(train)} clips in batches of {size}, {self.epochs} epochs; "
+                f"under {_FEW_STEPS} it may end early",
+                stacklevel=2,
             )
-            warnings.warn(f"training has {steps}; under {_FEW_STEPS} it may end early", stacklevel=2)
         parts = [part for part in LogMelAugmentation.PARTS if part != "mixing"]
         augmentation = LogMelAugmentation(len(self.classes_), parts)
 
@@ -146,41 +118,20 @@ class AudioClassifier(Saved, ClassifierMixin, BaseEstimator):
                 return augmentation(x, torch.zeros(len(x), dtype=torch.long, device=x.device), generator)[0], y
             return augmentation(x, y, generator)
 
-        self.history_ = fit(
-            self.model_,
-            training,
-            epochs=self.epochs,
-            validation=loader(held) if len(held) else None,
-            loss=nn.BCEWithLogitsLoss() if self.several_ else nn.CrossEntropyLoss(weight).to(device),
-            train_transform=changed if self.augment else None,
-            optimizer=lambda p: torch.optim.AdamW(p, lr=self.learning_rate, weight_decay=self.weight_decay),
-            schedule=cosine_with_warmup,
-            clip_norm=1.0,
-            device=device,
-            early_stopping=self.early_stopping,
-            restore_best=len(held) > 0,
-            generator=torch.Generator().manual_seed(seed),
-            progress=False,
+        self._train(
+            [torch.from_numpy(self._pictures(clips)), torch.from_numpy(labels)],
+            train,
+            held,
+            seed,
+            batch_size=size,
+            loss=loss,
+            drop_last=len(train) > size,
+            transform=changed if self.augment else None,
         )
-        self.model_.eval()
         return self
 
-    def predict_proba(self, X) -> np.ndarray:
-        """(N, number of classes): the probability of each of `classes_`, rows of sum 1 but for several labels."""
-        check_is_fitted(self)
-        answers = predict(self.model_, self._pictures(_clips(X)), device=self.device, batch_size=64)
-        logits = torch.from_numpy(answers).double()
-        return (torch.sigmoid(logits) if self.several_ else torch.softmax(logits, dim=1)).numpy()
-
-    def predict(self, X) -> np.ndarray:
-        """(N,) the most probable label of each clip; (N, K) of 0 and 1 where a clip may have several."""
-        probabilities = self.predict_proba(X)
-        return (probabilities >= 0.5).astype(int) if self.several_ else self.classes_[probabilities.argmax(axis=1)]
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
-        return tags
+    def _logits(self, X) -> np.ndarray:
+        return predict(self.model_, self._pictures(_clips(X)), device=self.device, batch_size=64)
 
     def predict_files(self, files: Iterable[str | os.PathLike]) -> pd.DataFrame:
         """One row a sound file: file, label, probability, problem.
@@ -249,10 +200,7 @@ class AudioClassifier(Saved, ClassifierMixin, BaseEstimator):
         self = cls(**state["settings"] | options)
         self.classes_, self.several_ = classes_from_list(state["classes"]), state.get("several", False)
         self.samples_, self.front_end_ = state["samples"], state["front end"]
-        with isolated(0, resolve_device("cpu")):
-            self.model_ = self._new_model()
-        put_weights(self.model_, state["weights"])
-        self.model_.eval()
+        self._restored(state["weights"])
         return self
 
 

@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from course_lib.data import EventRecording, channel_statistics
-from course_lib.data.audio import is_number
+from course_lib.data.audio import is_number, is_whole
 from course_lib.estimator.artefact import Saved, settings_of
 from course_lib.estimator.event_crops import EventCrops
 from course_lib.estimator.event_level import OwnLevel, levels_differ
@@ -204,8 +204,7 @@ class EventClassifier(Saved, BaseEstimator):
         """
         recordings = as_list(recordings)
         found = self._found(recordings)
-        known = [*self.types_, *sorted({k for r in recordings for k, _ in r.events} - set(self.types_), key=str)]
-        rows = {kind: self._row(recordings, found, kind) for kind in known}
+        rows = {kind: self._row(recordings, found, kind) for kind in self._types_in(recordings)}
         return pd.DataFrame.from_dict(rows | {"all": self._row(recordings, found, None)}, orient="index")
 
     def confusion(self, recordings: Recordings) -> pd.DataFrame:
@@ -214,11 +213,7 @@ class EventClassifier(Saved, BaseEstimator):
         Row "nothing": events that were found where none is.  Column "nothing": true events that were missed.
         """
         recordings = as_list(recordings)
-        names = [
-            *self.types_,
-            *sorted({k for r in recordings for k, _ in r.events} - set(self.types_), key=str),
-            "nothing",
-        ]
+        names = [*self._types_in(recordings), "nothing"]
         table = pd.DataFrame(0, index=names, columns=names)
         for recording, found in zip(recordings, self._found(recordings), strict=True):
             truth = [event for event in recording.events if inside(recording, event[1])]
@@ -230,6 +225,10 @@ class EventClassifier(Saved, BaseEstimator):
             for j in set(range(len(found))) - {j for _, j in pairs}:
                 table.loc["nothing", found[j].type] += 1
         return table
+
+    def _types_in(self, recordings: Recordings) -> list[str | int]:
+        """The types of training, then others that happen in the recordings."""
+        return [*self.types_, *sorted({k for r in recordings for k, _ in r.events} - set(self.types_), key=str)]
 
     def _row(self, recordings: Recordings, found: list[list[Event]], kind: str | int | None) -> dict[str, float]:
         truths, founds = self._pairs(recordings, found, kind)
@@ -250,8 +249,7 @@ class EventClassifier(Saved, BaseEstimator):
         self, recordings: Recordings, found: list[list[Event]], kind: str | int | None = None
     ) -> tuple[list[list[tuple[int, float]]], list[list[tuple[int, float, float]]]]:
         """True and found events (number of the type, sample) of all types or of one."""
-        names = {k for recording in recordings for k, _ in recording.events} | set(self.types_)
-        number = {name: i for i, name in enumerate(sorted(names, key=str)) if kind in (None, name)}
+        number = {name: i for i, name in enumerate(self._types_in(recordings)) if kind in (None, name)}
         rate = self.sample_rate_
         truths = [
             [(number[k], t * rate) for k, t in recording.events if k in number and inside(recording, t)]
@@ -277,8 +275,7 @@ class EventClassifier(Saved, BaseEstimator):
             if not (is_number(value) and value > 0):
                 raise ValueError(f"{name}: expected a number above 0, got {value!r}")
         for name in ("steps", "batch_size", "width"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+            if not is_whole(value := getattr(self, name), 1):
                 raise ValueError(f"{name}: expected a whole number above 0, got {value!r}")
         if not (is_number(self.absent) and 0 <= self.absent < 1):
             raise ValueError(f"absent: expected a share from 0 to below 1, got {self.absent!r}")

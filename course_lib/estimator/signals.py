@@ -1,4 +1,4 @@
-"""The models behind scikit-learn's interface: fit, predict, predict_proba, score."""
+"""Signals into classes, behind scikit-learn's interface."""
 
 from __future__ import annotations
 
@@ -7,29 +7,25 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_consistent_length, check_random_state
-from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import validate_data
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset, default_collate
 
 from course_lib.data import SignalDataset
+from course_lib.data.audio import is_whole
 from course_lib.data.dataset import as_array
-from course_lib.estimator.artefact import Saved, classes_from_list, classes_to_list, settings_of
-from course_lib.estimator.held_out import hold_out
+from course_lib.estimator.artefact import classes_from_list, classes_to_list, settings_of
+from course_lib.estimator.network_classifier import NetworkClassifier
 from course_lib.models import SignalSequenceTransformer, SignalTransformerConfig
 from course_lib.sequence import Sequence
-from course_lib.training import cosine_with_warmup, fit, predict, resolve_device
-from course_lib.training.checkpoint import put_weights, weights_of
-from course_lib.training.rng import isolated
+from course_lib.training import predict
+from course_lib.training.checkpoint import weights_of
 
 _ENOUGH_TOKENS = 16
 
 
-class SignalClassifier(Saved, ClassifierMixin, BaseEstimator):
+class SignalClassifier(NetworkClassifier):
     """Classifies signals with a `SignalSequenceTransformer`, or a model of your own, trained by `course_lib.training`.
 
     X: an array (N, L), (N, L, C) or (N, 1, samples), any real dtype; or a list of signals (L,), (L, C) or (1, samples)
@@ -103,7 +99,7 @@ class SignalClassifier(Saved, ClassifierMixin, BaseEstimator):
     def fit(self, X, y, groups=None) -> SignalClassifier:
         """Train a new model on signals X and labels y.  groups: (N,) what the validation part must not divide."""
         self._check_options()
-        several = type_of_target(y) == "multilabel-indicator" if y is not None else False
+        self.several_ = y is not None and type_of_target(y) == "multilabel-indicator"
         if _is_table(X):
             X, y = validate_data(
                 self,
@@ -111,63 +107,23 @@ class SignalClassifier(Saved, ClassifierMixin, BaseEstimator):
                 y,
                 dtype=np.float32,
                 ensure_all_finite=self._finite(),
-                multi_output=several,
+                multi_output=self.several_,
             )
         else:
-            y = validate_data(self, y=y) if not several else np.asarray(y)
+            y = y if self.several_ else validate_data(self, y=y)
             self.__dict__.pop("n_features_in_", None)
         signals = self._signals(X)
-        y = y if several else column_or_1d(y, warn=True)
-        check_consistent_length(signals, y, groups)
-        check_classification_targets(y)
-        if several:
-            self.classes_, labels = np.arange(y.shape[1]), y.astype(np.float32)
-        else:
-            self.classes_, labels = np.unique(y, return_inverse=True)
-        self.several_ = several
-        if len(self.classes_) < 2:
-            raise ValueError(f"y: expected at least two classes, got one class: {self.classes_[0]!r}")
-        seed = check_random_state(self.random_state).randint(2**31 - 1)
-        train, held = hold_out(labels, self.validation, groups, seed)
-        loss = self._loss(y[train])
+        labels = self._numbered(signals, y, groups)
+        train, held, seed = self._held_out(labels, groups)
+        loss = self._loss(labels[train]) if self.loss is None else self.loss
         self.n_channels_ = signals[0].shape[1]
         self.mean_, self.scale_ = _moments([signals[i] for i in train])
         self.max_length_ = max(map(len, signals)) if self.max_length is None else self.max_length
-
-        device = resolve_device(self.device)
-        with isolated(seed, device):
-            self.model_ = self._new_model()
-        own = torch.Generator().manual_seed(seed)
         tensors = [*self._padded(signals), torch.from_numpy(labels)]
-
-        def loader(part: np.ndarray, **options: Any) -> DataLoader:
-            data = TensorDataset(*(tensor[part] for tensor in tensors))
-            return DataLoader(data, self.batch_size, generator=own, collate_fn=self._batch, **options)
-
-        self.history_ = fit(
-            self.model_,
-            loader(train, shuffle=True),
-            epochs=self.epochs,
-            validation=loader(held) if len(held) else None,
-            loss=loss,
-            optimizer=lambda p: torch.optim.AdamW(p, lr=self.learning_rate, weight_decay=self.weight_decay),
-            schedule=cosine_with_warmup,
-            clip_norm=1.0,
-            device=device,
-            early_stopping=self.early_stopping,
-            restore_best=len(held) > 0,
-            generator=torch.Generator().manual_seed(seed),
-            progress=False,
-        )
-        self.model_.eval()
+        self._train(tensors, train, held, seed, batch_size=self.batch_size, loss=loss, collate=self._batch)
         return self
 
-    def predict_proba(self, X) -> np.ndarray:
-        """(N, number of classes): the probability of each of `classes_`.
-
-        Rows have sum 1; where a signal may have several labels, each probability stands by itself.
-        """
-        check_is_fitted(self)
+    def _logits(self, X) -> np.ndarray:
         if hasattr(self, "n_features_in_") and _is_table(X):
             X = validate_data(self, X, dtype=np.float32, reset=False, ensure_all_finite=self._finite())
         signals = self._signals(X, self.n_channels_)
@@ -175,21 +131,12 @@ class SignalClassifier(Saved, ClassifierMixin, BaseEstimator):
             raise ValueError(f"X: expected signals of {self.n_channels_} channels, got {signals[0].shape[1]}")
         own = torch.Generator()  # a loader without one draws from PyTorch's global generator
         loader = DataLoader(TensorDataset(*self._padded(signals)), 256, collate_fn=self._batch, generator=own)
-        logits = torch.from_numpy(predict(self.model_, loader, device=self.device)).double()
-        return (torch.sigmoid(logits) if self.several_ else torch.softmax(logits, dim=1)).numpy()
-
-    def predict(self, X) -> np.ndarray:
-        """(N,) the most probable label of each signal; (N, K) of 0 and 1 where a signal may have several."""
-        probabilities = self.predict_proba(X)
-        if self.several_:
-            return (probabilities >= 0.5).astype(int)
-        return self.classes_[probabilities.argmax(axis=1)]
+        return predict(self.model_, loader, device=self.device)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         tags.input_tags.allow_nan = self.nan != "raise"
-        tags.classifier_tags.multi_label = True
         return tags
 
     def _state(self) -> dict[str, Any]:
@@ -214,10 +161,7 @@ class SignalClassifier(Saved, ClassifierMixin, BaseEstimator):
             setattr(self, name, value)
         if state["features"] is not None:
             self.n_features_in_ = state["features"]
-        with isolated(0, resolve_device("cpu")):  # initial weights, which are overwritten, draw from no one's generator
-            self.model_ = self._new_model()
-        put_weights(self.model_, state["weights"])
-        self.model_.eval()
+        self._restored(state["weights"])
         return self
 
     def _check_options(self) -> None:
@@ -225,21 +169,13 @@ class SignalClassifier(Saved, ClassifierMixin, BaseEstimator):
             raise ValueError(f'nan: expected "raise", "interpolate" or "mask", got {self.nan!r}')
         if self.nan == "mask" and self.model is not None:
             raise ValueError('nan: expected "raise" or "interpolate", got "mask": a model of your own gets no mask')
+        if self.max_length is not None and not is_whole(self.max_length, 1):
+            raise ValueError(f"max_length: expected a whole number above 0, or None, got {self.max_length!r}")
         if self.class_weight is not None and self.loss is not None:
             raise ValueError("class_weight: expected None beside a loss of your own, which weighs as it likes")
-        if self.early_stopping is not None and not self.validation:
-            raise ValueError("early_stopping: needs a part to watch, such as validation=0.2")
 
     def _finite(self) -> bool | str:
         return True if self.nan == "raise" else "allow-nan"
-
-    def _loss(self, y: np.ndarray) -> Callable[[Tensor, Tensor], Tensor] | None:
-        if self.class_weight is None:
-            return F.binary_cross_entropy_with_logits if self.several_ and self.loss is None else self.loss
-        if self.several_:
-            raise ValueError("class_weight: expected None where a signal may have several labels")
-        weights = compute_class_weight(self.class_weight, classes=self.classes_, y=y)
-        return nn.CrossEntropyLoss(torch.tensor(weights, dtype=torch.float32)).to(resolve_device(self.device))
 
     def _new_model(self) -> nn.Module:
         make = self._signal_transformer if self.model is None else self.model

@@ -72,7 +72,7 @@ def test_a_clip_may_have_several_labels(tmp_path):
     both = np.flatnonzero((model.predict(x) == 1).all(axis=1))[0]
     soundfile.write(tmp_path / "both.wav", x[both], RATE, subtype="FLOAT")
     assert again.predict_files([tmp_path / "both.wav"])["label"][0] == (0, 1)
-    with pytest.raises(ValueError, match="class_weight: expected None where a clip may have several"):
+    with pytest.raises(ValueError, match="class_weight: expected None where an item of X may have several"):
         AudioClassifier(**QUICK, class_weight="balanced").fit(x, y)
 
 
