@@ -1,7 +1,6 @@
 """Where signals come from: recordings on disk, generated sets, datasets, features and augmentation."""
 
 from course_lib.data.audio import AudioData, DataError, Problem, pad_or_cut
-from course_lib.data.audio_file import read_audio
 from course_lib.data.audio_table import load_audio_table
 from course_lib.data.augment import LogMelAugmentation, between_class, gain, noise, spec_augment, time_shift, time_warp
 from course_lib.data.burst_order import BURST_ORDERS, BurstOrders, burst_order
@@ -22,7 +21,7 @@ from course_lib.data.event_dataset import (
     collate_fn_unsupervised,
 )
 from course_lib.data.features import log_mel
-from course_lib.data.folder import load_audio_folder
+from course_lib.data.folder import load_audio_folder, read_audio
 from course_lib.data.gait import GaitRecording, load_gait_events
 from course_lib.data.live_source import Block, FakeClock, Microphone, RealClock, Replay
 from course_lib.data.match_to_sample import Matches, match_to_sample

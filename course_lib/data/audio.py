@@ -113,9 +113,14 @@ def is_number(value: object) -> bool:
     )
 
 
+def is_whole(value: object, least: int) -> bool:
+    """Whether `value` is a whole number from `least` on, and no truth value."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= least)
+
+
 def check_format(sample_rate: int, duration: float) -> None:
     """ValueError unless `sample_rate` is a positive whole number of Hz and `duration` holds at least one sample."""
-    if isinstance(sample_rate, bool) or not isinstance(sample_rate, int | np.integer) or sample_rate <= 0:
+    if not is_whole(sample_rate, 1):
         raise ValueError(f"sample_rate: expected a positive whole number of Hz, got {sample_rate!r}")
     if not (is_number(duration) and duration * sample_rate >= 1):
         raise ValueError(f"duration: expected seconds that hold at least one sample, got {duration!r}")

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from course_lib.data.audio import check_format, is_number
+from course_lib.data.audio import check_format, is_number, is_whole
 from course_lib.data.cache import Append, cached_array, content_key
 from course_lib.data.dataset import as_array, as_float32
 
@@ -44,9 +44,9 @@ def log_mel(
     n_fft = max(2, 2 * round(WINDOW * sample_rate / 2)) if n_fft is None else n_fft  # even: frames are centred
     hop_length = max(1, round(HOP * sample_rate)) if hop_length is None else hop_length
     for name, size in (("n_fft", n_fft), ("hop_length", hop_length), ("n_mels", n_mels)):
-        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+        if not is_whole(size, 1):
             raise ValueError(f"{name}: expected at least 1, got {size!r}")
-    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+    if workers is not None and not is_whole(workers, 1):
         raise ValueError(f"workers: expected at least 1, or None, got {workers!r}")
     highest = sample_rate / 2
     if (

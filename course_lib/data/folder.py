@@ -1,4 +1,4 @@
-"""Any folder of recordings with one sub-folder per class, read into one array."""
+"""Any folder of recordings with one sub-folder per class, read into one array; and one file by itself."""
 
 import os
 import re
@@ -7,9 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from course_lib.data.audio import AudioData, DataError, Problem, check_format, is_number, listing, pad_or_cut
+from course_lib.data.audio import (
+    AudioData,
+    DataError,
+    Problem,
+    check_format,
+    is_number,
+    is_whole,
+    listing,
+    pad_or_cut,
+)
 from course_lib.data.cache import Append, cached_array
-from course_lib.data.decoding import SILENCE, Clip, decode
+from course_lib.data.decoding import SILENCE, Clip, decode, read_clip
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 
@@ -59,13 +68,33 @@ def load_audio_folder(
     return assemble(root, files, classes, groups, strays, *options)
 
 
+def read_audio(
+    path: str | os.PathLike, sample_rate: int, duration: float | None = None, channel: int | None = None
+) -> np.ndarray:
+    """(1, samples) float32: one file (wav, flac, ogg, mp3) as `load_audio_folder` reads it, resampled.
+
+    sample_rate: Hz.  duration: seconds, zeros on the right of a shorter file; None: all of it.
+    channel: which one, from 0; None: their mean, or the loudest where they cancel one another.
+    Raises FileNotFoundError, ValueError naming the argument, or DataError saying why a file cannot be used.
+    """
+    check_format(sample_rate, 1.0 if duration is None else duration)
+    check_choices("raise", channel, None, sample_rate)
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise FileNotFoundError(f"path: expected a sound file, got {path}: no such file")
+    clip = read_clip(path, sample_rate, duration, channel)
+    if isinstance(clip, str):
+        raise DataError(f"{path}: {clip}")
+    return clip.samples[None].astype(np.float32)
+
+
 def check_choices(on_error: str, channel: int | None, window: float | None, sample_rate: int) -> None:
     """ValueError unless all are what `load_audio_folder` takes."""
     if window is not None and not (is_number(window) and window * sample_rate >= 2):
         raise ValueError(f"window: expected seconds that hold at least two samples, or None, got {window!r}")
     if on_error not in ("skip", "raise"):
         raise ValueError(f'on_error: expected "skip" or "raise", got {on_error!r}')
-    if channel is not None and (isinstance(channel, bool) or not isinstance(channel, int) or channel < 0):
+    if channel is not None and not is_whole(channel, 0):
         raise ValueError(f"channel: expected a number from 0 on, or None for the mean, got {channel!r}")
 
 

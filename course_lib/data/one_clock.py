@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from course_lib.data.audio import is_number
 from course_lib.data.sensor_table import SensorTable
 
 
@@ -28,7 +29,7 @@ def on_one_clock(tables: Mapping[str, SensorTable], sample_rate: float | None = 
         if not isinstance(table, SensorTable):
             raise ValueError(f"tables: expected SensorTable, got {type(table).__name__} for {name!r}")
     rate = max(table.sample_rate for table in tables.values()) if sample_rate is None else sample_rate
-    if isinstance(rate, bool) or not isinstance(rate, int | float | np.number) or not 0 < rate < np.inf:
+    if not (is_number(rate) and rate > 0):
         raise ValueError(f"sample_rate: expected Hz above 0, got {sample_rate!r}")
     starts = {name: table.origin for name, table in tables.items()}
     stops = {name: table.origin + (len(table.data) - 1) / table.sample_rate for name, table in tables.items()}

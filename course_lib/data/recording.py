@@ -39,7 +39,7 @@ class EventRecording:
         if data.ndim != 2 or data.size == 0:
             raise ValueError(f"data: expected (T, C) or (T,) with T > 0, got {data.shape}")
         rate = self.sample_rate
-        if isinstance(rate, bool) or not isinstance(rate, int | float | np.number) or not 0 < rate < np.inf:
+        if not (is_number(rate) and rate > 0):
             raise ValueError(f"sample_rate: expected Hz above 0, got {rate!r}")
         object.__setattr__(self, "data", data)
         object.__setattr__(self, "sample_rate", float(rate))
