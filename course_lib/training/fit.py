@@ -71,7 +71,7 @@ def fit(
       optimizer: an optimiser, or a function of the list of trainable parameters; None: AdamW with rate 1e-3.
       schedule: `schedule(optimizer, total_steps)`, such as `cosine_with_warmup`, or a scheduler; moves with every step.
       clip_norm: largest norm of all gradients together, above 0.
-      average_decay: keep a moving average of the weights with this decay (see `averaging.moving_average`). It is what
+      average_decay: keep a moving average of the weights with this decay (see `moving_average`). It is what
         validation, `callback` and the best weights see, and what `model` holds in the end. None: no average.
       amp: False, True, "bf16" or "fp16": autocast; gradients are scaled for fp16 on CUDA.
     What is kept
@@ -261,7 +261,7 @@ def _scheduler(schedule: Any, optimizer: Optimizer, total_steps: int | None) -> 
 
 def _check_counts(**counts: int | None) -> None:
     for name, value in counts.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1):
             raise ValueError(f"{name}: expected an integer of at least 1, got {value!r}")
 
 
@@ -346,6 +346,8 @@ class UnsupervisedTrainer:
 
     def training_step(self, model: nn.Module, batch: Any) -> Tensor | Mapping[str, Tensor]:
         """The loss of one batch, or a dict with "loss"."""
+        if not isinstance(batch, Tensor) and (not isinstance(batch, list | tuple) or len(batch) != 2):
+            raise ValueError(f"expected batches x or (x, lengths), got {describe(batch)}")
         x, lengths = (batch, None) if isinstance(batch, Tensor) else batch
         return self.loss(*_entries(model(x, lengths)), x, lengths)
 
@@ -386,5 +388,6 @@ def _entries(outputs: Any) -> tuple:
 
 
 def _fit(trainer: Any, loader: Iterable, num_epochs: int, options: dict) -> History:
+    _check_counts(num_epochs=num_epochs)
     options = {"epochs": num_epochs, "optimizer": trainer.optimizer, "training_step": trainer.training_step} | options
     return fit(trainer.model, loader, **options)

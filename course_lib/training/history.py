@@ -31,12 +31,14 @@ def direction(monitor: str, mode: str | None = None) -> str:
     if mode in ("min", "max"):
         return mode
     if mode is not None:
-        raise ValueError(f"mode: expected 'min', 'max' or None, got {mode!r}")
+        raise ValueError(f"monitor_mode: expected 'min', 'max' or None, got {mode!r}")
     if any(word in monitor.lower() for word in _SMALLER_IS_BETTER):
         return "min"
     if any(word in monitor.lower() for word in _LARGER_IS_BETTER):
         return "max"
-    raise ValueError(f"mode: {monitor!r} does not tell whether small or large is better; give mode='min' or 'max'")
+    raise ValueError(
+        f"monitor_mode: {monitor!r} does not tell whether small or large is better; give monitor_mode='min' or 'max'"
+    )
 
 
 class History:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -75,6 +76,16 @@ def test_reconstructions_are_held_against_their_input(with_lengths):
     batch = (x, lengths) if with_lengths else x
     UnsupervisedTrainer(model, loss, sgd(model)).fit([batch], **QUIET)
     assert model.weight.item() < 1
+
+
+def test_what_does_not_fit_is_named():
+    model = Pair()
+    trainer = UnsupervisedTrainer(model, lambda *a: a[0].mean(), sgd(model))
+    with pytest.raises(ValueError, match=r"batches x or \(x, lengths\), got"):
+        trainer.fit([[torch.ones(2, 3)]], **QUIET)  # as a DataLoader over a TensorDataset gives them
+    with pytest.raises(ValueError, match="num_epochs: expected an integer of at least 1, got 0"):
+        trainer.fit([torch.ones(2, 3)], num_epochs=0, **QUIET)
+    assert len(trainer.fit([torch.ones(2, 3)], num_epochs=np.int64(2), **QUIET)) == 2
 
 
 def test_views_are_compared_by_the_models_own_loss_or_a_given_one():
