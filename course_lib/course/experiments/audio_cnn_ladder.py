@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from course_lib.course.experiments._esc10_runs import MEL_RATE, TEST_FOLD, average_pairs
 from course_lib.course.experiments.audio_cnn import loudest_second
-from course_lib.course.experiments.runner import Experiment, Found
+from course_lib.course.experiments.runner import Experiment, by_seed
 from course_lib.data import AudioData, load_esc10, log_mel
 from course_lib.models import AudioCNN, LogMelCNN, PooledAudioCNN
 from course_lib.training import fit, predict
@@ -117,12 +117,6 @@ def _trained(x: np.ndarray, y: np.ndarray, network: str, moved: bool, seed: int)
     return model
 
 
-def details(found: Found) -> dict[str, pd.DataFrame]:
-    """A row for each rung and seed."""
-    rows = [{"rung": rung} | cell for rung, cells in found.items() for cell in cells]
-    return {"seeds": pd.DataFrame(rows).drop(columns="seconds")}
-
-
 EXPERIMENT = Experiment(
     measure,
     settings={
@@ -133,7 +127,7 @@ EXPERIMENT = Experiment(
     | {f"log-mel {length}, LogMelCNN": {"network": "LogMelCNN", "length": length} for length in COLUMNS}
     | {f"log-mel {length}, SVM": {"network": "SVM", "length": length} for length in COLUMNS},
     once=[f"log-mel {length}, SVM" for length in COLUMNS],
-    details=details,
+    details=partial(by_seed, by="rung"),
     details_by="rung",
     source="ESC-10",
     load=load_esc10,

@@ -7,7 +7,6 @@ the field of 39 samples, and that of 375 with silence of 420 to 480. About a CPU
 Writes figures/results/burst_field.csv and detail/burst_field_seeds.csv, a row for each setting and seed.
 """
 
-import pandas as pd
 import torch
 
 from course_lib.course.experiments.burst_order import (
@@ -20,7 +19,7 @@ from course_lib.course.experiments.burst_order import (
     signals_of,
     train,
 )
-from course_lib.course.experiments.runner import Experiment, Found
+from course_lib.course.experiments.runner import Experiment, by_seed
 from course_lib.training.rng import isolated
 
 FIELDS = {151: (1, 2), 375: (1, 2, 4)}  # samples -> dilations
@@ -36,16 +35,6 @@ def measure(seed: int, field: int, silence: str, signals: int) -> dict[str, floa
     return {"accuracy": accuracy(network, signals_of(task, TESTED, TEST_SEED))}
 
 
-def details(found: Found) -> dict[str, pd.DataFrame]:
-    """Each seed's accuracy."""
-    rows = [
-        {"setting": name, "seed": cell["seed"], "accuracy": cell["accuracy"]}
-        for name, cells in found.items()
-        for cell in cells
-    ]
-    return {"seeds": pd.DataFrame(rows)}
-
-
 EXPERIMENT = Experiment(
     measure,
     settings={
@@ -54,7 +43,7 @@ EXPERIMENT = Experiment(
         for field in FIELDS
     },
     options={"signals": (4_000, "signals to learn from")},
-    details=details,
+    details=by_seed,
     cheapest="field 151, silence 40 to 70",
     threads=1,
 )

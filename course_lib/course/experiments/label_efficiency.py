@@ -18,13 +18,12 @@ detail/label_efficiency_seeds.csv, a row for each number, setting and seed.
 """
 
 import numpy as np
-import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
 from course_lib.course.experiments._label_tasks import Task, Windows, gait, generated, steps_of
 from course_lib.course.experiments._label_templates import matched_filter, snippets_and_em
-from course_lib.course.experiments.runner import Experiment, Found, by_seed
+from course_lib.course.experiments.runner import Experiment, by_measure
 from course_lib.data import (
     ContrastiveDataset,
     EventDataset,
@@ -217,12 +216,6 @@ def measure(seed: int, source: str, method: str, steps: int, pretraining_steps: 
     return measured
 
 
-def details(found: Found) -> dict[str, pd.DataFrame]:
-    """A row for each number of each method and seed."""
-    numbers = by_seed(found)["seeds"].melt(["setting", "seed"], var_name="measure").dropna(subset="value")
-    return {"seeds": numbers}
-
-
 EXPERIMENT = Experiment(
     measure,
     settings={
@@ -233,7 +226,7 @@ EXPERIMENT = Experiment(
     seeds=range(5),
     options={"steps": (100, "of training with labels"), "pretraining_steps": (200, "before it")},
     label="{source}, {what}",
-    details=details,
+    details=by_measure,
     source="generated and gait",
     threads=1,
     cheapest="generated, matched filter",

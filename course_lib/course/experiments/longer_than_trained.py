@@ -10,14 +10,14 @@ figures/results/detail/longer_than_trained_seeds.csv: that of each seed.
 """
 
 import copy
+from functools import partial
 
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.course.experiments import look_ahead
-from course_lib.course.experiments.runner import Experiment, Found
+from course_lib.course.experiments.runner import Experiment, by_measure
 from course_lib.models import StepLabeller
 from course_lib.training import fit
 from course_lib.training.rng import isolated
@@ -105,18 +105,6 @@ def measure(seed: int, task: str, encoding: str, steps: int) -> dict[str, float]
     return scores
 
 
-def details(found: Found) -> dict[str, pd.DataFrame]:
-    """A row for each measure and seed."""
-    rows = [
-        {"setting": setting, "measure": what, "seed": cell["seed"], "accuracy": value}
-        for setting, cells in found.items()
-        for cell in cells
-        for what, value in cell.items()
-        if what not in ("seed", "seconds")
-    ]
-    return {"seeds": pd.DataFrame(rows)}
-
-
 EXPERIMENT = Experiment(
     measure,
     settings={
@@ -124,7 +112,7 @@ EXPERIMENT = Experiment(
     },
     cheapest="speakers: none",
     seeds=range(6),
-    details=details,
+    details=partial(by_measure, value="accuracy"),
     options={"steps": (0, f"training batches, 0: {STEPS}")},
     label="{what}",
     source="JapaneseVowels and generated",

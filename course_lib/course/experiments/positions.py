@@ -10,14 +10,14 @@ figures/results/detail/positions_seeds.csv: that of each seed.
 """
 
 import math
+from functools import partial
 
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
 import course_lib.layers as sl
 from course_lib.course.experiments.look_ahead import load_speakers
-from course_lib.course.experiments.runner import Experiment, Found
+from course_lib.course.experiments.runner import Experiment, by_seed
 from course_lib.models import OrderClassifier
 from course_lib.training import cosine_with_warmup, fit
 from course_lib.training.rng import isolated
@@ -130,18 +130,12 @@ def measure(seed: int, encoding: str, steps: int) -> dict[str, float]:
     return scores
 
 
-def details(found: Found) -> dict[str, pd.DataFrame]:
-    """A row for each encoding and seed."""
-    rows = [{"encoding": encoding} | cell for encoding, cells in found.items() for cell in cells]
-    return {"seeds": pd.DataFrame(rows).drop(columns="seconds")}
-
-
 EXPERIMENT = Experiment(
     measure,
     settings={encoding: {"encoding": encoding} for encoding in ENCODINGS},
     cheapest="none",
     seeds=range(8),
-    details=details,
+    details=partial(by_seed, by="encoding"),
     details_by="encoding",
     options={"steps": (250, "batches of 32 clips")},
     label="{what}: {setting}",

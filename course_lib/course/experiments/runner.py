@@ -190,10 +190,15 @@ def mean_rows(
     return rows
 
 
-def by_seed(found: Found) -> dict[str, pd.DataFrame]:
-    """For `details`: the table "seeds", a row a cell, with its setting, its seed and the numbers that it measured."""
-    cells = [{"setting": setting} | cell for setting, measured in found.items() for cell in measured]
+def by_seed(found: Found, by: str = "setting") -> dict[str, pd.DataFrame]:
+    """For `details`: the table "seeds", a row a cell: its setting in the column `by`, its seed, what it measured."""
+    cells = [{by: setting} | cell for setting, measured in found.items() for cell in measured]
     return {"seeds": pd.DataFrame(cells).drop(columns="seconds")}
+
+
+def by_measure(found: Found, value: str = "value") -> dict[str, pd.DataFrame]:
+    """As `by_seed`, but a row a number, which stands in the column `value`: settings need not measure the same."""
+    return {"seeds": by_seed(found)["seeds"].melt(["setting", "seed"], var_name="measure", value_name=value).dropna()}
 
 
 def column(cells: Sequence[Mapping[str, Any]], what: str) -> np.ndarray:

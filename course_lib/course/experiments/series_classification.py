@@ -15,7 +15,6 @@ seconds of one training. About 30 CPU minutes. Declared and not recorded yet: AC
 """
 
 import time
-import warnings
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -28,7 +27,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from course_lib.course.experiments import results
-from course_lib.course.experiments.runner import Experiment, Found, column
+from course_lib.course.experiments._minirocket import minirocket_accuracy
+from course_lib.course.experiments.runner import Experiment, Found, by_seed, column
 from course_lib.data import time_warp
 from course_lib.layers import BatchNorm
 from course_lib.models import SignalSequenceTransformer, SignalTransformerConfig
@@ -203,24 +203,12 @@ def score(model: SignalSequenceTransformer, data: SeriesSet) -> float:
 def minirocket(data: SeriesSet, settings: Rocket, seed: int) -> dict[str, float]:
     """Test accuracy of aeon's MiniRocket classifier, and its CPU seconds with numba's compilation left out.
 
-    It wants series of one length: shorter ones end in zeros. numba raises PyTorch's threads: they are put back.
+    It wants series of one length: shorter ones end in zeros.
     """
-    from aeon.classification.convolution_based import MiniRocketClassifier
-
     (x, _, y), (test_x, _, test_y) = (tuple(v.numpy() for v in part) for part in (data.train, data.test))
-    model = MiniRocketClassifier(max_dilations_per_kernel=settings.dilations, random_state=seed)
-    threads = torch.get_num_threads()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            few = np.unique(y, return_index=True)[1].repeat(2)  # enough to compile
-            model.fit(x[few].swapaxes(1, 2), y[few])
-            started = time.process_time()
-            model.fit(x.swapaxes(1, 2), y)
-            accuracy = float(model.score(test_x.swapaxes(1, 2), test_y))
-            return {"accuracy": accuracy, "training seconds": time.process_time() - started}
-    finally:
-        torch.set_num_threads(threads)
+    series, test_series = (part.swapaxes(1, 2) for part in (x, test_x))  # (N, C, T)
+    accuracy, seconds = minirocket_accuracy(series, y, test_series, test_y, seed, settings.dilations)
+    return {"accuracy": accuracy, "training seconds": seconds}
 
 
 def one_training(name: str, settings: Recipe | Rocket, seed: int, fold: int | None = None) -> dict[str, float]:
@@ -265,13 +253,8 @@ def rows(found: Found) -> list[dict]:
 
 def details(found: Found) -> dict[str, pd.DataFrame]:
     """By set, model and seed: accuracy, with running statistics, the candidate chosen and its inner accuracy."""
-    kept = ["seed", "accuracy", "running statistics", "chosen", "inner"]
-    table = [
-        {"setting": setting} | {what: round(cell[what], 4) for what in kept if what in cell}
-        for setting, cells in found.items()
-        for cell in cells
-    ]
-    return {"seeds": pd.DataFrame(table, columns=["setting", *kept])} if table else {}
+    kept = ["setting", "seed", "accuracy", "running statistics", "chosen", "inner"]
+    return {"seeds": by_seed(found)["seeds"].reindex(columns=kept)}
 
 
 def load_all() -> dict[str, SeriesSet]:
