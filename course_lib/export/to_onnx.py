@@ -90,6 +90,7 @@ def export(
     """
     path = Path(path)
     about = Metadata("", (), "", "", __version__, int8=int8, sample_rate=sample_rate)
+    used: tuple[str, ...] = ()
     with torch.no_grad():
         if hasattr(getattr(source, "model_", None), "frame_scores"):
             graph = of_event_classifier(source, about)
@@ -99,10 +100,17 @@ def export(
             graph = of_classifier(source, about)
         elif streaming:
             graph = of_step(source, spec, block, dict(parts or {}), replace(about, classes=tuple(classes)))
+            used = ("spec", "streaming", "block", "classes", "parts")
         elif hasattr(source, "frame_scores"):
-            graph = of_frames(source, statistics, replace(about, threshold=threshold))
+            graph, used = of_frames(source, statistics, replace(about, threshold=threshold)), ("statistics",)
         else:
-            graph = of_whole(source, spec, example, about)
+            graph, used = of_whole(source, spec, example, about), ("spec", "example")
+        given = {"streaming": streaming, "classes": bool(classes), "parts": bool(parts)}
+        given |= {"spec": spec is not None, "example": example is not None}
+        given |= {"block": block is not None, "statistics": statistics is not None}
+        if unused := [name for name, there in given.items() if there and name not in used]:
+            kind = f"{type(source).__name__} is exported as {graph.about.kind!r}"
+            raise ValueError(f"{', '.join(unused)}: expected no such argument, since {kind}, which has no use for it")
         with replacing(path) as file:
             model = _to_onnx(graph)
             if int8:

@@ -95,6 +95,8 @@ def test_as_a_file_of_onnx_it_finds_the_same(which, request, tmp_path):
     from course_lib.export import Model, export
 
     fitted = request.getfixturevalue(which)
+    with pytest.raises(ValueError, match="streaming: expected no such argument, since EventClassifier is exported as"):
+        export(fitted, tmp_path / "events.onnx", streaming=True)
     about = export(fitted, tmp_path / "events.onnx")
     assert about.classes == tuple(fitted.types_) and about.sample_rate == RATE
     data = recording(7).data

@@ -112,6 +112,8 @@ def test_what_does_not_fit_is_named(tmp_path):
         (torch.nn.Linear(3, 4), {"streaming": True}, "streaming: expected a SequenceLayer"),
         (torch.nn.Linear(3, 4), {}, "example: expected an input"),
         (SignalClassifier(), {}, "fitted classifier"),
+        (strided, {"block": 4, "classes": ("a", "b")}, "classes, block: expected no such argument, since Conv1D is"),
+        (strided, {"streaming": True, "example": torch.zeros(1, 8, 3)}, "example: expected no such argument"),
     ):
         with pytest.raises(ValueError, match=word):
             export(source, path, **options)
