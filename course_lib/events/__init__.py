@@ -16,28 +16,15 @@ from course_lib.events.peaks import decode_peaks, peak_mask
 from course_lib.events.refractory import REFRACTORY_PERIOD, RefractoryPeriodEnforcer, refractory_filter, violations
 from course_lib.events.whitening import whiten, whitening_filter
 
+# fmt: off
 __all__ = [
-    "REFRACTORY_PERIOD",
-    "SAMPLE_RATE",
-    "Detections",
-    "EventScores",
-    "Explanation",
-    "FrameModel",
-    "LiveDetector",
-    "MatchingPursuit",
-    "PrecisionRecall",
-    "RefractoryPeriodEnforcer",
-    "best_threshold",
-    "decode_peaks",
-    "detect_events_from_sequence",
-    "event_scores",
-    "match_by_score",
-    "match_events",
-    "peak_mask",
+    "SAMPLE_RATE", "Detections", "window_events",
+    "FrameModel", "LiveDetector", "detect_events_from_sequence",
+    "Explanation", "MatchingPursuit",
+    "EventScores", "PrecisionRecall", "best_threshold", "event_scores", "match_by_score", "match_events",
     "precision_recall",
-    "refractory_filter",
-    "violations",
-    "whiten",
-    "whitening_filter",
-    "window_events",
+    "decode_peaks", "peak_mask",
+    "REFRACTORY_PERIOD", "RefractoryPeriodEnforcer", "refractory_filter", "violations",
+    "whiten", "whitening_filter",
 ]
+# fmt: on

@@ -20,23 +20,12 @@ from course_lib.losses.self_supervised import (
     kl_to_standard_normal,
 )
 
+# fmt: off
 __all__ = [
-    "AutoencoderLoss",
-    "EventSpecificLoss",
-    "EventTimingLoss",
-    "FocalLoss",
-    "HeatmapLoss",
-    "NTXentLoss",
-    "VariationalLoss",
-    "binary_focal_loss",
-    "explained_variance",
-    "focal_loss",
-    "frame_targets",
-    "heatmap_loss",
-    "kl_to_standard_normal",
-    "offset_loss",
-    "presence_loss",
-    "refractory_loss",
-    "template_loss",
-    "timing_loss",
+    "EventSpecificLoss", "template_loss",
+    "EventTimingLoss", "HeatmapLoss", "frame_targets", "heatmap_loss", "offset_loss", "presence_loss",
+    "refractory_loss", "timing_loss",
+    "FocalLoss", "binary_focal_loss", "focal_loss",
+    "AutoencoderLoss", "NTXentLoss", "VariationalLoss", "explained_variance", "kl_to_standard_normal",
 ]
+# fmt: on

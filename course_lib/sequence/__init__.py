@@ -29,35 +29,16 @@ from course_lib.sequence.receptive_field import influence, shown_receptive_field
 from course_lib.sequence.sequence import ChannelSpec, Device, Sequence, over_channels
 from course_lib.sequence.streaming import stream
 
+# fmt: off
 __all__ = [
-    "PROPERTIES",
-    "Case",
-    "ChannelSpec",
-    "Constants",
-    "Device",
-    "FormOnly",
-    "Reach",
-    "Sequence",
-    "SequenceLayer",
-    "State",
-    "StatelessLayer",
-    "TensorForm",
-    "at_least_float32",
-    "autocast_enabled",
-    "check_channels",
-    "check_contract",
-    "check_dtype",
-    "check_floating",
-    "check_positive",
+    "PROPERTIES", "Case", "check_contract",
     "emitted",
-    "float64_on",
-    "influence",
-    "over_channels",
+    "Constants", "FormOnly", "Reach", "SequenceLayer", "State", "StatelessLayer", "TensorForm", "at_least_float32",
+    "autocast_enabled", "check_channels", "check_dtype", "check_floating", "check_positive", "float64_on",
     "parameter_dtype",
-    "ragged",
-    "ragged_tokens",
-    "random_sequence",
-    "random_tokens",
-    "shown_receptive_field",
+    "ragged", "ragged_tokens", "random_sequence", "random_tokens",
+    "influence", "shown_receptive_field",
+    "ChannelSpec", "Device", "Sequence", "over_channels",
     "stream",
 ]
+# fmt: on

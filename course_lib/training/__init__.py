@@ -10,29 +10,16 @@ from course_lib.training.optimization import adamw, cosine_with_warmup, learning
 from course_lib.training.steps import accuracy, truncated_step
 from course_lib.training.tracking import TensorBoardTracker, Tracker, WandbTracker
 
+# fmt: off
 __all__ = [
-    "CheckpointError",
-    "Comparison",
-    "Comparisons",
-    "ContrastiveTrainer",
-    "CrossValidation",
+    "CheckpointError", "load_weights",
+    "Comparison", "Comparisons", "compare",
+    "CrossValidation", "cross_validate",
+    "device_label", "resolve_device",
+    "ContrastiveTrainer", "SupervisedTrainer", "UnsupervisedTrainer", "fit", "predict",
     "History",
-    "SupervisedTrainer",
-    "TensorBoardTracker",
-    "Tracker",
-    "UnsupervisedTrainer",
-    "WandbTracker",
-    "accuracy",
-    "adamw",
-    "compare",
-    "cosine_with_warmup",
-    "cross_validate",
-    "device_label",
-    "fit",
-    "learning_rate_range",
-    "load_weights",
-    "moving_average",
-    "predict",
-    "resolve_device",
-    "truncated_step",
+    "adamw", "cosine_with_warmup", "learning_rate_range", "moving_average",
+    "accuracy", "truncated_step",
+    "TensorBoardTracker", "Tracker", "WandbTracker",
 ]
+# fmt: on
