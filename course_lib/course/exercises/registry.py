@@ -79,24 +79,11 @@ class Exercise:
 _registered: dict[str, Exercise] = {}
 
 
-def exercise(
-    *,
-    notebook: str,
-    title: str,
-    minutes: int,
-    inputs: Callable[[Draw], Iterable[Any]] | None = None,
-    call: Callable[..., Any] | None = None,
-    mistakes: Sequence[Mistake] = (),
-    also: Sequence[Callable[..., Any]] = (),
-    parts: Sequence[str] = (),
-    gradients: Mapping[str, str] | None = None,
-    rtol: float = 1e-4,
-    example: tuple[Any, ...] | None = None,
-    hints: Sequence[Step] = (),
-) -> Callable[[F], F]:
+def exercise(*, notebook: str, title: str, minutes: int, **options: Any) -> Callable[[F], F]:
     """Register an exercise under its function's name, which is unique in the course.
 
     notebook: two digits.  title: as the notebook's heading has it.  minutes: what a first reader needs.
+    options: the other fields of `Exercise`, as follows.
 
     With `inputs` the decorated function is the reference, the right answer, and its docstring the specification:
     inputs: from a `Draw` to valid inputs (tuples of arguments), smallest first: sizes that differ from axis to axis,
@@ -125,22 +112,7 @@ def exercise(
         other = _registered.get(name)
         if other is not None and other.function.__module__ != function.__module__:
             raise ValueError(f"two checks are called {name!r}: {other.function.__module__} and {function.__module__}")
-        _registered[name] = Exercise(
-            name,
-            notebook,
-            title,
-            minutes,
-            function,
-            inputs,
-            call,
-            mistakes,
-            also,
-            parts,
-            gradients or {},
-            rtol,
-            example,
-            hints,
-        )
+        _registered[name] = Exercise(name, notebook, title, minutes, function, **options)
         return function
 
     return register
