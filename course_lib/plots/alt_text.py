@@ -173,15 +173,15 @@ def _bars(ax: Axes) -> list[str]:
     if len(singles) == len(drawn) > 2 and _tick_names(ax.yaxis):
         return _strips(ax, singles)
     for container in drawn:
-        if len(container.patches):
-            across = container.orientation == "horizontal"
-            values = np.array([bar.get_width() if across else bar.get_height() for bar in container.patches])
+        across = container.orientation == "horizontal"
+        values = np.array([bar.get_width() if across else bar.get_height() for bar in container.patches], float)
+        if shown := int(np.isfinite(values).sum()):  # a bar of NaN is not drawn
             best = container.patches[int(np.nanargmax(values))]
             middle = best.get_y() + best.get_height() / 2 if across else best.get_x() + best.get_width() / 2
             where = _place(ax.yaxis if across else ax.xaxis, middle)
             named = f" {name}" if (name := container.get_label()) and not name.startswith("_") else ""
             said.append(
-                f"{_count(len(values), 'bar')}{named}, from {_number(np.nanmin(values))} to "
+                f"{_count(shown, 'bar')}{named}, from {_number(np.nanmin(values))} to "
                 f"{_number(np.nanmax(values))}, longest at {where}"
             )
     return said
@@ -230,11 +230,13 @@ def _dots(ax: Axes) -> list[str]:
     clouds = [c for c in ax.collections if isinstance(c, PathCollection) and np.size(c.get_offsets())]
     bands = [c for c in ax.collections if isinstance(c, PolyCollection) and not isinstance(c, QuadMesh)]
     said = []
-    if clouds:
-        points = np.ma.concatenate([np.ma.asarray(cloud.get_offsets()) for cloud in clouds]).astype(float)
+    offsets = [np.ma.filled(np.ma.asarray(cloud.get_offsets(), dtype=float), np.nan) for cloud in clouds]
+    points = np.concatenate([np.zeros((0, 2)), *offsets])
+    points = points[np.isfinite(points).all(axis=1)]  # a dot at NaN is not drawn
+    if len(points):
         named = bool(_tick_names(ax.yaxis))
         values, rows, axis = points[:, 1 - named], points[:, int(named)], ax.yaxis if named else ax.xaxis
-        best = int(np.ma.argmax(values))
+        best = int(np.argmax(values))
         said.append(
             f"{_count(len(points), 'dot')} between {_number(values.min())} and {_number(values.max())}, "
             f"highest at {_place(axis, float(rows[best]))}"

@@ -74,6 +74,16 @@ def test_dots_are_counted(ax):
     assert "3 dots between 1 and 5, highest at x = 1" in said(ax)
 
 
+def test_what_lies_at_nan_is_not_told(ax):
+    ax.bar([0, 1], [np.nan, np.nan])
+    ax.scatter([0, 1], [np.nan, np.nan])
+    assert plots.describe(ax.figure).endswith("Nothing is drawn.")
+    ax.bar([0, 1], [np.nan, 2.0])
+    ax.scatter([0, 1, 2], [1.0, np.nan, 3.0])
+    assert "1 bar, from 2 to 2" in plots.describe(ax.figure)
+    assert "2 dots between 1 and 3, highest at x = 2" in plots.describe(ax.figure)
+
+
 def test_a_panel_that_shares_its_names_knows_them():
     figure, (left, right) = plt.subplots(1, 2, sharey=True)
     left.barh([0, 1], [1, 2])
