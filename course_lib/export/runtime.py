@@ -38,6 +38,9 @@ class _File:
             raise ValueError(f"{name}: expected ({wanted}), got {array.shape}: is the time axis second?")
         if np.iscomplexobj(array) and not self.metadata.dtype.startswith("complex"):
             raise ValueError(f"{name}: expected {self.metadata.dtype}, got {array.dtype}")
+        whole = array.dtype.kind != "f" or np.array_equal(array, np.trunc(array))
+        if np.dtype(self.metadata.dtype).kind in "iu" and not whole:
+            raise ValueError(f"{name}: expected whole numbers, {self.metadata.dtype}, got others")
         with np.errstate(over="ignore", invalid="ignore"):  # what the dtype cannot hold is refused below
             array = array.astype(self.metadata.dtype)
         if not np.isfinite(array).all():

@@ -205,11 +205,13 @@ def _give_up(study: optuna.Study, number: int, settings: dict, again: bool) -> N
 def _distribution(name: str, values: list | tuple) -> Any:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    if isinstance(values, list):
+    if isinstance(values, list) and values:
         return CategoricalDistribution(values)
-    low, high, *log = values
-    if log not in ([], ["log"]) or low > high:
+    if len(values) < 2 or tuple(values[2:]) not in ((), ("log",)) or not values[0] <= values[1]:
         raise ValueError(f"space: expected {name!r} as a list, (low, high) or (low, high, 'log'), got {values}")
+    low, high, *log = values
+    if log and low <= 0:
+        raise ValueError(f"space: expected factors above 0 for {name!r}, which is logarithmic, got {values}")
     if isinstance(low, int) and isinstance(high, int):
         return IntDistribution(low, high, log=bool(log))
     return FloatDistribution(low, high, log=bool(log))

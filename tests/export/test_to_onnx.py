@@ -147,6 +147,17 @@ def test_a_layer_on_whole_inputs_of_any_length(tmp_path):
             np.testing.assert_allclose(Model(tmp_path / "whole.onnx")(x.numpy()), layer(x).numpy(), atol=1e-5)
 
 
+def test_tokens_are_whole_numbers_of_any_type(tmp_path):
+    layer = sl.Embedding(5, 3)
+    export(layer, tmp_path / "tokens.onnx", streaming=True)
+    stream = Stream(tmp_path / "tokens.onnx")
+    got = stream.push(np.array([[0.0, 4.0]], np.float32))  # as a WebSocket brings them
+    np.testing.assert_allclose(got, layer(torch.tensor([[0, 4]])).detach().numpy(), atol=1e-6)
+    for values in (1.5, np.nan):
+        with pytest.raises(ValueError, match="x: expected whole numbers, int64, got others"):
+            stream.push(np.array([[values]], np.float32))
+
+
 def test_8_bits_are_smaller_and_near(chain, tmp_path):
     with pytest.raises(ValueError, match="int8: expected a matrix product"):
         export(sl.ReLU(), tmp_path / "8.onnx", spec=sl.ChannelSpec((3,)), streaming=True, int8=True)

@@ -92,8 +92,11 @@ def test_what_cannot_be_searched_is_refused(tmp_path):
         search(score, GRID, tmp_path / "journal", method="random")
     with pytest.raises(ValueError, match=r"range for \['decay'\]"):
         search(score, {"decay": (0.0, 1.0)}, tmp_path / "journal", method="grid")
-    with pytest.raises(ValueError, match="'decay'.*got"):
-        search(score, {"decay": (1.0, 0.0)}, tmp_path / "journal")
+    for values in ((1.0, 0.0), (0.5,), (), [], (0.1, 1.0, "linear")):
+        with pytest.raises(ValueError, match="space: expected 'decay' as a list.*got"):
+            search(score, {"decay": values}, tmp_path / "journal")
+    with pytest.raises(ValueError, match="space: expected factors above 0 for 'decay'"):
+        search(score, {"decay": (0.0, 1.0, "log")}, tmp_path / "journal")
 
 
 def done(study):
