@@ -6,7 +6,7 @@ are tested on the same 1,000 rings and 40,000 others, each ring weighted so that
 Ten epochs (30 in one setting) of AdamW at 1e-2 with warm-up and cosine, batches of 256, the last epoch's weights.
 The even start says "ring" with probability one half, the start at the share as often as rings occur (Lin et al. 2017,
 section 4.1).
-About 11 CPU minutes. Declared and not recorded yet: γ = 5, the even starts at 1 in 10, and thirty epochs.
+About 11 CPU minutes. Declared and not recorded yet: γ = 5, and the even starts at 1 in 10.
 
 Writes figures/results/rare_rings.csv (std over seeds) and figures/results/detail/rare_rings_seeds.csv, a row for each
 setting and seed, with the average precision on the way.
