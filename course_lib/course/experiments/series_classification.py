@@ -11,7 +11,7 @@ BatchNorm's running statistics do not settle in a few hundred steps on a few doz
 replaced by the moments of the whole training set ("exact statistics"); the details keep the accuracy without that.
 
 Writes figures/results/series_classification.csv and, by seed, detail/series_classification_seeds.csv; seconds are CPU
-seconds of one training. About 30 CPU minutes. Declared and not recorded yet: ACSF1.
+seconds of one training. About 30 CPU minutes.
 """
 
 import time
