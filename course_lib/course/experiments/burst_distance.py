@@ -8,7 +8,7 @@ and the length were chosen for it, on seed 0.
 Models and recipe are those of `burst_order`. Tested on 500 new signals at each distance, the same for all.
 
 Writes figures/results/burst_distance.csv and detail/burst_distance_seeds.csv, a row for each model, seed and distance.
-About 7 CPU minutes.
+About 11 CPU minutes.
 """
 
 from typing import Any
@@ -85,6 +85,7 @@ def rows(found: Found) -> list[dict]:
 EXPERIMENT = Experiment(
     measure,
     settings={model: {"model": model} for model in MODELS},
+    seeds=range(5),
     options={"signals": (4_000, "signals to learn from")},
     rows=rows,
     details=details,
