@@ -6,6 +6,7 @@ from math import ceil
 import torch
 
 import course_lib.layers as sl
+from course_lib.course.exercises.nb13_your_own_layer import _RunningMax as Max  # the right one; each below errs once
 
 
 def standardise(divide_all=False, mask_twice=True, squares_over_all=False, correction=0, zero=True, product=False):
@@ -56,28 +57,6 @@ def streamed(flush=True, drop="output_latency", cut=True, keep=True, valid=False
         return y[:, : layer.output_length(length)] if cut else y
 
     return answer
-
-
-class Max(sl.SequenceLayer):
-    """The running maximum of the notebook; the layers below get one thing wrong each."""
-
-    receptive_field = (None, 0)
-    fill = -torch.inf
-
-    def output_spec(self, spec):
-        if not spec.dtype.is_floating_point:
-            raise ValueError("x: expected floating point")
-        return spec
-
-    def _layer(self, x, training, constants):
-        return x.with_values(x.masked(-torch.inf).values.cummax(dim=1).values)
-
-    def _initial_state(self, batch_size, spec, device, constants):
-        return (torch.full((batch_size, 1, *spec.shape), -torch.inf, dtype=spec.dtype, device=device),)
-
-    def _step(self, x, state, training, constants):
-        largest = torch.maximum(x.masked(self.fill).values.cummax(dim=1).values, state[0])
-        return x.with_values(largest), (largest[:, -1:],)
 
 
 class MasksWithZero(Max):
