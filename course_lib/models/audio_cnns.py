@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 
 from course_lib import layers as sl
 from course_lib.layers.mel import hertz_to_mel, mel_to_hertz
-from course_lib.models.model_input import real_input
+from course_lib.models.model_input import check_tensor, real_input
+from course_lib.sequence import check_positive
 
 
 class AudioCNN(nn.Module):
@@ -83,27 +85,42 @@ class LogMelCNN(nn.Module):
     The input is standardised by one mean and one variance, those of the training batches (their running averages in
     evaluation mode), which are saved with the weights. Each convolution has kernel 3 × 3, then batch normalisation and
     ReLU; strides 2, 2, 2 and (2, 1) leave one sixteenth of the bands and one eighth of the frames.
-    Raises ValueError where `num_classes` is below 2 or `x` has another rank.
+    widths: output channels of the four convolutions.
+    pictures: how many pictures of a sound there are, x then (B, pictures, num_mels, frames), each standardised by
+        itself; 1: no such axis.
+    separable: each convolution but the first is a 3 × 3 filter for each channel and a mixture of the channels, with
+        about a ninth of the weights (Howard et al. 2017, MobileNets).
+    Raises ValueError where an argument is out of range or `x` has another shape.
     """
 
-    def __init__(self, num_classes: int = 10):
+    def __init__(
+        self,
+        num_classes: int = 10,
+        *,
+        widths: tuple[int, int, int, int] = (32, 64, 128, 128),
+        pictures: int = 1,
+        separable: bool = False,
+    ):
         super().__init__()
         if num_classes < 2:
             raise ValueError(f"num_classes: expected at least 2, got {num_classes}")
-        self.standardise = nn.BatchNorm2d(1, affine=False)
+        if len(widths) != 4 or min(widths) < 1:
+            raise ValueError(f"widths: expected four numbers of at least 1, got {widths}")
+        check_positive(pictures=pictures)
+        self.pictures = pictures
+        self.standardise = nn.BatchNorm2d(pictures, affine=False)
+        first, second, third, fourth = widths
         self.features = nn.Sequential(
-            *_block(1, 32, stride=2),
-            *_block(32, 64, stride=2),
-            *_block(64, 128, stride=2),
-            *_block(128, 128, stride=(2, 1)),
+            *_block(pictures, first, stride=2),
+            *_block(first, second, stride=2, separable=separable),
+            *_block(second, third, stride=2, separable=separable),
+            *_block(third, fourth, stride=(2, 1), separable=separable),
         ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on CPU
-        self.classifier = nn.Linear(2 * 128, num_classes)
+        self.classifier = nn.Linear(2 * fourth, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.ndim != 3 or 0 in x.shape[1:]:
-            raise ValueError(f"x: expected (B, num_mels, frames), got {tuple(x.shape)}")
-        picture = self.standardise(real_input(x, self).unsqueeze(1))  # (B, 1, num_mels, frames)
-        features = self.features(picture)  # (B, 128, num_mels / 16, frames / 8), rounded up
+        pictures = self.standardise(_log_mel_input(x, self, self.pictures))  # (B, pictures, num_mels, frames)
+        features = self.features(pictures)  # (B, 128, num_mels / 16, frames / 8), rounded up
         pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], dim=1)  # (B, 256)
         return self.classifier(pooled)  # (B, num_classes)
 
@@ -112,23 +129,22 @@ class LogMelFeatures(nn.Module):
     """Tokens from log-mel spectrograms: (B, num_mels, frames) -> (B, frames / 8 rounded up, embed_dim).
 
     The convolutions of `LogMelCNN`; each of their frames, all bands and channels of it, becomes one token.
-    Raises ValueError where `x` has another rank or number of bands.
+    cnn: `widths`, `pictures` and `separable` of `LogMelCNN`.
+    Raises ValueError as `LogMelCNN` does, and where `x` has another number of bands.
     """
 
-    def __init__(self, embed_dim: int, num_mels: int = 64):
+    def __init__(self, embed_dim: int, num_mels: int = 64, **cnn: Any):
         super().__init__()
-        cnn = LogMelCNN()
-        self.num_mels = num_mels
-        self.standardise, self.convolutions = cnn.standardise, cnn.features
-        self.project = nn.Linear(128 * math.ceil(num_mels / 16), embed_dim)
+        whole = LogMelCNN(**cnn)
+        self.num_mels, self.pictures = num_mels, whole.pictures
+        self.standardise, self.convolutions = whole.standardise, whole.features
+        channels = whole.classifier.in_features // 2
+        self.project = nn.Linear(channels * math.ceil(num_mels / 16), embed_dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.dim() != 3 or x.shape[1] != self.num_mels or not x.shape[2]:
-            raise ValueError(f"x: expected (B, {self.num_mels}, frames), got {tuple(x.shape)}")
-        pictures = self.convolutions(
-            self.standardise(real_input(x, self).unsqueeze(1))
-        )  # (B, 128, num_mels / 16, frames / 8)
-        return self.project(pictures.flatten(1, 2).transpose(1, 2))  # (B, frames / 8, embed_dim)
+        pictures = self.standardise(_log_mel_input(x, self, self.pictures, self.num_mels))
+        features = self.convolutions(pictures)  # (B, channels, num_mels / 16, frames / 8)
+        return self.project(features.flatten(1, 2).transpose(1, 2))  # (B, frames / 8, embed_dim)
 
 
 class AttentiveCNN(nn.Module):
@@ -244,10 +260,27 @@ class SmallKernelFeatures(nn.Module):
         return x.squeeze(2).transpose(1, 2)  # (B, samples // 128, embed_dim)
 
 
-def _block(channels: int, out_channels: int, stride: int | tuple[int, int]) -> tuple[nn.Module, ...]:
+def _block(
+    channels: int, out_channels: int, stride: int | tuple[int, int], separable: bool = False
+) -> tuple[nn.Module, ...]:
     """Convolution without bias (the normalisation has one), batch normalisation, ReLU."""
-    convolution = nn.Conv2d(channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=False)
-    return convolution, nn.BatchNorm2d(out_channels), nn.ReLU()
+    after = nn.BatchNorm2d(out_channels), nn.ReLU()
+    if not separable:
+        return nn.Conv2d(channels, out_channels, kernel_size=3, stride=stride, padding=1, bias=False), *after
+    filters = nn.Conv2d(channels, channels, 3, stride, padding=1, groups=channels, bias=False)
+    return filters, nn.Conv2d(channels, out_channels, kernel_size=1, bias=False), *after
+
+
+def _log_mel_input(x: Tensor, model: nn.Module, pictures: int, num_mels: int | None = None) -> Tensor:
+    """Log-mel in the model's dtype as (B, pictures, num_mels, frames).  num_mels: None for any number of bands."""
+    check_tensor(x)
+    several = [] if pictures == 1 else [pictures]
+    fits = x.ndim == 3 + len(several) and [*x.shape[1:-2]] == several and 0 not in x.shape[1:]
+    if not fits or num_mels not in (None, x.shape[-2]):
+        wanted = ", ".join(map(str, ["B", *several, num_mels or "num_mels", "frames"]))
+        raise ValueError(f"x: expected ({wanted}), got {tuple(x.shape)}")
+    x = real_input(x, model)
+    return x.unsqueeze(1) if pictures == 1 else x
 
 
 def _as_pictures(x: Tensor) -> Tensor:

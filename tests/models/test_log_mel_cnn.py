@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from course_lib.models import LogMelCNN
+from course_lib.models import LogMelCNN, LogMelFeatures
 
 
 @pytest.fixture
@@ -24,6 +24,37 @@ def test_logits_for_pictures_of_any_size(model, size):
 
 def test_quarter_of_a_million_parameters():
     assert sum(parameter.numel() for parameter in LogMelCNN(num_classes=10).parameters()) == 243_178
+
+
+def test_separable_convolutions_have_the_weights_of_filters_and_mixtures():
+    widths = (4, 6, 5, 7)
+    counts = [sum(p.numel() for p in LogMelCNN(3, widths=widths, separable=s).features.parameters()) for s in (0, 1)]
+    norms, pairs = 2 * sum(widths), [(4, 6), (6, 5), (5, 7)]
+    assert counts[0] == 9 * 4 + sum(9 * before * after for before, after in pairs) + norms
+    assert counts[1] == 9 * 4 + sum(9 * before + before * after for before, after in pairs) + norms
+    outputs = [LogMelCNN(3, widths=widths, separable=s)(pictures(2, 64, 63)) for s in (False, True)]
+    assert outputs[0].shape == outputs[1].shape == (2, 3)
+
+
+def test_a_separable_convolution_is_a_convolution_of_rank_one_in_space():
+    plain, separable = (LogMelCNN(3, separable=s).eval() for s in (False, True))
+    with torch.no_grad():
+        for i, j in ((3, 3), (6, 7), (9, 11)):  # where the convolutions stand
+            filters, mixture = separable.features[j], separable.features[j + 1]
+            plain.features[i].weight.copy_(mixture.weight * filters.weight[:, 0])
+        plain.features[0].load_state_dict(separable.features[0].state_dict())
+        plain.classifier.load_state_dict(separable.classifier.state_dict())
+    torch.testing.assert_close(plain(pictures(2, 64, 40)), separable(pictures(2, 64, 40)), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("make", [lambda: LogMelCNN(3, pictures=2), lambda: LogMelFeatures(5, pictures=2)])
+def test_each_of_several_pictures_is_standardised_by_itself(make):
+    model, x = make(), pictures(8, 2, 64, 20)
+    scaled = torch.stack([5 * x[:, 0] - 30, x[:, 1] / 7], dim=1)
+    torch.testing.assert_close(model(scaled), model(x), atol=2e-3, rtol=2e-3)
+    for shape in ((8, 64, 20), (8, 3, 64, 20), (8, 2, 0, 20)):
+        with pytest.raises(ValueError, match=r"x: expected \(B, 2, (num_mels|64), frames\), got"):
+            model(torch.zeros(shape))
 
 
 def test_training_output_does_not_depend_on_the_scale_and_offset_of_the_input(model):
@@ -70,3 +101,9 @@ def test_wrong_ranks_are_named(model, shape):
 def test_too_few_classes_are_named():
     with pytest.raises(ValueError, match="num_classes: expected at least 2, got 1"):
         LogMelCNN(num_classes=1)
+
+
+@pytest.mark.parametrize("wrong", [{"widths": (8, 8, 8)}, {"widths": (8, 8, 0, 8)}, {"pictures": 0}])
+def test_sizes_out_of_range_are_named(wrong):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))}: expected .*at least 1, got"):
+        LogMelFeatures(4, **wrong)

@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV, PredefinedSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 from torch.nn.functional import interpolate, one_hot
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -64,21 +64,6 @@ def wider(x: Tensor, y: Tensor, generator: Generator | None = None) -> tuple[Ten
     return x.unflatten(2, (pictures, n)).transpose(1, 2), targets
 
 
-class PictureTokens(nn.Module):
-    """`LogMelFeatures` of several pictures: (B, pictures, 64, columns) -> tokens (B, columns / 8, embed_dim)."""
-
-    def __init__(self, pictures: int = 3, embed_dim: int = 128):
-        super().__init__()
-        one = LogMelFeatures(embed_dim)
-        first = nn.Conv2d(pictures, 32, 3, stride=2, padding=1, bias=False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.standardise = nn.BatchNorm2d(pictures, affine=False)
-        self.convolutions, self.project = nn.Sequential(first, *one.convolutions[1:]), one.project
-
-    def forward(self, x: Tensor) -> Tensor:
-        pictures = self.standardise(x).contiguous(memory_format=torch.channels_last)
-        return self.project(self.convolutions(pictures).flatten(1, 2).transpose(1, 2))
-
-
 @cache
 def generated() -> TensorDataset:
     """Pictures (N, 64, columns) of the soundscape, at the level of 22.05 kHz, and kinds (N,) in ESC-10's order."""
@@ -110,7 +95,7 @@ CNNS: dict[
     TODAY: (lambda seed: AttentiveCNN(10), columns, USUAL | {"epochs": 100}),
     GENERATED: (lambda seed: copy.deepcopy(pre_trained(seed)), columns, USUAL | {"epochs": 60}),
     WIDER: (
-        lambda seed: AttentiveCNN(10, features=PictureTokens()),
+        lambda seed: AttentiveCNN(10, features=LogMelFeatures(128, pictures=3)),
         three_pictures,
         {"optimizer": OPTIMIZER, "train_transform": wider, "epochs": 60},
     ),

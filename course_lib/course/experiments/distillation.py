@@ -33,7 +33,7 @@ from course_lib.course.experiments._esc10_runs import MEL_RATE, RECIPE, columns
 from course_lib.course.experiments.esc10 import share_correct, smoothed_loss
 from course_lib.course.experiments.runner import Experiment, Found, total_seconds
 from course_lib.data import AudioData, LogMelAugmentation, load_esc10
-from course_lib.models import AttentiveCNN
+from course_lib.models import AttentiveCNN, LogMelFeatures
 from course_lib.training import adamw, compare, fit, predict
 
 PAIR, LABELS, STUDENT, SEPARABLE = "two teachers", "student, labels alone", "student, T = 2", "separable, T = 2"
@@ -43,38 +43,12 @@ WIDTHS, EMBED = (12, 24, 48, 48), 20  # of the student's convolutions and tokens
 SEPARABLE_WIDTHS, SEPARABLE_EMBED = (16, 48, 96, 128), 24
 
 
-class SmallFeatures(nn.Module):
-    """`LogMelFeatures` in other widths: (B, 64, frames) log-mel -> tokens (B, frames / 8, embed_dim)."""
-
-    def __init__(self, widths: tuple[int, ...], embed_dim: int, separable: bool = False):
-        super().__init__()
-        self.standardise = nn.BatchNorm2d(1, affine=False)
-        blocks: list[nn.Module] = []
-        for before, after, stride in zip((1, *widths), widths, (2, 2, 2, (2, 1)), strict=False):
-            blocks += _block(before, after, stride, separable and before > 1)
-        self.convolutions = nn.Sequential(*blocks)
-        self.project = nn.Linear(4 * widths[-1], embed_dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        pictures = self.standardise(x.unsqueeze(1)).contiguous(memory_format=torch.channels_last)  # (B, 1, 64, frames)
-        return self.project(self.convolutions(pictures).flatten(1, 2).transpose(1, 2))  # (B, frames / 8, embed_dim)
-
-
-def _block(before: int, after: int, stride: Any, separable: bool) -> list[nn.Module]:
-    """Convolution, batch normalisation, ReLU; the convolution as one filter a channel and a mixture of channels."""
-    first = nn.Conv2d(
-        before, before if separable else after, 3, stride, 1, groups=before if separable else 1, bias=False
-    )
-    mixture = [nn.Conv2d(before, after, 1, bias=False)] if separable else []
-    return [first, *mixture, nn.BatchNorm2d(after), nn.ReLU()]
-
-
 def student() -> AttentiveCNN:
-    return AttentiveCNN(10, EMBED, features=SmallFeatures(WIDTHS, EMBED))
+    return AttentiveCNN(10, EMBED, features=LogMelFeatures(EMBED, widths=WIDTHS))
 
 
 def separable_student() -> AttentiveCNN:
-    features = SmallFeatures(SEPARABLE_WIDTHS, SEPARABLE_EMBED, separable=True)
+    features = LogMelFeatures(SEPARABLE_EMBED, widths=SEPARABLE_WIDTHS, separable=True)
     return AttentiveCNN(10, SEPARABLE_EMBED, features=features)
 
 
