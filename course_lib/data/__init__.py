@@ -1,33 +1,29 @@
 """Where signals come from: recordings on disk, generated sets, datasets, features and augmentation."""
 
-from course_lib.data.audio import AudioData, DataError, Problem, pad_or_cut
-from course_lib.data.audio_table import load_audio_table
+from course_lib.data.audio_data import AudioData, DataError, Problem, pad_or_cut
 from course_lib.data.augment import LogMelAugmentation, between_class, gain, noise, spec_augment, time_shift, time_warp
-from course_lib.data.burst_order import BURST_ORDERS, BurstOrders, burst_order
 from course_lib.data.catalogue import DatasetInfo, fetch, list_datasets, load_audio, verify
-from course_lib.data.dataset import SignalDataset
-from course_lib.data.download import fetch_esc10
-from course_lib.data.ecg import fetch_ecg, find_ecg, load_ecg, make_beat_train
-from course_lib.data.esc10 import find_esc10, load_esc10
-from course_lib.data.event_dataset import (
+from course_lib.data.datasets import (
     ContrastiveDataset,
     EventBatch,
     EventDataset,
     EventItem,
+    SignalDataset,
     UnsupervisedDataset,
     channel_statistics,
     collate_fn_contrastive,
     collate_fn_supervised,
     collate_fn_unsupervised,
 )
+from course_lib.data.download import fetch_esc10
+from course_lib.data.ecg import fetch_ecg, find_ecg, load_ecg, make_beat_train
+from course_lib.data.esc10 import find_esc10, load_esc10
 from course_lib.data.features import log_mel
 from course_lib.data.folder import load_audio_folder, read_audio
 from course_lib.data.gait import GaitRecording, load_gait_events
 from course_lib.data.live_source import Block, FakeClock, Microphone, RealClock, Replay
-from course_lib.data.match_to_sample import Matches, match_to_sample
-from course_lib.data.one_clock import on_one_clock
 from course_lib.data.recording import EventRecording, load_event_table
-from course_lib.data.sensor_table import SensorTable, load_sensor_table, recording_windows
+from course_lib.data.sensor_table import SensorTable, load_sensor_table, on_one_clock, recording_windows
 from course_lib.data.soundscape import synthetic_soundscape
 from course_lib.data.streams import StreamDataset, StreamLoader, StreamManager
 from course_lib.data.synthetic_events import (
@@ -38,34 +34,39 @@ from course_lib.data.synthetic_events import (
     make_event_stream,
     make_events,
 )
-from course_lib.data.synthetic_signals import SIGNAL_KINDS, synthetic_signals
+from course_lib.data.synthetic_signals import (
+    BURST_ORDERS,
+    SIGNAL_KINDS,
+    BurstOrders,
+    Matches,
+    burst_order,
+    match_to_sample,
+    synthetic_signals,
+)
+from course_lib.data.tables import load_audio_table
 from course_lib.data.temporal_augmentation import TemporalAugmentation
 
 # fmt: off
 __all__ = [
     "AudioData", "DataError", "Problem", "pad_or_cut",
-    "load_audio_table",
     "LogMelAugmentation", "between_class", "gain", "noise", "spec_augment", "time_shift", "time_warp",
-    "BURST_ORDERS", "BurstOrders", "burst_order",
     "DatasetInfo", "fetch", "list_datasets", "load_audio", "verify",
-    "SignalDataset",
+    "ContrastiveDataset", "EventBatch", "EventDataset", "EventItem", "SignalDataset", "UnsupervisedDataset",
+    "channel_statistics", "collate_fn_contrastive", "collate_fn_supervised", "collate_fn_unsupervised",
     "fetch_esc10",
     "fetch_ecg", "find_ecg", "load_ecg", "make_beat_train",
     "find_esc10", "load_esc10",
-    "ContrastiveDataset", "EventBatch", "EventDataset", "EventItem", "UnsupervisedDataset", "channel_statistics",
-    "collate_fn_contrastive", "collate_fn_supervised", "collate_fn_unsupervised",
     "log_mel",
     "load_audio_folder", "read_audio",
     "GaitRecording", "load_gait_events",
     "Block", "FakeClock", "Microphone", "RealClock", "Replay",
-    "Matches", "match_to_sample",
-    "on_one_clock",
     "EventRecording", "load_event_table",
-    "SensorTable", "load_sensor_table", "recording_windows",
+    "SensorTable", "load_sensor_table", "on_one_clock", "recording_windows",
     "synthetic_soundscape",
     "StreamDataset", "StreamLoader", "StreamManager",
     "EventTemplates", "FreshEvents", "coloured_noise", "event_templates", "make_event_stream", "make_events",
-    "SIGNAL_KINDS", "synthetic_signals",
+    "BURST_ORDERS", "SIGNAL_KINDS", "BurstOrders", "Matches", "burst_order", "match_to_sample", "synthetic_signals",
+    "load_audio_table",
     "TemporalAugmentation",
 ]
 # fmt: on

@@ -5,7 +5,7 @@ from importlib import resources
 from pathlib import Path
 
 from course_lib import paths
-from course_lib.data.audio import AudioData, Problem
+from course_lib.data.audio_data import AudioData, Problem
 from course_lib.data.download import check_members, fetch_esc10, read_manifest
 from course_lib.data.ecg import MANIFEST as ECG_MANIFEST
 from course_lib.data.ecg import fetch_ecg, find_ecg

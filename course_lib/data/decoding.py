@@ -15,7 +15,7 @@ import soundfile
 import soxr
 from tqdm import tqdm
 
-from course_lib.data.audio import pad_or_cut
+from course_lib.data.audio_data import pad_or_cut
 
 SILENCE = 1e-4  # peak-to-peak; -80 dB of full scale
 BLOCK = 4096  # frames decoded at once: where a file is damaged, the block is lost

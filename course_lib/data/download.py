@@ -15,7 +15,7 @@ import pooch
 import requests
 
 from course_lib import paths
-from course_lib.data.audio import DataError, Problem, listing
+from course_lib.data.audio_data import DataError, Problem, listing
 from course_lib.files import temporary_beside
 
 MANIFEST = resources.files("course_lib.data") / "manifests" / "esc10.sha256"
@@ -43,7 +43,7 @@ def fetch_esc10(
     """
     target = Path(target).expanduser() if target is not None else paths.data_roots()[0] / "esc10"
     members = read_manifest(manifest)
-    if _complete(target, members):
+    if is_complete(target, members):
         return target
     url = f"{base_url.rstrip('/')}/{COMMIT}.zip"
     try:
@@ -60,7 +60,7 @@ def fetch_esc10(
     return target
 
 
-def _complete(target: Path, members: dict[str, str]) -> bool:
+def is_complete(target: Path, members: dict[str, str]) -> bool:
     """Whether `target` holds the checked set; FileExistsError where it holds something else."""
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return False
@@ -129,12 +129,12 @@ def _put_in_place(unpacked: Path, target: Path, members: dict[str, str]) -> None
         raise DataError(f"{message}\n{listing(problems)}")
     try:
         if target.is_dir():
-            target.rmdir()  # empty, as _complete found it
+            target.rmdir()  # empty, as is_complete found it
         os.replace(unpacked, target)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.EACCES, errno.ENOENT, errno.EPERM):
             raise
-        if not _complete(target, members):  # else another process was faster, with the same files
+        if not is_complete(target, members):  # else another process was faster, with the same files
             raise
 
 

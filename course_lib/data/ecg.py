@@ -13,8 +13,8 @@ import pooch
 import requests
 
 from course_lib import paths
-from course_lib.data.audio import DataError, listing
-from course_lib.data.download import check_members, read_manifest
+from course_lib.data.audio_data import DataError
+from course_lib.data.download import is_complete, read_manifest
 from course_lib.data.recording import EventRecording
 from course_lib.files import temporary_beside
 
@@ -97,9 +97,7 @@ def fetch_ecg(
     """
     target = Path(target).expanduser() if target is not None else paths.data_roots()[0] / "ecg"
     members = read_manifest(manifest)
-    if target.exists() and any(target.iterdir()):
-        if problems := check_members(target, members):
-            raise FileExistsError(f"{target} is there but is not the record: move it away\n{listing(problems)}")
+    if is_complete(target, members):
         return target
     with temporary_beside(target) as temporary:
         temporary.mkdir()

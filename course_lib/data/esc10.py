@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 
 from course_lib import paths
-from course_lib.data.audio import AudioData, DataError, Problem, check_format, listing
+from course_lib.data.audio_data import AudioData, DataError, Problem, check_format, listing
 from course_lib.data.cache import Append, cached_array
 from course_lib.data.decoding import decode, openable
 from course_lib.data.download import check_members, fetch_esc10, read_manifest

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from course_lib.data.audio import check_format, is_number, is_whole
+from course_lib.data.audio_data import check_format, is_number, is_whole
 from course_lib.data.cache import Append, cached_array, content_key
-from course_lib.data.dataset import as_array, as_float32
+from course_lib.data.datasets import as_array, as_float32
 
 FLOOR = 1e-7  # added to the power, so that silence has a logarithm: -7
 WINDOW, HOP = 2048 / 22_050, 0.04  # seconds: 93 ms every 40 ms

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from course_lib.data.audio import (
+from course_lib.data.audio_data import (
     AudioData,
     DataError,
     Problem,

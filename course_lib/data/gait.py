@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from course_lib.data.audio import DataError
+from course_lib.data.audio_data import DataError
 from course_lib.files import read_text
 
 SAMPLE_RATE = 204.8  # Hz

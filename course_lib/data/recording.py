@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from course_lib.data.audio import DataError, is_number
-from course_lib.data.dataset import as_float32
+from course_lib.data.audio_data import DataError, is_number
+from course_lib.data.datasets import as_float32
 from course_lib.data.tables import read_table
 
 

@@ -10,7 +10,7 @@ from numpy.random import Generator, default_rng
 from scipy import fft, special
 from tqdm import tqdm
 
-from course_lib.data.audio import AudioData, check_format
+from course_lib.data.audio_data import AudioData, check_format
 from course_lib.data.cache import Append, cached_array
 
 RATE = 44_100  # clips are made at this rate; others are resampled from it

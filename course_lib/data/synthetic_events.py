@@ -8,7 +8,7 @@ import numpy as np
 from scipy import fft
 from torch.utils.data import DataLoader
 
-from course_lib.data.event_dataset import EventBatch, EventDataset, Statistics, collate_fn_supervised
+from course_lib.data.datasets import EventBatch, EventDataset, Statistics, collate_fn_supervised
 
 SAMPLE_RATE = 2000  # Hz
 TEMPLATE_LENGTH = 80  # samples: 40 ms

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from course_lib.data import LogMelAugmentation, log_mel, pad_or_cut
-from course_lib.data.audio import check_format, is_number
+from course_lib.data.audio_data import check_format, is_number
 from course_lib.data.decoding import read_clip
 from course_lib.data.folder import in_windows
 from course_lib.estimator.artefact import classes_from_list, classes_to_list, settings_of

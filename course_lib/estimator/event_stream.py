@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from course_lib.data.dataset import as_float32
+from course_lib.data.datasets import as_float32
 from course_lib.estimator.event_crops import filled
 from course_lib.events import Detections, LiveDetector
 

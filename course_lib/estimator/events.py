@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from course_lib.data import EventRecording, channel_statistics
-from course_lib.data.audio import is_number, is_whole
+from course_lib.data.audio_data import is_number, is_whole
 from course_lib.estimator.artefact import Saved, settings_of
 from course_lib.estimator.event_crops import EventCrops
 from course_lib.estimator.event_level import OwnLevel, levels_differ

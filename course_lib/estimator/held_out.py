@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
-from course_lib.data.audio import is_number
+from course_lib.data.audio_data import is_number
 
 
 def hold_out(

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset, default_collate
 
 from course_lib.data import SignalDataset
-from course_lib.data.audio import is_whole
-from course_lib.data.dataset import as_array
+from course_lib.data.audio_data import is_whole
+from course_lib.data.datasets import as_array
 from course_lib.estimator.artefact import classes_from_list, classes_to_list, settings_of
 from course_lib.estimator.network_classifier import NetworkClassifier
 from course_lib.models import SignalSequenceTransformer, SignalTransformerConfig

@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 from course_lib import losses, models
 from course_lib.data import event_templates, make_events
-from course_lib.data.event_dataset import EventBatch
+from course_lib.data.datasets import EventBatch
 from course_lib.events import LiveDetector, detect_events_from_sequence
 from course_lib.training import ContrastiveTrainer, SupervisedTrainer, UnsupervisedTrainer, device, fit
 

@@ -18,7 +18,7 @@ import torch
 from course_lib.course.experiments._event_runs import load_feet, train_on
 from course_lib.course.experiments.runner import Experiment
 from course_lib.data import EventBatch, GaitRecording
-from course_lib.data.event_dataset import channel_statistics
+from course_lib.data.datasets import channel_statistics
 from course_lib.events import Detections, LiveDetector, best_threshold, decode_peaks, event_scores, refractory_filter
 from course_lib.losses import HeatmapLoss
 from course_lib.models import EventDetector

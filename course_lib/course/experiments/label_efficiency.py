@@ -31,7 +31,7 @@ from course_lib.data import (
     collate_fn_contrastive,
     collate_fn_supervised,
 )
-from course_lib.data.event_dataset import EventItem
+from course_lib.data.datasets import EventItem
 from course_lib.events import Detections, best_threshold, decode_peaks, event_scores, window_events
 from course_lib.losses import AutoencoderLoss, EventTimingLoss
 from course_lib.models import (

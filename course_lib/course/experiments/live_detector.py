@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 from course_lib.course.experiments._event_runs import WINDOW, find, threshold_of, train_on, windows
 from course_lib.course.experiments.runner import Experiment
 from course_lib.data import FreshEvents, make_event_stream
-from course_lib.data.event_dataset import EventBatch
+from course_lib.data.datasets import EventBatch
 from course_lib.data.synthetic_events import SAMPLE_RATE
 from course_lib.events import LiveDetector, event_scores
 from course_lib.files import replacing

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 import course_lib.layers as sl
 from course_lib.course.experiments.runner import Experiment, by_seed
 from course_lib.data import SignalDataset
-from course_lib.data.match_to_sample import match_to_sample
+from course_lib.data.synthetic_signals import match_to_sample
 from course_lib.models import SignalSequenceTransformer, SignalTransformerConfig
 from course_lib.training import cosine_with_warmup, fit, predict
 from course_lib.training.rng import isolated

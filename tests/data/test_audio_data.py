@@ -35,7 +35,7 @@ def test_resample_keeps_pitch_and_everything_else(data, tone, rate):
 
 def test_resample_is_cached_by_content(data, monkeypatch):
     first = data.resample(4000)
-    monkeypatch.setattr("course_lib.data.audio.soxr", None)
+    monkeypatch.setattr("course_lib.data.audio_data.soxr", None)
     np.testing.assert_array_equal(data.resample(4000).signals, first.signals)
     with pytest.raises(AttributeError):
         data.crop(0.5).resample(4000)
