@@ -4,7 +4,7 @@ from course_lib.estimator.anomalies import AnomalyDetector
 from course_lib.estimator.audio import AudioClassifier
 from course_lib.estimator.event_stream import Event
 from course_lib.estimator.events import EventClassifier
-from course_lib.estimator.recordings import by_recording
+from course_lib.estimator.groups import by_recording
 from course_lib.estimator.signals import SignalClassifier
 
 __all__ = ["AnomalyDetector", "AudioClassifier", "Event", "EventClassifier", "SignalClassifier", "by_recording"]

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from course_lib.data.audio_data import is_number, is_whole
 from course_lib.estimator.artefact import Saved, settings_of
-from course_lib.estimator.held_out import hold_out
+from course_lib.estimator.groups import hold_out
 from course_lib.estimator.signals import time_first
 
 _LONGEST_SEGMENT = 256  # steps of one spectrum

@@ -1,13 +1,16 @@
-"""Random pieces of recordings with their events, for training a detector; rare types are oversampled."""
+"""What an `EventClassifier` learns from: recordings, checked; how loud they are; random pieces of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
 
 from course_lib.data import EventBatch, EventRecording
+
+_FAR = 5.0  # times: of levels that differ by more, one statistic of all suits none
+_LONGEST_DEFAULT = 0.25  # seconds of a refractory period that nobody asked for: it is a part of the latency
 
 
 def filled(x: np.ndarray, masked: bool) -> np.ndarray:
@@ -25,6 +28,12 @@ def level_of(x: np.ndarray) -> float:
     """The median distance of data (T, C) from each channel's mean, over steps and channels; 0 where nothing is read."""
     x = x[:, ~np.isnan(x).all(axis=0)]
     return float(np.nanmedian(np.abs(x - np.nanmean(x, axis=0)))) if x.size else 0.0
+
+
+def levels_differ(recordings: Sequence[EventRecording]) -> bool:
+    """Whether the median distance from the mean, over all channels, differs by more than five times between them."""
+    levels = [level for recording in recordings if (level := level_of(recording.data)) > 0]  # one that is still is none
+    return bool(levels) and max(levels) > _FAR * min(levels)
 
 
 class EventCrops:
@@ -124,3 +133,24 @@ class EventCrops:
             start = self.spans[recording][0] + int(self.rng.random() * np.diff(self.spans[recording])[0])
         first, last = self.spans[recording]
         return recording, max(first, min(start, last - self.window))
+
+
+def as_list(recordings: Sequence[EventRecording] | EventRecording) -> list[EventRecording]:
+    if not isinstance(recordings, EventRecording | Iterable):
+        raise ValueError(f"recordings: expected EventRecording, a list of them, got {type(recordings).__name__}")
+    listed = [recordings] if isinstance(recordings, EventRecording) else list(recordings)
+    for i, recording in enumerate(listed):
+        if not isinstance(recording, EventRecording):
+            raise ValueError(f"recordings: expected EventRecording, got {type(recording).__name__} at {i}")
+    return listed
+
+
+def inside(recording: EventRecording, second: float) -> bool:
+    first, last = recording.labelled or (0.0, recording.seconds)
+    return first <= second <= last
+
+
+def half_of_the_shortest(distances: list[np.ndarray]) -> float:
+    """Half of the distance (seconds) that all but one in a hundred exceed, 0.25 s at most."""
+    every = np.concatenate([np.zeros(0), *distances])
+    return min(_LONGEST_DEFAULT, float(np.quantile(every, 0.01)) / 2) if len(every) else _LONGEST_DEFAULT

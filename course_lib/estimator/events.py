@@ -16,14 +16,12 @@ from sklearn.utils.validation import check_is_fitted
 from course_lib.data import EventRecording, channel_statistics
 from course_lib.data.audio_data import is_number, is_whole
 from course_lib.estimator.artefact import Saved, settings_of
-from course_lib.estimator.event_crops import EventCrops
-from course_lib.estimator.event_level import OwnLevel, levels_differ
-from course_lib.estimator.event_recordings import as_list, half_of_the_shortest, inside
+from course_lib.estimator.event_crops import EventCrops, as_list, half_of_the_shortest, inside, levels_differ
 from course_lib.estimator.event_stream import Event, EventStream
 from course_lib.events import Detections, LiveDetector, best_threshold, event_scores, match_events
-from course_lib.events.peaks import PEAK_RADIUS
+from course_lib.events.detections import PEAK_RADIUS
 from course_lib.losses import HeatmapLoss
-from course_lib.models import EventDetector
+from course_lib.models import EventDetector, OwnLevel
 from course_lib.training import cosine_with_warmup, fit, resolve_device
 from course_lib.training.checkpoint import put_weights, weights_of
 from course_lib.training.rng import isolated

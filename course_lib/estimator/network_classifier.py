@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from course_lib.estimator.artefact import Saved
-from course_lib.estimator.held_out import hold_out
+from course_lib.estimator.groups import hold_out
 from course_lib.training import History, cosine_with_warmup, fit, resolve_device
 from course_lib.training.checkpoint import put_weights
 from course_lib.training.rng import isolated

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from course_lib.events.detections import SAMPLE_RATE, Detections, as_array, checked_periods
-from course_lib.events.peaks import PEAK_RADIUS, peak_mask
+from course_lib.events.detections import PEAK_RADIUS, SAMPLE_RATE, Detections, as_array, checked_periods, peak_mask
 from course_lib.events.refractory import refractory_filter
 
 _WINDOW, _MARGIN = 2.0, 0.15  # seconds

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from course_lib import layers as sl
-from course_lib.export.metadata import split
+from course_lib.export.runtime import split
 from course_lib.sequence import Sequence, SequenceLayer
 
 FLOOR = 1e-7  # under the power of a band, before the logarithm: that of `course_lib.data.log_mel`

@@ -21,8 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from course_lib.export.metadata import Metadata
-from course_lib.export.runtime import Model, Stream
+from course_lib.export.runtime import Metadata, Model, Stream
 
 _PART = 20_000  # steps of a recording between two looks at the clock
 

@@ -17,7 +17,7 @@ from torch.utils import _pytree as pytree
 
 from course_lib.export import checks
 from course_lib.export.graphs import Classifier, Frames, Sounds, Step, Whole, as_real
-from course_lib.export.metadata import Metadata, pack
+from course_lib.export.runtime import Metadata, pack
 from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer
 
 _FEWEST, _MOST = 16, 1 << 20  # steps of a whole input whose number is left open

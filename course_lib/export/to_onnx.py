@@ -17,8 +17,7 @@ from torch import Tensor, nn
 
 from course_lib import __version__
 from course_lib.export import checks
-from course_lib.export.int8 import quantised
-from course_lib.export.metadata import Metadata
+from course_lib.export.runtime import Metadata
 from course_lib.export.sources import (
     Graph,
     of_classifier,
@@ -76,7 +75,7 @@ def export(
     example: an input (B, T, …). It settles the number of steps, which a layer on whole inputs else leaves open.
     streaming: the layer's step, with its state, rather than the layer.  block: steps that it takes at a time, a
         multiple of the layer's `block_size` (the default).
-    int8: weights as 8-bit integers; matrix products round their inputs to 8 bits too: see `course_lib.export.int8`.
+    int8: weights as 8-bit integers; matrix products round their inputs to 8 bits too: see `course_lib.export.to_onnx`.
     sample_rate: steps a second.  threshold: the least score of an event. The file says both to whoever runs it.
     statistics: (mean, std) a channel, by which the input of a model of events is standardised; None: it already is.
     classes, parts: of a stream, for whoever runs it: what classes are called; and where outputs (B, N, C) hold several
@@ -179,3 +178,42 @@ def _quietly() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def quantised(model: Any, file: Path) -> Any:
+    """`model` (an onnx.ModelProto) with 8-bit weights, one scale a row or column of outputs; `file` is written to.
+
+    Matrix products with constant factors round their other factor as it comes, one scale a call, and multiply integers:
+    onnxruntime's dynamic quantisation. The weights of convolutions are stored as integers and multiplied out where the
+    file is opened: smaller, not faster.  Raises ValueError where the graph has neither.
+    """
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    products = ["MatMul", "Gemm"]
+    quantize_dynamic(model, file, op_types_to_quantize=products, weight_type=QuantType.QInt8, per_channel=True)
+    small = onnx.load(file)
+    stored = _store_convolutions(small)
+    if not stored and not any("Integer" in node.op_type for node in small.graph.node):
+        raise ValueError("int8: expected a matrix product or a convolution with weights, got a graph without one")
+    return small
+
+
+def _store_convolutions(model: Any) -> int:
+    """Replace the float32 weights of convolutions by integers and a node that multiplies them out; how many."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = model.graph
+    weights = {tensor.name: tensor for tensor in graph.initializer if tensor.data_type == TensorProto.FLOAT}
+    found = {node.input[1] for node in graph.node if node.op_type == "Conv"} & set(weights)
+    for name in sorted(found):
+        kernel = numpy_helper.to_array(weights[name])  # (outputs, inputs, K)
+        largest = np.abs(kernel).reshape(len(kernel), -1).max(axis=1)
+        scale = np.where(largest > 0, largest / 127, 1).astype(np.float32)  # (outputs,)
+        integers = np.rint(kernel / scale.reshape(-1, *(1,) * (kernel.ndim - 1))).astype(np.int8)
+        graph.initializer.remove(weights[name])
+        graph.initializer.append(numpy_helper.from_array(integers, name + "_int8"))
+        graph.initializer.append(numpy_helper.from_array(scale, name + "_scale"))
+        parts = [name + "_int8", name + "_scale"]
+        graph.node.insert(0, helper.make_node("DequantizeLinear", parts, [name], axis=0))
+    return len(found)

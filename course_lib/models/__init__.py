@@ -16,7 +16,7 @@ from course_lib.models.audio_cnns import (
     SmallKernelFeatures,
 )
 from course_lib.models.autoencoders import LSTMAutoencoder, LSTMVariationalAutoencoder
-from course_lib.models.event_detector import EventDetector, EventMaps
+from course_lib.models.event_detector import EventDetector, EventMaps, OwnLevel
 from course_lib.models.event_specific_classifier import (
     EventSpecificClassifier,
     EventSpecificCNN,
@@ -46,7 +46,7 @@ __all__ = [
     "AttentiveCNN", "AudioCNN", "ChannelsLast", "LearnedFilterbank", "LogMelCNN", "LogMelFeatures",
     "PooledAudioCNN", "SmallKernelFeatures",
     "LSTMAutoencoder", "LSTMVariationalAutoencoder",
-    "EventDetector", "EventMaps",
+    "EventDetector", "EventMaps", "OwnLevel",
     "EventSpecificClassifier", "EventSpecificCNN", "EventSpecificTimingHeads",
     "EventEnsemble", "MonteCarloDropout",
     "augmentation_ranges",

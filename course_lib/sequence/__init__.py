@@ -6,7 +6,6 @@ the whole-sequence run returns. `check_contract` asks any layer, yours too, whet
 """
 
 from course_lib.sequence.contract import PROPERTIES, Case, check_contract
-from course_lib.sequence.emitted import emitted
 from course_lib.sequence.layer import (
     Constants,
     FormOnly,
@@ -21,24 +20,32 @@ from course_lib.sequence.layer import (
     check_dtype,
     check_floating,
     check_positive,
+    emitted,
     float64_on,
     parameter_dtype,
 )
-from course_lib.sequence.random_sequences import ragged, ragged_tokens, random_sequence, random_tokens
 from course_lib.sequence.receptive_field import influence, shown_receptive_field
-from course_lib.sequence.sequence import ChannelSpec, Device, Sequence, over_channels
+from course_lib.sequence.sequence import (
+    ChannelSpec,
+    Device,
+    Sequence,
+    over_channels,
+    ragged,
+    ragged_tokens,
+    random_sequence,
+    random_tokens,
+)
 from course_lib.sequence.streaming import stream
 
 # fmt: off
 __all__ = [
     "PROPERTIES", "Case", "check_contract",
-    "emitted",
     "Constants", "FormOnly", "Reach", "SequenceLayer", "State", "StatelessLayer", "TensorForm", "at_least_float32",
-    "autocast_enabled", "check_channels", "check_dtype", "check_floating", "check_positive", "float64_on",
+    "autocast_enabled", "check_channels", "check_dtype", "check_floating", "check_positive", "emitted", "float64_on",
     "parameter_dtype",
-    "ragged", "ragged_tokens", "random_sequence", "random_tokens",
     "influence", "shown_receptive_field",
-    "ChannelSpec", "Device", "Sequence", "over_channels",
+    "ChannelSpec", "Device", "Sequence", "over_channels", "ragged", "ragged_tokens", "random_sequence",
+    "random_tokens",
     "stream",
 ]
 # fmt: on

@@ -2,14 +2,16 @@
 
 An ordinary `nn.Module` that also knows how to run on a stream, with its state passed in and out. After the
 SequenceLayers report (arXiv 2507.23292), going past it where a layer looks into the future: such a layer states its
-latency, and `stream` flushes what is left at the end.
+latency, and `stream` flushes what is left at the end. `emitted` collects what goes on inside while it runs.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from fractions import Fraction
+from functools import partial
 from math import ceil, floor
 from types import EllipsisType
 from typing import Any, NamedTuple
@@ -328,3 +330,32 @@ def at_least_float32(dtype: torch.dtype) -> torch.dtype:
 def float64_on(device: torch.device | str | None) -> torch.dtype:
     """float64, or float32 on a device that lacks it, as Apple's MPS does."""
     return torch.float64 if torch.device(device or "cpu").type in ("cpu", "cuda") else torch.float32
+
+
+@contextmanager
+def emitted(model: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
+    """Collects what the layers inside `model` hand out, in `layer` and in `step` alike.
+
+        with emitted(model) as seen:
+            y, state = model.step(block, state)
+        seen["0.attention.weights"]  # a list, one tensor a call
+
+    Each name is the layer's path in the model and what it hands out: attention its "weights" (B, H, Q, K), without
+    dropout; K counts the steps that a stream has kept, then those of the block, and in a stream with a future horizon
+    the queries are those whose outputs come out. `Emit` hands out all that passes through it. Gradients flow.
+    Attention by blocks of queries is taken in one piece meanwhile: the cost grows with T².
+    """
+    seen: dict[str, list[Tensor]] = {}
+
+    def keep(path: str, name: str, value: Tensor) -> None:
+        seen.setdefault(f"{path}.{name}" if path else name, []).append(value)
+
+    layers = {path: layer for path, layer in model.named_modules() if isinstance(layer, SequenceLayer)}
+    before = {path: layer._emitted for path, layer in layers.items()}
+    try:
+        for path, layer in layers.items():
+            layer._emitted = partial(keep, path)
+        yield seen
+    finally:
+        for path, layer in layers.items():
+            layer._emitted = before[path]

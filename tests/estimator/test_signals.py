@@ -19,7 +19,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from torch import nn
 
 from course_lib.estimator import SignalClassifier
-from course_lib.estimator.held_out import hold_out
+from course_lib.estimator.groups import hold_out
 from course_lib.models import SignalSequenceTransformer, SignalTransformerConfig
 
 SMALL = {"model_dim": 8, "num_heads": 2, "num_layers": 1, "channels": (8,), "dropout": 0.0, "device": "cpu"}

@@ -11,7 +11,7 @@ from scipy.signal import butter, sosfilt
 from course_lib.data import EventRecording
 from course_lib.estimator import EventClassifier
 from course_lib.estimator.event_crops import EventCrops, level_of
-from course_lib.estimator.event_level import OwnLevel
+from course_lib.models import OwnLevel
 
 RATE = 100.0
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import course_lib.layers as sl
-from course_lib.export.metadata import split
+from course_lib.export.runtime import split
 from course_lib.models import RunningAttention, StreamingAudioCNN
 from course_lib.sequence import check_contract, random_sequence
 

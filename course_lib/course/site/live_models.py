@@ -15,7 +15,7 @@ import onnxruntime
 
 from course_lib.course.experiments import live_detector, streaming_audio
 from course_lib.export import export
-from course_lib.export.metadata import Metadata, unpack
+from course_lib.export.runtime import Metadata, unpack
 from course_lib.files import replacing
 
 MODELS = Path(__file__).with_name("static") / "live" / "models"

@@ -169,7 +169,7 @@ class TestSounds:
 class TestReference:
     def test_every_public_name_of_a_room_stands_there_with_its_signature(self):
         text = reference.room_page("events")
-        assert "{py:function} course_lib.events.peaks." in text
+        assert "{py:function} course_lib.events.detections." in text
         assert "{py:class} course_lib.events.refractory.RefractoryPeriodEnforcer(" in text
         assert "(self" not in text and "_private" not in text
 
