@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 
 import torch
 import torch.nn.functional as F
@@ -148,8 +149,13 @@ class EventSpecificClassifier(EventModel):
     concatenated; all samples of a frame side by side are what the LSTM reads. The timing heads answer from its outputs,
     to which the frame's best template score is added, times a learned factor. Presence is the logarithm of the mean of
     exp(timing logit) over frames, scaled and shifted for each type: one strong frame is enough.
+    parts: which of `PARTS` it has, to see what each is worth. In the place of scores or CNN features that it does not
+        have, the LSTM reads zeros, so that it keeps its size; without timing heads all types share one linear layer.
+        Template scores that it does not have are returned as zeros.
     Raises ValueError naming the argument.
     """
+
+    PARTS = ("templates", "cnn", "heads")
 
     def __init__(
         self,
@@ -162,18 +168,25 @@ class EventSpecificClassifier(EventModel):
         bidirectional: bool = True,
         *,
         cnn_channels: int = 8,
+        parts: Collection[str] = PARTS,
         timing_resolution_samples: int | None = None,
         refractory_period_samples: int | None = None,
         sample_rate: float | None = None,
     ):
         super().__init__(input_size, num_events, timing_resolution_samples, refractory_period_samples, sample_rate)
         check_positive(hidden_size=hidden_size, num_layers=num_layers)
-        self.templates = EventTemplateBank(num_events, input_size, template_length)
-        self.cnn = EventSpecificCNN(num_events, input_size, cnn_channels)
+        if isinstance(parts, str) or not set(parts) <= set(self.PARTS):
+            raise ValueError(f"parts: expected some of {self.PARTS}, got {parts!r}")
+        self.cnn_channels = cnn_channels
+        self.templates = EventTemplateBank(num_events, input_size, template_length) if "templates" in parts else None
+        self.cnn = EventSpecificCNN(num_events, input_size, cnn_channels) if "cnn" in parts else None
         read = self.timing_resolution_samples * (input_size + num_events + cnn_channels)
         self.lstm = make_lstm(read, hidden_size, num_layers, dropout, bidirectional)
         width = hidden_size * (2 if bidirectional else 1)
-        self.timing_heads = EventSpecificTimingHeads(num_events, width, dropout)
+        heads = "heads" in parts
+        self.timing_heads = (
+            EventSpecificTimingHeads(num_events, width, dropout) if heads else nn.Linear(width, num_events)
+        )
         self.score_gain = nn.Parameter(torch.full((num_events,), 10.0))
         self.presence_gain = nn.Parameter(torch.ones(num_events))
         self.presence_bias = nn.Parameter(torch.zeros(num_events))
@@ -183,11 +196,20 @@ class EventSpecificClassifier(EventModel):
         size = self.timing_resolution_samples
         inside = torch.arange(x.shape[1], device=x.device) < lengths[:, None]  # (B, T)
         valid = self.frames_valid(lengths, x.shape[1])  # (B, F)
-        scores = self.templates(Sequence(x, inside)).values * inside[..., None]  # (B, T, E)
-        features = torch.cat([x, scores, self.cnn(x, inside)[1] * inside[..., None]], dim=2)  # (B, T, C)
-        frames = F.pad(features, (0, 0, 0, -x.shape[1] % size)).unflatten(1, (-1, size))  # (B, F, size, C)
+        scores = x.new_zeros(*x.shape[:2], self.num_events)  # (B, T, E)
+        if self.templates is not None:
+            scores = self.templates(Sequence(x, inside)).values * inside[..., None]
+        features = x.new_zeros(*x.shape[:2], self.cnn_channels)  # (B, T, cnn_channels)
+        if self.cnn is not None:
+            features = self.cnn(x, inside)[1] * inside[..., None]
+        read = torch.cat([x, scores, features], dim=2)  # (B, T, C)
+        frames = F.pad(read, (0, 0, 0, -x.shape[1] % size)).unflatten(1, (-1, size))  # (B, F, size, C)
         best = frames[..., self.input_size : self.input_size + self.num_events].amax(2)  # (B, F, E)
-        timing = self.timing_heads(run_lstm(self.lstm, frames.flatten(2), valid.sum(1)), None, valid)
+        outputs = run_lstm(self.lstm, frames.flatten(2), valid.sum(1))  # (B, F, H)
+        if isinstance(self.timing_heads, nn.Linear):
+            timing = self.timing_heads(outputs).masked_fill(~valid[..., None], -torch.inf)  # (B, F, E)
+        else:
+            timing = self.timing_heads(outputs, None, valid)
         timing = timing + self.score_gain * best  # (B, F, E)
         presence = torch.logsumexp(timing, dim=1) - valid.sum(1, keepdim=True).log()  # (B, E)
         return self.presence_gain * presence + self.presence_bias, timing, scores

@@ -22,6 +22,7 @@ class LSTMEventClassifier(EventModel):
     Both are mistakes, and each can be taken out:
     residual: add the attention's input to its output, so that a frame keeps what happened in it.
     presence: "mean", or "logsumexp" over the timing logits, so that one strong frame is enough.
+    attention: False leaves it out, with the norm behind it: the answers are read off the LSTM's outputs.
     front_end: give the LSTM 64 features a frame, by strided convolution, instead of the samples; far faster.
     The refractory period acts twice, softly in `losses.EventTimingLoss` while training, and as a rule in
     `events.detect_events_from_sequence`, which reads `refractory_period_samples`.
@@ -40,6 +41,7 @@ class LSTMEventClassifier(EventModel):
         refractory_period_samples: int | None = None,
         *,
         num_heads: int = 4,
+        attention: bool = True,
         residual: bool = False,
         presence: str = "mean",
         front_end: bool = False,
@@ -50,13 +52,15 @@ class LSTMEventClassifier(EventModel):
         if presence not in ("mean", "logsumexp"):
             raise ValueError(f'presence: expected "mean" or "logsumexp", got {presence!r}')
         width = hidden_size * (2 if bidirectional else 1)
-        if width % num_heads:
+        if attention and width % num_heads:
             raise ValueError(f"num_heads: expected a divisor of {width}, the LSTM's outputs, got {num_heads}")
         self.residual, self.presence = residual, presence
         self.front_end = FrameFeatures(input_size, 64, self.timing_resolution_samples) if front_end else None
         self.lstm = make_lstm(64 if front_end else input_size, hidden_size, num_layers, dropout, bidirectional)
-        self.attention = nn.MultiheadAttention(width, num_heads, dropout=dropout, batch_first=True)
-        self.norm = nn.LayerNorm(width)
+        self.attention = (
+            nn.MultiheadAttention(width, num_heads, dropout=dropout, batch_first=True) if attention else None
+        )
+        self.norm = nn.LayerNorm(width) if attention else nn.Identity()
         self.dropout = nn.Dropout(dropout)
         self.event_head = nn.Linear(width, num_events) if presence == "mean" else None
         self.event_bias = None if presence == "mean" else nn.Parameter(torch.zeros(num_events))
@@ -70,8 +74,9 @@ class LSTMEventClassifier(EventModel):
             frames = stretch_means(outputs, lengths, self.timing_resolution_samples)  # (B, F, H)
         else:
             frames = run_lstm(self.lstm, self.front_end(x, valid), valid.sum(1))  # (B, F, H)
-        attended, _ = self.attention(frames, frames, frames, key_padding_mask=~valid, need_weights=False)
-        frames = self.norm(frames + self.dropout(attended) if self.residual else attended)
+        if self.attention is not None:
+            attended, _ = self.attention(frames, frames, frames, key_padding_mask=~valid, need_weights=False)
+            frames = self.norm(frames + self.dropout(attended) if self.residual else attended)
         timing_logits = self.timing_head(frames).masked_fill(~valid[..., None], -torch.inf)  # (B, F, E)
         count = valid.sum(1, keepdim=True)  # (B, 1)
         if self.event_head is not None:

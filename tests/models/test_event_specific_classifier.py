@@ -1,6 +1,7 @@
 """The event-specific classifier and its parts: types kept apart, padding not seen, learning possible."""
 
 import math
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -65,8 +66,13 @@ def classifier(**options):
     return EventSpecificClassifier(hidden_size=4, num_layers=1, num_events=3, cnn_channels=3, **options)
 
 
-def test_no_item_depends_on_its_batch_mates_or_on_padding():
-    model, lengths = classifier().eval(), torch.tensor([95, 203, 7])
+PARTS = EventSpecificClassifier.PARTS
+SUBSETS = [subset for count in range(4) for subset in combinations(PARTS, count)]
+
+
+@pytest.mark.parametrize("parts", SUBSETS, ids=" ".join)
+def test_no_item_depends_on_its_batch_mates_or_on_padding(parts):
+    model, lengths = classifier(parts=parts).eval(), torch.tensor([95, 203, 7])
     x = torch.randn(3, 203, 6)
     x[0, 95:], x[2, 7:] = torch.nan, 1e6
     event_logits, timing_logits, scores = model(x, lengths)
@@ -79,8 +85,38 @@ def test_no_item_depends_on_its_batch_mates_or_on_padding():
         assert (scores[item, length:] == 0).all()
 
 
-def test_frame_scores_can_be_decoded():
-    model = classifier().eval()
+@pytest.mark.parametrize("parts", SUBSETS, ids=" ".join)
+def test_each_subset_of_the_parts_trains_and_its_lstm_keeps_its_size(parts):
+    data, labels, timings = (torch.tensor(a) for a in make_events(4, 300, 3, seed=3, snr_db=6, event_rate=8))
+    model, whole = classifier(parts=parts), classifier()
+    assert [p.shape for p in model.lstm.parameters()] == [p.shape for p in whole.lstm.parameters()]
+    left_out = sum(p.numel() for p in whole.parameters()) - sum(p.numel() for p in model.parameters())
+    assert (left_out == 0) == (len(parts) == 3)
+    outputs = model(data)
+    EventSpecificLoss()(*outputs, labels, timings)["total"].backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    assert bool(outputs[2].any()) == ("templates" in parts)
+
+
+def test_without_templates_the_timing_is_all_that_the_heads_say():
+    model = classifier(parts=("cnn",)).eval()
+    x = torch.randn(2, 100, 6)
+    timing = model(x)[1]
+    model.score_gain.data += 100
+    torch.testing.assert_close(model(x)[1], timing)
+    model.timing_heads.bias.data += torch.tensor([1.0, 2.0, 3.0])
+    torch.testing.assert_close(model(x)[1], timing + torch.tensor([1.0, 2.0, 3.0]))
+
+
+@pytest.mark.parametrize("wrong", ["cnn", ("cnn", "lstm")])
+def test_parts_that_it_does_not_have_are_named(wrong):
+    with pytest.raises(ValueError, match="parts: expected some of"):
+        classifier(parts=wrong)
+
+
+@pytest.mark.parametrize("parts", [PARTS, ()], ids=" ".join)
+def test_frame_scores_can_be_decoded(parts):
+    model = classifier(parts=parts).eval()
     scores, offsets = model.frame_scores(torch.randn(2, 203, 6))
     assert scores.shape == offsets.shape == (2, 21, 3)
     assert scores.min() >= 0 and scores.max() <= 1 and offsets.min() >= 0 and offsets.max() <= 9

@@ -15,58 +15,19 @@ About 8 CPU seconds a variant and seed. Writes figures/results/event_specific.cs
 import time
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from course_lib.course.experiments.runner import Experiment, by_seed
 from course_lib.data import make_events
 from course_lib.events import SAMPLE_RATE, best_threshold, decode_peaks, event_scores, window_events
 from course_lib.losses import EventSpecificLoss, EventTimingLoss
 from course_lib.models import EventSpecificClassifier, LSTMEventClassifier, fill_from_snippets
-from course_lib.sequence import Sequence
 from course_lib.training import cosine_with_warmup, fit
 from course_lib.training.device import mode
 from course_lib.training.rng import isolated
 
 TYPES, LENGTH, BATCH, HIDDEN = 4, 500, 16, 16
 LABELLED, VALIDATION, TEST = 320, 100, 400  # windows
-
-
-class NoScores(nn.Module):
-    """In the place of the template bank: scores of 0 for each type."""
-
-    def forward(self, x: Sequence) -> Sequence:
-        return Sequence(x.values.new_zeros(*x.values.shape[:2], TYPES), x.mask)
-
-
-class NoFeatures(nn.Module):
-    """In the place of the CNN: joint features of 0."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.channels = channels
-
-    def forward(self, x: Tensor, valid: Tensor | None = None) -> tuple[None, Tensor]:
-        return None, x.new_zeros(*x.shape[:2], self.channels)
-
-
-class OneHead(nn.Linear):
-    """In the place of the timing heads: one linear layer, no attention."""
-
-    def forward(self, features: Tensor, event_mask: Tensor | None = None, valid: Tensor | None = None) -> Tensor:
-        logits = super().forward(features)  # (B, F, E)
-        return logits if valid is None else logits.masked_fill(~valid[..., None], -torch.inf)
-
-
-def specific(scores: bool = True, cnn: bool = True, heads: bool = True) -> EventSpecificClassifier:
-    """The whole model, or with parts of it taken out."""
-    model = EventSpecificClassifier(num_events=TYPES, hidden_size=HIDDEN)
-    if not scores:
-        model.templates = NoScores()
-    if not cnn:
-        model.cnn = NoFeatures(model.cnn.output_channels)
-    if not heads:
-        model.timing_heads = OneHead(model.timing_heads.hidden_size, TYPES)
-    return model
 
 
 def base() -> LSTMEventClassifier:
@@ -76,16 +37,16 @@ def base() -> LSTMEventClassifier:
     )
 
 
-VARIANTS = {
+VARIANTS: dict[str, dict] = {
     "whole model": {},
     "random templates": {"averages": False},
     "random templates, no loss on the scores": {"averages": False, "template_weight": 0.0},
     "with a refractory term": {"refractory_weight": 0.1},
-    "without scores": {"scores": False},
-    "without CNN": {"cnn": False},
-    "without heads": {"heads": False},
-    "scores only": {"cnn": False, "heads": False},
-    "none of the three": {"scores": False, "cnn": False, "heads": False},
+    "without scores": {"parts": ("cnn", "heads")},
+    "without CNN": {"parts": ("templates", "heads")},
+    "without heads": {"parts": ("templates", "cnn")},
+    "scores only": {"parts": ("templates",)},
+    "none of the three": {"parts": ()},
     "base model, repaired": {"base_model": True},
 }
 EPOCHS = {
@@ -111,12 +72,12 @@ def train_model(
     template_weight: float = 0.5,
     refractory_weight: float = 0.0,
     base_model: bool = False,
-    **parts: bool,
+    parts: tuple[str, ...] = EventSpecificClassifier.PARTS,
 ) -> nn.Module:
     """A model after so many passes over labelled (data, labels, timings)."""
     with isolated(seed, torch.device("cpu")):
-        model = base() if base_model else specific(**parts)
-    bank = list(model.templates.parameters()) if not base_model else []
+        model = base() if base_model else EventSpecificClassifier(num_events=TYPES, hidden_size=HIDDEN, parts=parts)
+    bank = [] if base_model or "templates" not in parts else list(model.templates.parameters())
     if bank and averages:
         fill_from_snippets(model.templates, *labelled)
     weights = {"template_weight": template_weight, "refractory_weight": refractory_weight}

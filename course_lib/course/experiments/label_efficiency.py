@@ -40,8 +40,6 @@ from course_lib.models import (
     LSTMEventClassifier,
     augmentation_ranges,
 )
-from course_lib.models.event_model import run_lstm
-from course_lib.models.model_input import event_input
 from course_lib.training import ContrastiveTrainer, SupervisedTrainer, UnsupervisedTrainer, cosine_with_warmup
 from course_lib.training.rng import isolated
 
@@ -121,15 +119,6 @@ class AugmentedWindows(torch.utils.data.Dataset):
         return EventItem(steps_of(x, self.step), labels, timings / self.step, labels.long())
 
 
-class Probe(LSTMEventClassifier):
-    """A linear layer on the LSTM's outputs, in place of attention and heads; the LSTM does not learn."""
-
-    def forward(self, x, lengths=None):
-        x, lengths = event_input(x, lengths, self, self.input_size)
-        logits = self.timing_head(run_lstm(self.lstm, x, lengths))  # (B, T, E)
-        return torch.logsumexp(logits, dim=1) - lengths[:, None].log() + self.event_bias, logits
-
-
 def fine_tune(task: Task, count: int, seed: int, steps: int, rate: float, encoder=None, change=None, use: str = "all"):
     """A function from windows to candidates: a classifier trained on the first `count` labelled windows.
 
@@ -137,7 +126,7 @@ def fine_tune(task: Task, count: int, seed: int, steps: int, rate: float, encode
     the LSTM's ("frozen"), or only a linear layer on it ("probe").
     """
     with isolated(seed, torch.device("cpu")):
-        model = (Probe if use == "probe" else LSTMEventClassifier)(
+        model = LSTMEventClassifier(
             task.step * task.channels,
             HIDDEN,
             1,
@@ -145,6 +134,7 @@ def fine_tune(task: Task, count: int, seed: int, steps: int, rate: float, encode
             dropout=0.0,
             timing_resolution_samples=1,
             refractory_period_samples=400,
+            attention=use != "probe",
             residual=True,
             presence="logsumexp",
         )

@@ -71,14 +71,14 @@ def test_precision_is_read_where_the_recall_is_reached():
 
 @pytest.mark.parametrize("name", list(event_specific.VARIANTS))
 def test_each_variant_trains_and_finds(name):
-    labelled, parts = event_specific.arrays(6, 0), event_specific.VARIANTS[name]
-    model = event_specific.train_model(labelled, 0, 1, **parts)
+    labelled, options = event_specific.arrays(6, 0), event_specific.VARIANTS[name]
+    model = event_specific.train_model(labelled, 0, 1, **options)
     assert len(event_specific.found_events(model, labelled[0])) == 6
-    if parts.get("base_model"):
+    if options.get("base_model"):
         return
     with torch.no_grad():
         scores = model(torch.tensor(labelled[0]))[2]
-        features = model.cnn(torch.tensor(labelled[0]))[1]
-    assert bool(scores.any()) == parts.get("scores", True) and bool(features.any()) == parts.get("cnn", True)
-    if parts.get("scores", True):
-        assert (model.templates.delays().abs().max() > 1) == parts.get("averages", True)
+    parts = options.get("parts", model.PARTS)
+    assert bool(scores.any()) == ("templates" in parts) and (model.cnn is not None) == ("cnn" in parts)
+    if "templates" in parts:
+        assert (model.templates.delays().abs().max() > 1) == options.get("averages", True)
