@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +15,8 @@ from course_lib import layers as sl
 from course_lib.layers.mel import hertz_to_mel, mel_to_hertz
 from course_lib.models.model_input import check_tensor, real_input
 from course_lib.sequence import check_positive
+
+WIDTHS = (32, 64, 128, 128)  # of the four convolutions over log-mel pictures
 
 
 class AudioCNN(nn.Module):
@@ -85,6 +87,28 @@ class LogMelCNN(nn.Module):
     The input is standardised by one mean and one variance, those of the training batches (their running averages in
     evaluation mode), which are saved with the weights. Each convolution has kernel 3 × 3, then batch normalisation and
     ReLU; strides 2, 2, 2 and (2, 1) leave one sixteenth of the bands and one eighth of the frames.
+    Raises ValueError where `num_classes` is below 2 or `x` has another rank.
+    """
+
+    def __init__(self, num_classes: int = 10):
+        super().__init__()
+        if num_classes < 2:
+            raise ValueError(f"num_classes: expected at least 2, got {num_classes}")
+        self.standardise = nn.BatchNorm2d(1, affine=False)
+        self.features = _convolutions(1, WIDTHS)
+        self.classifier = nn.Linear(2 * WIDTHS[-1], num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        picture = self.standardise(_log_mel_input(x, self))  # (B, 1, num_mels, frames)
+        features = self.features(picture)  # (B, 128, num_mels / 16, frames / 8), rounded up
+        pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], dim=1)  # (B, 256)
+        return self.classifier(pooled)  # (B, num_classes)
+
+
+class LogMelFeatures(nn.Module):
+    """Tokens from log-mel spectrograms: (B, num_mels, frames) -> (B, frames / 8 rounded up, embed_dim).
+
+    The convolutions of `LogMelCNN`; each of their frames, all bands and channels of it, becomes one token.
     widths: output channels of the four convolutions.
     pictures: how many pictures of a sound there are, x then (B, pictures, num_mels, frames), each standardised by
         itself; 1: no such axis.
@@ -95,51 +119,23 @@ class LogMelCNN(nn.Module):
 
     def __init__(
         self,
-        num_classes: int = 10,
+        embed_dim: int,
+        num_mels: int = 64,
         *,
-        widths: tuple[int, int, int, int] = (32, 64, 128, 128),
+        widths: Sequence[int] = WIDTHS,
         pictures: int = 1,
         separable: bool = False,
     ):
         super().__init__()
-        if num_classes < 2:
-            raise ValueError(f"num_classes: expected at least 2, got {num_classes}")
+        check_positive(embed_dim=embed_dim, num_mels=num_mels, pictures=pictures)
         if len(widths) != 4 or min(widths) < 1:
             raise ValueError(f"widths: expected four numbers of at least 1, got {widths}")
-        check_positive(pictures=pictures)
-        self.pictures = pictures
+        self.num_mels, self.pictures = num_mels, pictures
         self.standardise = nn.BatchNorm2d(pictures, affine=False)
-        first, second, third, fourth = widths
-        self.features = nn.Sequential(
-            *_block(pictures, first, stride=2),
-            *_block(first, second, stride=2, separable=separable),
-            *_block(second, third, stride=2, separable=separable),
-            *_block(third, fourth, stride=(2, 1), separable=separable),
-        ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on CPU
-        self.classifier = nn.Linear(2 * fourth, num_classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        pictures = self.standardise(_log_mel_input(x, self, self.pictures))  # (B, pictures, num_mels, frames)
-        features = self.features(pictures)  # (B, 128, num_mels / 16, frames / 8), rounded up
-        pooled = torch.cat([features.mean((2, 3)), features.amax((2, 3))], dim=1)  # (B, 256)
-        return self.classifier(pooled)  # (B, num_classes)
-
-
-class LogMelFeatures(nn.Module):
-    """Tokens from log-mel spectrograms: (B, num_mels, frames) -> (B, frames / 8 rounded up, embed_dim).
-
-    The convolutions of `LogMelCNN`; each of their frames, all bands and channels of it, becomes one token.
-    cnn: `widths`, `pictures` and `separable` of `LogMelCNN`.
-    Raises ValueError as `LogMelCNN` does, and where `x` has another number of bands.
-    """
-
-    def __init__(self, embed_dim: int, num_mels: int = 64, **cnn: Any):
-        super().__init__()
-        whole = LogMelCNN(**cnn)
-        self.num_mels, self.pictures = num_mels, whole.pictures
-        self.standardise, self.convolutions = whole.standardise, whole.features
-        channels = whole.classifier.in_features // 2
-        self.project = nn.Linear(channels * math.ceil(num_mels / 16), embed_dim)
+        self.convolutions = _convolutions(pictures, widths, separable)
+        if widths == WIDTHS:  # LogMelCNN's classifier, drawn and dropped: a seed gives the weights that it always gave
+            nn.Linear(2 * WIDTHS[-1], 10)
+        self.project = nn.Linear(widths[-1] * math.ceil(num_mels / 16), embed_dim)
 
     def forward(self, x: Tensor) -> Tensor:
         pictures = self.standardise(_log_mel_input(x, self, self.pictures, self.num_mels))
@@ -260,6 +256,18 @@ class SmallKernelFeatures(nn.Module):
         return x.squeeze(2).transpose(1, 2)  # (B, samples // 128, embed_dim)
 
 
+def _convolutions(pictures: int, widths: Sequence[int], separable: bool = False) -> nn.Sequential:
+    """(B, pictures, num_mels, frames) -> (B, widths[3], num_mels / 16, frames / 8), rounded up."""
+    first, second, third, fourth = widths
+    blocks = nn.Sequential(
+        *_block(pictures, first, stride=2),
+        *_block(first, second, stride=2, separable=separable),
+        *_block(second, third, stride=2, separable=separable),
+        *_block(third, fourth, stride=(2, 1), separable=separable),
+    )
+    return blocks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on CPU
+
+
 def _block(
     channels: int, out_channels: int, stride: int | tuple[int, int], separable: bool = False
 ) -> tuple[nn.Module, ...]:
@@ -271,7 +279,7 @@ def _block(
     return filters, nn.Conv2d(channels, out_channels, kernel_size=1, bias=False), *after
 
 
-def _log_mel_input(x: Tensor, model: nn.Module, pictures: int, num_mels: int | None = None) -> Tensor:
+def _log_mel_input(x: Tensor, model: nn.Module, pictures: int = 1, num_mels: int | None = None) -> Tensor:
     """Log-mel in the model's dtype as (B, pictures, num_mels, frames).  num_mels: None for any number of bands."""
     check_tensor(x)
     several = [] if pictures == 1 else [pictures]
