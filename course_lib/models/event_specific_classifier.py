@@ -151,7 +151,8 @@ class EventSpecificClassifier(EventModel):
     exp(timing logit) over frames, scaled and shifted for each type: one strong frame is enough.
     parts: which of `PARTS` it has, to see what each is worth. In the place of scores or CNN features that it does not
         have, the LSTM reads zeros, so that it keeps its size; without timing heads all types share one linear layer.
-        Template scores that it does not have are returned as zeros.
+        Template scores that it does not have are returned as zeros. All parts are drawn, then some are dropped: under
+        one seed what is left begins with the same weights.
     Raises ValueError naming the argument.
     """
 
@@ -178,15 +179,15 @@ class EventSpecificClassifier(EventModel):
         if isinstance(parts, str) or not set(parts) <= set(self.PARTS):
             raise ValueError(f"parts: expected some of {self.PARTS}, got {parts!r}")
         self.cnn_channels = cnn_channels
-        self.templates = EventTemplateBank(num_events, input_size, template_length) if "templates" in parts else None
-        self.cnn = EventSpecificCNN(num_events, input_size, cnn_channels) if "cnn" in parts else None
+        templates = EventTemplateBank(num_events, input_size, template_length)
+        cnn = EventSpecificCNN(num_events, input_size, cnn_channels)
+        self.templates = templates if "templates" in parts else None
+        self.cnn = cnn if "cnn" in parts else None
         read = self.timing_resolution_samples * (input_size + num_events + cnn_channels)
         self.lstm = make_lstm(read, hidden_size, num_layers, dropout, bidirectional)
         width = hidden_size * (2 if bidirectional else 1)
-        heads = "heads" in parts
-        self.timing_heads = (
-            EventSpecificTimingHeads(num_events, width, dropout) if heads else nn.Linear(width, num_events)
-        )
+        heads = EventSpecificTimingHeads(num_events, width, dropout)
+        self.timing_heads = heads if "heads" in parts else nn.Linear(width, num_events)
         self.score_gain = nn.Parameter(torch.full((num_events,), 10.0))
         self.presence_gain = nn.Parameter(torch.ones(num_events))
         self.presence_bias = nn.Parameter(torch.zeros(num_events))

@@ -22,7 +22,8 @@ class LSTMEventClassifier(EventModel):
     Both are mistakes, and each can be taken out:
     residual: add the attention's input to its output, so that a frame keeps what happened in it.
     presence: "mean", or "logsumexp" over the timing logits, so that one strong frame is enough.
-    attention: False leaves it out, with the norm behind it: the answers are read off the LSTM's outputs.
+    attention: False leaves it out, with the norm behind it: the answers are read off the LSTM's outputs. (Under one
+        seed the other weights begin alike with and without it.)
     front_end: give the LSTM 64 features a frame, by strided convolution, instead of the samples; far faster.
     The refractory period acts twice, softly in `losses.EventTimingLoss` while training, and as a rule in
     `events.detect_events_from_sequence`, which reads `refractory_period_samples`.
@@ -52,14 +53,13 @@ class LSTMEventClassifier(EventModel):
         if presence not in ("mean", "logsumexp"):
             raise ValueError(f'presence: expected "mean" or "logsumexp", got {presence!r}')
         width = hidden_size * (2 if bidirectional else 1)
-        if attention and width % num_heads:
+        if width % num_heads:
             raise ValueError(f"num_heads: expected a divisor of {width}, the LSTM's outputs, got {num_heads}")
         self.residual, self.presence = residual, presence
         self.front_end = FrameFeatures(input_size, 64, self.timing_resolution_samples) if front_end else None
         self.lstm = make_lstm(64 if front_end else input_size, hidden_size, num_layers, dropout, bidirectional)
-        self.attention = (
-            nn.MultiheadAttention(width, num_heads, dropout=dropout, batch_first=True) if attention else None
-        )
+        over_frames = nn.MultiheadAttention(width, num_heads, dropout=dropout, batch_first=True)
+        self.attention = over_frames if attention else None
         self.norm = nn.LayerNorm(width) if attention else nn.Identity()
         self.dropout = nn.Dropout(dropout)
         self.event_head = nn.Linear(width, num_events) if presence == "mean" else None

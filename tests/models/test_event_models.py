@@ -13,7 +13,7 @@ from course_lib.training.checkpoint import save, weights_of
 SMALL = {
     "as published": lambda: LSTMEventClassifier(hidden_size=8, num_layers=1, dropout=0.0),
     "both repairs": lambda: LSTMEventClassifier(hidden_size=8, residual=True, presence="logsumexp"),
-    "no attention behind the LSTM": lambda: LSTMEventClassifier(hidden_size=7, attention=False, presence="logsumexp"),
+    "no attention behind the LSTM": lambda: LSTMEventClassifier(hidden_size=8, attention=False, presence="logsumexp"),
     "on the grid": lambda: LSTMEventClassifier(hidden_size=8, front_end=True, bidirectional=False),
     "detector": lambda: EventDetector(width=16, dilations=(1, 2)),
     "no attention": lambda: EventDetector(width=16, dilations=(1,), attention_heads=0),
@@ -146,10 +146,15 @@ def test_heads_of_the_detector_divide_its_width():
 
 def test_without_attention_the_answers_are_read_off_the_lstm():
     options = {"timing_resolution_samples": 1, "presence": "logsumexp"}
-    model, x = LSTMEventClassifier(hidden_size=7, attention=False, **options).eval(), signal(2, 30, 6)
+    model, x = LSTMEventClassifier(hidden_size=8, attention=False, **options).eval(), signal(2, 30, 6)
     event_logits, timing_logits = model(x)
     torch.testing.assert_close(timing_logits, model.timing_head(model.lstm(x)[0]))
     torch.testing.assert_close(event_logits, timing_logits.exp().mean(1).log())
+    torch.manual_seed(0)
+    whole = LSTMEventClassifier(hidden_size=8, **options)
+    torch.manual_seed(0)
+    model = LSTMEventClassifier(hidden_size=8, attention=False, **options)
+    assert torch.equal(model.timing_head.weight, whole.timing_head.weight)
     names = {name.partition(".")[0] for name in model.state_dict()}
     assert names == {"lstm", "timing_head", "event_bias"}
 
