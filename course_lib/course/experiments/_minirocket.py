@@ -2,28 +2,18 @@
 
 import time
 import warnings
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 import torch
 
 
-def minirocket_accuracy(
-    x: np.ndarray, y: np.ndarray, test_x: np.ndarray, test_y: np.ndarray, seed: int, dilations: int = 32
-) -> tuple[float, float]:
-    """Test accuracy of aeon's MiniRocket, and its CPU seconds without numba's compilation.
+def minirocket(
+    x: np.ndarray, y: np.ndarray, tests: Iterable[tuple[np.ndarray, np.ndarray]], seed: int, dilations: int = 32
+) -> tuple[list[float], float]:
+    """Accuracy of aeon's MiniRocket on each of several tests (x, y), and its CPU seconds without numba's compilation.
 
     x: (N, L) or (N, C, L).  dilations: most of them a kernel, the package's default.
-    """
-    scores, seconds = minirocket_accuracies(x, y, {"test": (test_x, test_y)}, seed, dilations)
-    return scores["test"], seconds
-
-
-def minirocket_accuracies(
-    x: np.ndarray, y: np.ndarray, tests: dict[Any, tuple[np.ndarray, np.ndarray]], seed: int, dilations: int = 32
-) -> tuple[dict[Any, float], float]:
-    """As `minirocket_accuracy`, on several tests: name → (x, y).
-
     Numba raises the number of OpenMP threads, which PyTorch shares: it is put back.
     """
     from aeon.classification.convolution_based import MiniRocketClassifier
@@ -38,7 +28,7 @@ def minirocket_accuracies(
             model.fit(x[few], y[few])
             started = time.process_time()
             model.fit(x, y)
-            scores = {name: float(model.score(_with_channels(one), truth)) for name, (one, truth) in tests.items()}
+            scores = [float(model.score(_with_channels(one), truth)) for one, truth in tests]
             return scores, time.process_time() - started
     finally:
         torch.set_num_threads(threads)

@@ -1,23 +1,19 @@
 """Accumulators of three kinds, an MLP, a GRU and causal attention name the last cue of a stream.
 
 Streams of `StreamManager`, 250 steps, eight tokens, four of them cues. Two tasks: cues 10 to 30 steps apart, and 10 to
-120. Every model has about 5,000 parameters and is trained on fresh streams, 16 a batch, with Adam at 0.005. About
-80 CPU seconds a seed.
-
-Writes figures/results/accumulator_comparison.csv: accuracy on 64 fresh streams, mean and standard deviation over seeds;
-parameters; microseconds of CPU a step of one stream, one thread, the best of five runs of 200 steps.
+120. Every model has about 5,000 parameters and is trained on fresh streams, 16 a batch, with Adam at 0.005. Recorded
+are the accuracy on 64 fresh streams, the parameters, and microseconds of CPU a step of one stream, one thread, the best
+of five runs of 200 steps. About 80 CPU seconds a seed.
 """
 
 import time
 
 import torch
-import torch.nn.functional as F
 
 import course_lib.layers as sl
+from course_lib.course.experiments._training import accuracy, fitted, over_steps, parameters, seeded
 from course_lib.course.experiments.runner import Experiment
 from course_lib.data import StreamManager
-from course_lib.training import fit, predict
-from course_lib.training.rng import isolated
 
 TOKENS, CLASSES, LENGTH = 8, 4, 250
 TASKS = {"cues 10 to 30 apart": (10, 30), "cues 10 to 120 apart": (10, 120)}
@@ -52,23 +48,7 @@ MODELS = {  # name: layers over (B, T, 8) that give logits (B, T, 4)
 
 def make(name: str, seed: int = 0) -> sl.Sequential:
     """A fresh model of that name, its weights drawn from `seed`."""
-    with isolated(seed, torch.device("cpu")):
-        return sl.Sequential(MODELS[name]())
-
-
-def over_time(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of logits (B, T, C) against targets (B, T)."""
-    return F.cross_entropy(logits.transpose(1, 2), targets)
-
-
-def train(name: str, gaps: tuple[int, int], seed: int, updates: int) -> tuple[sl.Sequential, float]:
-    """The model after `updates` batches, and its accuracy on streams that it has not seen."""
-    model, streams = make(name, seed), StreamManager(gaps=gaps, seed=seed)
-    batches = [streams.get_torch_batches(16, LENGTH) for _ in range(updates)]
-    adam = torch.optim.Adam(model.parameters(), lr=0.005)
-    fit(model, batches, epochs=1, loss=over_time, optimizer=adam, clip_norm=1.0, device="cpu", progress=False)
-    x, y = streams.get_torch_batches(64, LENGTH)
-    return model, float((predict(model, x, device="cpu").argmax(-1) == y.numpy()).mean())
+    return seeded(seed, lambda: sl.Sequential(MODELS[name]()))
 
 
 @torch.no_grad()
@@ -88,16 +68,15 @@ def microseconds_a_step(model: sl.SequenceLayer, steps: int = 200, rounds: int =
     return 1e6 * best / steps
 
 
-def size_and_cost(name: str) -> dict[str, float]:
-    """What needs no training: parameters, and µs a step."""
-    model = make(name)
-    model(torch.zeros(1, 1, TOKENS))
-    return {"parameters": sum(p.numel() for p in model.parameters()), "µs a step": round(microseconds_a_step(model), 1)}
-
-
 def measure(seed: int, name: str, task: str, updates: int) -> dict[str, float]:
-    """Accuracy on fresh streams; for no task, size and cost."""
-    return {task: train(name, TASKS[task], seed, updates)[1]} if task else size_and_cost(name)
+    """Accuracy on fresh streams after one training; for no task, size and cost."""
+    model = make(name, seed)
+    if not task:
+        return {"parameters": parameters(model), "µs a step": round(microseconds_a_step(model), 1)}
+    streams = StreamManager(gaps=TASKS[task], seed=seed)
+    batches = [streams.get_torch_batches(16, LENGTH) for _ in range(updates)]
+    fitted(model, batches, 0.005, torch.optim.Adam, loss=over_steps, schedule=None)
+    return {task: accuracy(model, *streams.get_torch_batches(64, LENGTH))}
 
 
 EXPERIMENT = Experiment(

@@ -2,10 +2,7 @@
 
 Each setting is trained for 200 windows of 50 steps on 32 generated streams (cues 10 to 30 steps apart) and scored on
 16 other streams. The grid has 5 decays × 2 widths × 3 rates = 30 settings; the Bayesian search tries 30 settings of
-the same ranges. About 10 CPU minutes each.
-
-Writes figures/results/accumulator_search.csv: the score of every setting of the grid; of the best found by each way;
-of the best after 10, 20 and 30 Bayesian trials. With `--tracker`, those are sent to TensorBoard or wandb (offline).
+the same ranges. With `--tracker`, its trials are sent to TensorBoard or wandb (offline). About 10 CPU minutes each.
 """
 
 import itertools
@@ -16,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from course_lib.course.experiments._training import seeded
 from course_lib.course.experiments.runner import Experiment, Found
 from course_lib.data import StreamManager
 from course_lib.models import SignalAccumulativeMLP
 from course_lib.training import TensorBoardTracker, WandbTracker, fit, truncated_step
-from course_lib.training.rng import isolated
 from course_lib.training.search import search
 
 GRID = {"decay": [0.5, 0.8, 0.9, 0.97, 0.99], "width": [16, 64], "learning_rate": [0.001, 0.003, 0.01]}
@@ -32,8 +29,7 @@ def score(settings: dict, epochs: int = 20, seed: int = 0) -> float:
     streams = StreamManager(seed=seed)
     train, held = (streams.load_data(n, *streams.get_torch_batches(n, 500), steps=50) for n in (32, 16))
     width = settings["width"]
-    with isolated(seed, torch.device("cpu")):
-        model = SignalAccumulativeMLP(8, 32, settings["decay"], (width, width), num_classes=4)
+    model = seeded(seed, SignalAccumulativeMLP, 8, 32, settings["decay"], (width, width), num_classes=4)
     adam = torch.optim.Adam(model.parameters(), lr=settings["learning_rate"])
     options = {"training_step": truncated_step(), "optimizer": adam, "device": "cpu", "progress": False}
     return fit(model, train, epochs=epochs, validation=held, **options).table.validation_accuracy.iloc[-1]
@@ -79,12 +75,11 @@ def _best(measure: str, scores: Sequence[float], took: Sequence[float]) -> dict:
 
 
 BAYES = "Bayesian search"
-SETTINGS: dict[str, dict] = {}
-for values in itertools.product(*GRID.values()):
-    chosen = dict(zip(GRID, values, strict=True))
-    SETTINGS[", ".join(f"{key} {value}" for key, value in chosen.items())] = {"settings": chosen}
-SETTINGS[BAYES] = {"settings": None}
-
+CROSSED = [dict(zip(GRID, values, strict=True)) for values in itertools.product(*GRID.values())]
+SETTINGS: dict[str, dict] = {
+    **{", ".join(f"{key} {value}" for key, value in one.items()): {"settings": one} for one in CROSSED},
+    BAYES: {"settings": None},
+}
 EXPERIMENT = Experiment(
     measure,
     SETTINGS,

@@ -4,10 +4,8 @@ On the folds of `audio_cnn`: fold 5 away, 4-fold validation on the rest, the las
 but the repairs were chosen on it, so it is no test. "0 heads" is `LogMelCNN`: no encoder. The recipe is that of
 `encoder_repairs` with all repairs: log-mel pictures, 80 ms a column; 48 channels, here 2 blocks and 60 epochs. More
 heads are narrower heads, so all four transformers have the same number of parameters. Computed in bfloat16 where
-autocast takes it; about one and a half CPU minutes a head count.
-
-Writes figures/results/attention_heads.csv (std over the four folds) and, under figures/results/detail/,
-attention_heads_predictions.csv (out-of-fold logits of the 320 clips).
+autocast takes it; about one and a half CPU minutes a head count. std is over the four folds; the out-of-fold logits of
+the 320 clips are kept.
 """
 
 from dataclasses import replace
@@ -18,7 +16,7 @@ from torch import nn
 
 from course_lib.course.experiments import results
 from course_lib.course.experiments._esc10_runs import MEL_RATE, columns, four_folds, predictions
-from course_lib.course.experiments.encoder_repairs import fit_options, repaired
+from course_lib.course.experiments.encoder_repairs import REPAIRED, fit_options
 from course_lib.course.experiments.runner import Experiment, Found
 from course_lib.data import AudioData, load_esc10
 from course_lib.models import LogMelCNN, LogMelFeatures, TransformerClassifier
@@ -37,7 +35,7 @@ def measure(seed: int, data: AudioData, heads: int, epochs: int) -> dict[str, li
             return LogMelCNN(10)
         return TransformerClassifier(10, EMBED_DIM, heads, BLOCKS, features=LogMelFeatures(EMBED_DIM, x.shape[1]))
 
-    options = fit_options(replace(repaired(), epochs=epochs), num_classes=10)
+    options = fit_options(replace(REPAIRED, epochs=epochs))
     found = four_folds(make, x, data, seed, FOLDS, curves=False, batch_size=32, amp=True, **options)
     return found | {"fold 5 accuracy": found.pop("test accuracy")}
 

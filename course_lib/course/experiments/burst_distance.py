@@ -5,33 +5,19 @@ Signals of 1,088 samples, at least 208 of silence before the first burst and aft
 samples of silence between bursts, where one token may see all three, half with 0 to 240. With wide ranges alone and
 fields of 151 and 375 the model without encoder had hardly begun to learn after two passes. The near half, the dilations
 and the length were chosen for it, on seed 0.
-Models and recipe are those of `burst_order`. Tested on 500 new signals at each distance, the same for all.
-
-Writes figures/results/burst_distance.csv and detail/burst_distance_seeds.csv, a row for each model, seed and distance.
-About 11 CPU minutes.
+Models and recipe are those of `burst_order`. Tested on 500 new signals at each distance, the same for all. Recorded is
+the mean where two neighbouring bursts lie in a token's field, and where their middles do not. About 11 CPU minutes.
 """
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
-from course_lib.course.experiments import results
-from course_lib.course.experiments._minirocket import minirocket_accuracies
-from course_lib.course.experiments.burst_order import (
-    MODELS,
-    ROCKET,
-    TEST_SEED,
-    Task,
-    accuracy,
-    make_model,
-    signals_of,
-    train,
-)
-from course_lib.course.experiments.runner import Experiment, Found, column, total_seconds
+from course_lib.course.experiments._minirocket import minirocket
+from course_lib.course.experiments.burst_order import MODELS, ROCKET, TEST_SEED, Task, accuracy, signals_of, trained
+from course_lib.course.experiments.runner import Experiment, Found, by_item
 from course_lib.data import BurstOrders
-from course_lib.training.rng import isolated
 
 TASK = Task(1088, (0, 240), 208, (1, 3))
 NEAR = (0, 40)  # samples of silence, in half of the training signals
@@ -48,38 +34,22 @@ def training_signals(count: int, seed: int) -> BurstOrders:
 
 
 def measure(seed: int, model: str, signals: int) -> dict[str, Any]:
-    """Accuracy on new signals by the distance of the bursts."""
-    data = training_signals(signals, seed)
-    tests = {d: signals_of(TASK._replace(gap=(d, d)), TESTED, TEST_SEED) for d in DISTANCES}
+    """Accuracy on new signals by the distance of the bursts, and its means."""
+    data, found = training_signals(signals, seed), {}
+    tests = [signals_of(TASK._replace(gap=(d, d)), TESTED, TEST_SEED) for d in DISTANCES]
     if model == ROCKET:
-        pairs = {d: (one.signals, one.labels) for d, one in tests.items()}
-        scores, seconds = minirocket_accuracies(data.signals, data.labels, pairs, seed)
-        return {"by distance": list(scores.values()), "seconds": seconds}
-    with isolated(seed, torch.device("cpu")):
-        network = make_model(TASK, model)
-    train(network, data, seed)
-    return {"by distance": [accuracy(network, one) for one in tests.values()]}
+        pairs = [(one.signals, one.labels) for one in tests]
+        scores, found["seconds"] = minirocket(data.signals, data.labels, pairs, seed)
+    else:
+        network, _ = trained(TASK, model, data, seed)
+        scores = [accuracy(network, one) for one in tests]
+    means = {what: float(np.mean(scores[part])) for what, part in PARTS.items()}
+    return found | means | {"by distance": scores}
 
 
 def details(found: Found) -> dict[str, pd.DataFrame]:
     """Accuracy by model, seed and distance."""
-    rows = [
-        {"setting": model, "seed": cell["seed"], "distance": distance, "accuracy": value}
-        for model, cells in found.items()
-        for cell in cells
-        for distance, value in zip(DISTANCES, cell["by distance"], strict=True)
-    ]
-    return {"seeds": pd.DataFrame(rows)}
-
-
-def rows(found: Found) -> list[dict]:
-    """Mean accuracy where two neighbouring bursts lie in a token's field, and where their middles do not."""
-    made = []
-    for model, cells in found.items():
-        by_distance = column(cells, "by distance")  # (seeds, distances)
-        for what, at in PARTS.items():
-            made.append(results.over_seeds(f"{model}: {what}", by_distance[:, at].mean(axis=1), total_seconds(cells)))
-    return made
+    return {"seeds": by_item(found, "by distance", "distance", "accuracy", items=DISTANCES)}
 
 
 EXPERIMENT = Experiment(
@@ -87,7 +57,6 @@ EXPERIMENT = Experiment(
     settings={model: {"model": model} for model in MODELS},
     seeds=range(5),
     options={"signals": (4_000, "signals to learn from")},
-    rows=rows,
     details=details,
     cheapest="without encoder",
     threads=1,

@@ -3,24 +3,10 @@
 Fields of 151 and 375 samples (dilations of 1 and 2, and of 1, 2 and 4), silence of 40 to 70 samples between bursts in
 signals of 448, and of 156 to 166 in signals of 832. All else is that of "without encoder" in `burst_order`, which has
 the field of 39 samples, and that of 375 with silence of 420 to 480. About a CPU minute a seed.
-
-Writes figures/results/burst_field.csv and detail/burst_field_seeds.csv, a row for each setting and seed.
 """
 
-import torch
-
-from course_lib.course.experiments.burst_order import (
-    BARE,
-    TEST_SEED,
-    TESTED,
-    Task,
-    accuracy,
-    make_model,
-    signals_of,
-    train,
-)
+from course_lib.course.experiments.burst_order import BARE, TEST_SEED, TESTED, Task, accuracy, signals_of, trained
 from course_lib.course.experiments.runner import Experiment, by_seed
-from course_lib.training.rng import isolated
 
 FIELDS = {151: (1, 2), 375: (1, 2, 4)}  # samples -> dilations
 SILENCES = {"40 to 70": (448, (40, 70), 40), "156 to 166": (832, (156, 166), 152)}  # -> length, gap, margin
@@ -29,9 +15,7 @@ SILENCES = {"40 to 70": (448, (40, 70), 40), "156 to 166": (832, (156, 166), 152
 def measure(seed: int, field: int, silence: str, signals: int) -> dict[str, float]:
     """Accuracy on new signals."""
     task = Task(*SILENCES[silence], FIELDS[field])
-    with isolated(seed, torch.device("cpu")):
-        network = make_model(task, BARE)
-    train(network, signals_of(task, signals, seed), seed)
+    network, _ = trained(task, BARE, signals_of(task, signals, seed), seed)
     return {"accuracy": accuracy(network, signals_of(task, TESTED, TEST_SEED))}
 
 

@@ -8,27 +8,27 @@ LSTMs in its place; no encoder and dilations to 16, a field of 1,719; MiniRocket
 same signals: 4,000, of 1,536 samples 8,000 (MiniRocket 4,000 of them: its ridge regression takes time by their cube).
 Networks: two passes in batches of 32, AdamW 4e-3 with warm-up and cosine, gradients clipped at 1, the last step's
 weights; the rate was chosen with the whole model, for all of them, in a few trainings with seed 0. Tested on 1,000 new
-signals; networks of "far" also on longer ones and on longer gaps.
-
-Writes figures/results/burst_order.csv and, under detail/, burst_order_seeds.csv (each seed's numbers) and
-burst_order_curves.csv (accuracy in training, a row a quarter of a pass). About 45 CPU minutes: five seeds for the
-models of "far" and "1,536 samples" but MiniRocket on "far", three for all else.
+signals; networks of "far" also on longer ones and on longer gaps. Curves are of the accuracy in training, a row a
+quarter of a pass. About 45 CPU minutes: five seeds for the models of "far" and "1,536 samples" but MiniRocket on "far",
+three for all else.
 """
 
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 import torch
 from torch.utils.data import DataLoader, RandomSampler
 
 import course_lib.layers as sl
-from course_lib.course.experiments._minirocket import minirocket_accuracy
-from course_lib.course.experiments.runner import Experiment, Found
+from course_lib.course.experiments import _training
+from course_lib.course.experiments._minirocket import minirocket
+from course_lib.course.experiments._training import parameters, seeded
+from course_lib.course.experiments.runner import Experiment, Found, by_item, by_seed
 from course_lib.data import BURST_ORDERS, BurstOrders, SignalDataset, burst_order
 from course_lib.models import SignalSequenceTransformer, SignalTransformerConfig
-from course_lib.training import History, cosine_with_warmup, fit, predict
-from course_lib.training.rng import isolated
+from course_lib.training import History, cosine_with_warmup, fit
 
 
 class Task(NamedTuple):
@@ -46,20 +46,18 @@ TASKS = {
     "near": Task(448, (0, 16), 40),
     "1,536 samples": Task(1536, (420, 480), 190, (1, 2, 4), 8_000),
 }
-FULL, BARE, LSTMS, WIDE, ROCKET = (
-    "signal transformer",
-    "without encoder",
-    "LSTM for encoder",
-    "dilated CNN",
-    "MiniRocket",
-)
-WIDE_DILATIONS = (1, 2, 4, 8, 16)
+FULL, BARE, WIDE = "signal transformer", "without encoder", "dilated CNN"
+LSTMS, RG_LRUS, ROCKET = "LSTM for encoder", "RG-LRU for encoder", "MiniRocket"
 MODELS: dict[str, dict[str, Any]] = {
     FULL: {},
     BARE: {"num_layers": 0},
     LSTMS: {"num_layers": 0},
-    WIDE: {"num_layers": 0, "dilations": WIDE_DILATIONS},
+    WIDE: {"num_layers": 0, "dilations": (1, 2, 4, 8, 16)},
     ROCKET: {},
+}
+ENCODERS = {  # layers that stand twice in the place of the encoder blocks
+    LSTMS: lambda: sl.LSTM(64, 64),
+    RG_LRUS: lambda: sl.Residual(sl.Sequential([sl.RMSNorm(64), sl.RGLRU(64), sl.Dense(64, 64)])),
 }
 PIECES: dict[str, dict[str, Any]] = {
     "no positions": {"positions": "none"},
@@ -84,26 +82,31 @@ ELSEWHERE = {  # of the tests of "far"
 
 
 def signals_of(task: Task, count: int, seed: int) -> BurstOrders:
-    """Signals of a task."""
     return burst_order(count, task.length, gap=task.gap, margin=task.margin, seed=seed)
 
 
-def make_model(task: Task, model: str, longest: int | None = None, **options: Any) -> SignalSequenceTransformer:
-    """One of `MODELS` with a piece changed.  longest: samples that it takes, None: those of the task."""
+def make_model(
+    task: Task, model: str, longest: int | None = None, classes: int = len(BURST_ORDERS), **options: Any
+) -> SignalSequenceTransformer:
+    """One of `MODELS` or `ENCODERS` with a piece changed.  longest: samples that it takes, None: those of the task."""
     sizes: dict[str, Any] = {"model_dim": 64, "num_layers": 2, "channels": (16, 32, 64), "strides": (4, 2, 2)}
-    chosen = sizes | {"dilations": task.dilations} | MODELS[model] | options
-    network = SignalSequenceTransformer(SignalTransformerConfig(len(BURST_ORDERS), longest or task.length, **chosen))
-    if model == LSTMS:
-        network.encoder = sl.Repeat(lambda: sl.LSTM(64, 64), 2)
+    own = {"num_layers": 0} if model in ENCODERS else MODELS[model]
+    chosen = sizes | {"dilations": task.dilations} | own | options
+    network = SignalSequenceTransformer(SignalTransformerConfig(classes, longest or task.length, **chosen))
+    if model in ENCODERS:
+        network.encoder = sl.Repeat(ENCODERS[model], 2)
     return network
 
 
-def train(network: SignalSequenceTransformer, data: BurstOrders, seed: int, passes: int = 2) -> History:
-    """Trains in place.  History, a row for each quarter of a pass."""
+def trained(
+    task: Task, model: str, data: BurstOrders, seed: int, passes: int = 2, **options: Any
+) -> tuple[SignalSequenceTransformer, History]:
+    """A model of `make_model` after its training on `data`; the history has a row for each quarter of a pass."""
+    network = seeded(seed, make_model, task, model, **options)
     generator = torch.Generator().manual_seed(seed)
     dataset = SignalDataset(data.signals, data.labels)
     drawn = RandomSampler(dataset, num_samples=len(dataset) // 4, generator=generator)
-    return fit(
+    history = fit(
         network,
         DataLoader(dataset, 32, sampler=drawn, drop_last=len(drawn) >= 32, generator=generator),
         epochs=4 * passes,
@@ -113,11 +116,11 @@ def train(network: SignalSequenceTransformer, data: BurstOrders, seed: int, pass
         generator=generator,
         progress=False,
     )
+    return network, history
 
 
 def accuracy(network: SignalSequenceTransformer, data: BurstOrders) -> float:
-    """Share of right answers."""
-    return float((predict(network, data.signals).argmax(1) == data.labels).mean())
+    return _training.accuracy(network, data.signals, data.labels)
 
 
 def measure(seed: int, task: str, model: str, signals: int, passes: int = 2, **options: Any) -> dict[str, Any]:
@@ -129,13 +132,11 @@ def measure(seed: int, task: str, model: str, signals: int, passes: int = 2, **o
     data, new = signals_of(asked, signals or asked.signals, seed), signals_of(asked, TESTED, TEST_SEED)
     if model == ROCKET:
         few, labels = data.signals[:ROCKET_MOST], data.labels[:ROCKET_MOST]
-        score, seconds = minirocket_accuracy(few, labels, new.signals, new.labels, seed)
+        [score], seconds = minirocket(few, labels, [(new.signals, new.labels)], seed)
         return {"accuracy": score, "seconds": seconds}
-    with isolated(seed, torch.device("cpu")):
-        network = make_model(asked, model, 2 * asked.length, **options)
-    history = train(network, data, seed, passes)
+    network, history = trained(asked, model, data, seed, passes, longest=2 * asked.length, **options)
     found: dict[str, Any] = {"accuracy": accuracy(network, new), "training signals": accuracy(network, data)}
-    found["parameters"] = sum(p.numel() for p in network.parameters())
+    found["parameters"] = parameters(network)
     if task == "far":
         found |= {name: accuracy(network, signals_of(other, TESTED, TEST_SEED)) for name, other in ELSEWHERE.items()}
     return found | {"curve": list(history.table.train_accuracy)}
@@ -143,15 +144,8 @@ def measure(seed: int, task: str, model: str, signals: int, passes: int = 2, **o
 
 def details(found: Found) -> dict[str, pd.DataFrame]:
     """Each seed's numbers, and the learning curves."""
-    cells: list[dict[str, Any]] = [{"setting": setting} | cell for setting, seeds in found.items() for cell in seeds]
-    curves = [
-        {"setting": c["setting"], "seed": c["seed"], "pass": quarter / 4, "accuracy": value}
-        for c in cells
-        for quarter, value in enumerate(c.get("curve", ()), start=1)
-    ]
-    numbers = [{k: v for k, v in c.items() if not isinstance(v, list)} for c in cells]
-    tables = {"seeds": numbers, "curves": curves}
-    return {name: pd.DataFrame(rows) for name, rows in tables.items() if rows}
+    curves = by_item(found, "curve", "pass", "accuracy", items=np.arange(1, 100) / 4)
+    return by_seed(found) | ({} if curves.empty else {"curves": curves})
 
 
 SETTINGS = (

@@ -4,28 +4,16 @@ The flaws: two softmaxes, waveforms at whatever level they come, a constant rate
 and post-norm. The network is the one that notebook 07 builds: three convolutions of kernel 3, then six blocks of 48
 channels and 3 heads. To be quick it hears the loudest 1,024 samples of each clip at 3,200 Hz (0.32 s, eight tokens) and
 trains for eight epochs on folds 1 to 4, three seeds a mixture. Scored is the last epoch on fold 5. Three CPU minutes.
-
-Writes figures/results/encoder_flaws.csv and figures/results/detail/encoder_flaws_seeds.csv.
 """
 
 from itertools import compress, product
 from typing import Any
 
-import torch
-
 from course_lib.course.experiments.audio_cnn import whole_clip
 from course_lib.course.experiments.audio_cnn_ladder import loudest_part
-from course_lib.course.experiments.encoder_repairs import (
-    HELD_OUT,
-    Setting,
-    make_model,
-    prepared,
-    scored,
-    train,
-)
+from course_lib.course.experiments.encoder_repairs import Setting, prepared, trained
 from course_lib.course.experiments.runner import Experiment, by_seed
 from course_lib.data import AudioData, load_esc10
-from course_lib.training.rng import isolated
 
 SAMPLES, EPOCHS = 1024, 8
 REPAIRS: dict[str, dict[str, Any]] = {
@@ -48,12 +36,9 @@ def mixtures() -> dict[str, dict[str, Any]]:
 def measure(seed: int, data: AudioData, **repairs: Any) -> dict[str, float]:
     """One training with these repairs."""
     setting = Setting(**repairs, epochs=EPOCHS)
-    x = torch.from_numpy(prepared(loudest_part(whole_clip(data), SAMPLES), setting))  # (400, 1, 1024)
-    y, held_out = torch.from_numpy(data.labels), torch.from_numpy(data.folds == HELD_OUT)
-    with isolated(seed, torch.device("cpu")):
-        model = make_model(setting)
-    history = train(model, x[~held_out], y[~held_out], setting, seed)
-    return scored(model, x, y, held_out) | {"training loss": history["train_loss"].iloc[-1]}
+    x = prepared(loudest_part(whole_clip(data), SAMPLES), setting)  # (400, 1, 1024)
+    _, history, scores = trained(x, data, setting, seed)
+    return scores | {"training loss": history.table["train_loss"].iloc[-1]}
 
 
 EXPERIMENT = Experiment(

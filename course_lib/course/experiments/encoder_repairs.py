@@ -6,8 +6,6 @@ batches of 32 and 20 epochs (where a row says so, 100), trained on folds 1 to 4;
 which the course has chosen by. Three seeds. The rows without encoder are `LogMelCNN`, whose convolutions make the
 tokens of the others: mean and maximum over the picture in place of positions, CLS token and blocks. Computed in
 bfloat16 where autocast takes it; about twelve minutes on a CPU.
-
-Writes figures/results/encoder_repairs.csv and figures/results/detail/encoder_repairs_seeds.csv.
 """
 
 from dataclasses import dataclass, replace
@@ -15,20 +13,18 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from course_lib.course.experiments._esc10_runs import MEL_RATE, columns
+from course_lib.course.experiments._esc10_runs import MEL_RATE, TEST_FOLD, columns
+from course_lib.course.experiments._training import parameters, seeded
 from course_lib.course.experiments.audio_cnn import whole_clip
 from course_lib.course.experiments.runner import Experiment, by_seed
 from course_lib.data import AudioData, LogMelAugmentation, load_esc10
 from course_lib.models import LogMelCNN, LogMelFeatures, SmallKernelFeatures, TransformerClassifier
-from course_lib.training import cosine_with_warmup, fit, predict
-from course_lib.training.rng import isolated
+from course_lib.training import History, cosine_with_warmup, fit, predict
 
-HELD_OUT = 5
 EPOCHS, MORE_EPOCHS = 20, 100
 LEARNING_RATE = 3e-3
 
@@ -48,39 +44,29 @@ class Setting:
     epochs: int = EPOCHS
 
 
-def four_repairs() -> Setting:
-    """The stuck transformer without the four flaws of its training and its blocks."""
-    return Setting(softmax_twice=False, scaled=True, scheduled=True, norm="pre")
+FOUR_REPAIRS = Setting(softmax_twice=False, scaled=True, scheduled=True, norm="pre")
+LOG_MEL = replace(FOUR_REPAIRS, log_mel=True)
+REGULARISED = replace(LOG_MEL, regularised=True)
+AUGMENTED = replace(REGULARISED, augmented=True)
+REPAIRED = replace(AUGMENTED, epochs=MORE_EPOCHS)
+LADDER = {  # each change on top of those before it, then changes of the last row or of the one named
+    "waveform tokens": FOUR_REPAIRS,
+    "log-mel tokens": LOG_MEL,
+    "AdamW, label smoothing": REGULARISED,
+    "augmentation": AUGMENTED,
+    "100 epochs": REPAIRED,
+    "100 epochs: no augmentation": replace(REPAIRED, augmented=False),
+    "log-mel tokens: no encoder": replace(LOG_MEL, encoder=False),
+    "100 epochs: no encoder": replace(REPAIRED, encoder=False),
+}
 
 
-def repaired() -> Setting:
-    """All repairs."""
-    return replace(four_repairs(), log_mel=True, regularised=True, augmented=True, epochs=MORE_EPOCHS)
-
-
-def ladder() -> dict[str, Setting]:
-    """Row → setting: each change on top of those before it, then changes of the last row or of the one named."""
-    rows = {"waveform tokens": four_repairs()}
-    for name, change in (
-        ("log-mel tokens", {"log_mel": True}),
-        ("AdamW, label smoothing", {"regularised": True}),
-        ("augmentation", {"augmented": True}),
-        ("100 epochs", {"epochs": MORE_EPOCHS}),
-    ):
-        rows[name] = replace(list(rows.values())[-1], **change)
-    return rows | {
-        "100 epochs: no augmentation": replace(repaired(), augmented=False),
-        "log-mel tokens: no encoder": replace(rows["log-mel tokens"], encoder=False),
-        "100 epochs: no encoder": replace(repaired(), encoder=False),
-    }
-
-
-def make_model(setting: Setting, num_classes: int = 10, num_layers: int = 6) -> nn.Module:
+def make_model(setting: Setting) -> nn.Module:
     """The network of a row."""
     if not setting.encoder:
-        return LogMelCNN(num_classes)
+        return LogMelCNN(10)
     features = LogMelFeatures(48) if setting.log_mel else SmallKernelFeatures(48)
-    return TransformerClassifier(num_classes, 48, 3, num_layers, features=features, norm=setting.norm)
+    return TransformerClassifier(10, 48, 3, 6, features=features, norm=setting.norm)
 
 
 def prepared(x: np.ndarray, setting: Setting) -> np.ndarray:
@@ -97,7 +83,7 @@ def loss_of(setting: Setting):
     return (lambda outputs, targets: loss(outputs.softmax(dim=1), targets)) if setting.softmax_twice else loss
 
 
-def fit_options(setting: Setting, num_classes: int) -> dict[str, Any]:
+def fit_options(setting: Setting) -> dict[str, Any]:
     """The row's recipe, as `fit` takes it."""
     adam = partial(torch.optim.Adam, lr=LEARNING_RATE)
     if setting.regularised:
@@ -108,16 +94,8 @@ def fit_options(setting: Setting, num_classes: int) -> dict[str, Any]:
         "optimizer": adam,
         "schedule": cosine_with_warmup if setting.scheduled else None,
         "clip_norm": 1.0 if setting.scheduled else None,
-        "train_transform": LogMelAugmentation(num_classes) if setting.augmented else None,
+        "train_transform": LogMelAugmentation(10) if setting.augmented else None,
     }
-
-
-def train(model: nn.Module, x: Tensor, y: Tensor, setting: Setting, seed: int, **options) -> pd.DataFrame:
-    """Train in place on clips `x` (N, ...) and classes `y` (N,); returns the history's table. options: for `fit`."""
-    generator = torch.Generator().manual_seed(seed)
-    loader = DataLoader(TensorDataset(x, y), batch_size=32, shuffle=True, generator=generator)
-    recipe = fit_options(setting, int(y.max()) + 1)
-    return fit(model, loader, generator=generator, progress=False, **recipe | options).table
 
 
 def spread_over_clips(values: Tensor | np.ndarray) -> float:
@@ -128,35 +106,40 @@ def spread_over_clips(values: Tensor | np.ndarray) -> float:
     return float(values.std(dim=0, correction=0).square().mean().sqrt() / values.square().mean().sqrt())
 
 
-def scored(model: nn.Module, x: Tensor, y: Tensor, held_out: Tensor, amp: bool = False) -> dict[str, float]:
-    """What a trained model says of clips `x` (N, ...) with classes `y` (N,); held_out (N,) bool."""
+def trained(
+    clips: np.ndarray, data: AudioData, setting: Setting, seed: int, amp: bool = False
+) -> tuple[nn.Module, History, dict[str, float]]:
+    """A row's network after its training, and what it says of the held-out fold.  clips: (N, ...)."""
+    x, y, held_out = (torch.from_numpy(values) for values in (clips, data.labels, data.folds == TEST_FOLD))
+    model, generator = seeded(seed, make_model, setting), torch.Generator().manual_seed(seed)
+    known = TensorDataset(x[~held_out], y[~held_out])
+    loader = DataLoader(known, batch_size=32, shuffle=True, generator=generator)
+    history = fit(model, loader, generator=generator, amp=amp, progress=False, **fit_options(setting))
     outputs = torch.from_numpy(predict(model, x, batch_size=80, amp=amp))
     right = outputs.argmax(dim=1) == y
-    return {
+    scores = {
         "accuracy": right[held_out].double().mean().item(),
         "training accuracy": right[~held_out].double().mean().item(),
         "classes predicted": float(len(outputs[held_out].argmax(dim=1).unique())),
         "spread of outputs": spread_over_clips(outputs[held_out]),
     }
+    return model, history, scores
 
 
 def measure(seed: int, data: AudioData, row: str) -> dict[str, float]:
     """One training: what the model says about the held-out fold."""
-    setting = ladder()[row]
+    setting = LADDER[row]
     if setting.log_mel:
-        x = torch.from_numpy(columns(data.resample(MEL_RATE)))  # (400, 64, 63)
+        x = columns(data.resample(MEL_RATE))  # (400, 64, 63)
     else:
-        x = torch.from_numpy(prepared(whole_clip(data), setting))  # (400, 1, 16000)
-    y, held_out = torch.from_numpy(data.labels), torch.from_numpy(data.folds == HELD_OUT)
-    with isolated(seed, torch.device("cpu")):
-        model = make_model(setting)
-    train(model, x[~held_out], y[~held_out], setting, seed, amp=True)
-    return scored(model, x, y, held_out, amp=True) | {"parameters": sum(p.numel() for p in model.parameters())}
+        x = prepared(whole_clip(data), setting)  # (400, 1, 16000)
+    model, _, scores = trained(x, data, setting, seed, amp=True)
+    return scores | {"parameters": parameters(model)}
 
 
 EXPERIMENT = Experiment(
     measure,
-    settings={row: {"row": row} for row in ladder()},
+    settings={row: {"row": row} for row in LADDER},
     label="{setting} | {what}",
     details=by_seed,
     source="ESC-10",

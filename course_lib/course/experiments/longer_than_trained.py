@@ -3,10 +3,7 @@
 "echo": name, at every step, the symbol (one of 8) that came five steps before; L = 16. "speakers": say at every step
 of a noisy conversation joined from JapaneseVowels utterances who is speaking; L = 32 steps of 6.4 ms. One small
 transformer of two pre-norm layers for each kind of positions, trained on fresh batches of 32 with Adam; every step may
-see every other one unless the name says otherwise. One to two CPU minutes a seed.
-
-Writes figures/results/longer_than_trained.csv: accuracy at L, 2L and 4L, mean and standard deviation over seeds; and
-figures/results/detail/longer_than_trained_seeds.csv: that of each seed.
+see every other one unless the name says otherwise. Recorded is the accuracy. One to two CPU minutes a seed.
 """
 
 import copy
@@ -17,16 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib.course.experiments import look_ahead
+from course_lib.course.experiments._training import fitted, over_steps, seeded
 from course_lib.course.experiments.runner import Experiment, by_measure
 from course_lib.models import StepLabeller
-from course_lib.training import fit
-from course_lib.training.rng import isolated
 
 SYMBOLS, DELAY = 8, 5
 LENGTHS = {"echo": 16, "speakers": 32}  # L, in steps
 STEPS = {"echo": 500, "speakers": 200}  # training batches of the recorded run
 TEST_SEED = 99  # of the test sequences, the same for every model
-ENCODINGS = StepLabeller.ENCODINGS
 
 
 def echo(count: int, length: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
@@ -43,22 +38,20 @@ def sequences(task: str, count: int, length: int, generator: torch.Generator, sp
     """(x, answers) of the task "echo" or "speakers": (count, length, C) and (count, length)."""
     if task == "echo":
         return echo(count, length, generator)
-    talk = look_ahead.conversations(*look_ahead.load_speakers(split), count, length, 1.0, generator)
-    return talk[0], talk[1]
+    return look_ahead.conversations(*look_ahead.load_speakers(split), count, length, 1.0, generator)[:2]
 
 
-def train(task: str, encoding: str, seed: int, steps: int, num_layers: int = 2) -> StepLabeller:
+def train(task: str, encoding: str, seed: int, steps: int) -> StepLabeller:
     """A labeller after `steps` batches of 32 fresh sequences of length L; `seed` decides weights and sequences."""
     generator, length = torch.Generator().manual_seed(seed), LENGTHS[task]
     batches = [sequences(task, 32, length, generator) for _ in range(steps)]
-    with isolated(seed, torch.device("cpu")):
-        classes = SYMBOLS if task == "echo" else look_ahead.SPEAKERS
-        model = StepLabeller(encoding, batches[0][0].shape[2], classes, length, num_layers)
-        optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 5e-3, steps)
-        options = {"metrics": {}, "clip_norm": 1.0, "device": "cpu", "progress": False}
-        fit(model, batches, epochs=1, loss=_loss, optimizer=optimizer, schedule=schedule, **options)
-    return model.eval()
+    classes = SYMBOLS if task == "echo" else look_ahead.SPEAKERS
+
+    def trained() -> StepLabeller:
+        model = StepLabeller(encoding, batches[0][0].shape[2], classes, length, 2)
+        return fitted(model, batches, 5e-3, torch.optim.Adam, loss=over_steps, schedule=look_ahead.one_cycle)
+
+    return seeded(seed, trained)
 
 
 def right_steps(model: nn.Module, task: str, times: int) -> Tensor:
@@ -86,10 +79,6 @@ def with_horizon(model: StepLabeller, horizon: int) -> StepLabeller:
     return model
 
 
-def _loss(logits: Tensor, answers: Tensor) -> Tensor:
-    return F.cross_entropy(logits.flatten(0, 1), answers.flatten())  # passes over -100
-
-
 def measure(seed: int, task: str, encoding: str, steps: int) -> dict[str, float]:
     """Accuracy of a trained model at L, 2L and 4L, and after what can be changed in the test.  steps: 0 for `STEPS`."""
     scores, length = {}, LENGTHS[task]
@@ -108,7 +97,9 @@ def measure(seed: int, task: str, encoding: str, steps: int) -> dict[str, float]
 EXPERIMENT = Experiment(
     measure,
     settings={
-        f"{task}: {encoding}": {"task": task, "encoding": encoding} for task in LENGTHS for encoding in ENCODINGS
+        f"{task}: {encoding}": {"task": task, "encoding": encoding}
+        for task in LENGTHS
+        for encoding in StepLabeller.ENCODINGS
     },
     cheapest="speakers: none",
     seeds=range(6),
@@ -116,5 +107,5 @@ EXPERIMENT = Experiment(
     options={"steps": (0, f"training batches, 0: {STEPS}")},
     label="{what}",
     source="JapaneseVowels and generated",
-    load=lambda: [look_ahead.load_speakers(split) for split in ("train", "test")],
+    load=look_ahead.load_splits,
 )

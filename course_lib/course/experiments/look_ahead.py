@@ -4,10 +4,8 @@ Test conversations are joined from the 370 utterances of the JapaneseVowels test
 training set: real recordings, joined at random. One small labeller is trained on fresh conversations, 16 a batch, with
 past horizons of 2, 16 and 64 steps and future horizons of 0 to 16 steps of 6.4 ms, on the recordings as they are and
 under added white noise as strong as the signal. "answers 8 steps late" sees the same steps as "F = 8", in another
-way: it looks back only, and answers for 8 steps ago. About 40 CPU seconds a seed.
-
-Writes figures/results/look_ahead.csv: share of wrong steps on test conversations, mean and standard deviation over
-seeds.
+way: it looks back only, and answers for 8 steps ago. Recorded is the share of wrong steps on test conversations. About
+40 CPU seconds a seed.
 """
 
 import functools
@@ -18,9 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import course_lib.layers as sl
+from course_lib.course.experiments._training import fitted, over_steps, seeded
 from course_lib.course.experiments.runner import Experiment
-from course_lib.training import fit
-from course_lib.training.rng import isolated
 
 COEFFICIENTS, SPEAKERS, WIDTH = 12, 9, 16
 TEST_SEED = 99  # seed of the test conversations, the same for every model
@@ -47,6 +44,10 @@ def load_speakers(split: str) -> tuple[list[Tensor], Tensor]:
     items, names = load_classification("JapaneseVowels", split=split)
     utterances = [((torch.tensor(item.T) - known.mean(0)) / known.std(0)).float() for item in items]
     return utterances, torch.tensor(names.astype(int) - 1)
+
+
+def load_splits() -> list[tuple[list[Tensor], Tensor]]:
+    return [load_speakers(split) for split in ("train", "test")]
 
 
 def conversations(
@@ -91,21 +92,15 @@ def train_labeller(
     past: int, future: int, seed: int, *, noise: float, steps: int, late: int = 0, length: int = 96
 ) -> sl.Sequential:
     """A labeller after `steps` batches of 16 fresh conversations; `seed` decides weights and conversations."""
-    utterances, speakers = load_speakers("train")
-    generator = torch.Generator().manual_seed(seed)
-    with isolated(seed, torch.device("cpu")):
-        model = labeller(past, future, late)
-    batches = [conversations(utterances, speakers, 16, length, noise, generator)[:2] for _ in range(steps)]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.01, steps)
-    options = {"loss": loss, "metrics": {}, "device": "cpu", "progress": False}
-    fit(model, batches, epochs=1, optimizer=optimizer, schedule=schedule, **options)
-    return model.eval()
+    generator, known = torch.Generator().manual_seed(seed), load_speakers("train")
+    batches = [conversations(*known, 16, length, noise, generator)[:2] for _ in range(steps)]
+    model = seeded(seed, labeller, past, future, late)
+    return fitted(model, batches, 0.01, loss=over_steps, schedule=one_cycle, clip_norm=None)
 
 
-def loss(logits: Tensor, speaker: Tensor) -> Tensor:
-    """Cross-entropy of logits (B, T', 9) for the first T' steps of speaker (B, T)."""
-    return F.cross_entropy(logits.flatten(0, 1), speaker[:, : logits.shape[1]].flatten())
+def one_cycle(optimizer: torch.optim.Optimizer, steps: int) -> torch.optim.lr_scheduler.OneCycleLR:
+    """PyTorch's one-cycle schedule up to the optimiser's own rate."""
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, optimizer.defaults["lr"], steps)
 
 
 def test_conversations(noise: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -140,5 +135,5 @@ EXPERIMENT = Experiment(
     options={"steps": (300, "batches of 16 conversations")},
     label="{setting}",
     source="JapaneseVowels",
-    load=lambda: [load_speakers(split) for split in ("train", "test")],
+    load=load_splits,
 )

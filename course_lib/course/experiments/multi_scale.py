@@ -7,23 +7,18 @@ of dilation, squeeze and shortcut is measured, and the separable ones. About 3 C
 
 A training either finds the task or does not, so the table also tells how many of them came above 0.95. The seeds are
 10 to 19: the questions were asked after a look at seeds 0 to 9, from which the recorded separable rows still are.
-
-Writes figures/results/multi_scale.csv: accuracy on 1,000 new windows (std over seeds), solved (the number of seeds
-above 0.95), and parameters, of each variant; and figures/results/detail/multi_scale_seeds.csv.
+Accuracies are on 1,000 new windows.
 """
 
-from functools import partial
 from itertools import compress, product
 
-import numpy as np
 import torch
 from torch import Tensor
 
 import course_lib.layers as sl
-from course_lib.course.experiments.runner import Experiment, Found, by_seed, column, mean_rows
+from course_lib.course.experiments._training import accuracy, fitted, parameters, seeded
+from course_lib.course.experiments.runner import Experiment, Found, by_seed, mean_rows
 from course_lib.models import PooledClassifier
-from course_lib.training import cosine_with_warmup, fit, predict
-from course_lib.training.rng import isolated
 
 LENGTH = 192
 GAPS = (30, 38)  # samples between the clicks
@@ -64,35 +59,24 @@ def gap_classifier(**options) -> PooledClassifier:
 def train_gap_classifier(options: dict, seed: int, steps: int) -> tuple[PooledClassifier, float]:
     """The model after `steps` batches, and its accuracy on 1,000 windows that it has not seen."""
     generator = torch.Generator().manual_seed(seed)
-    with isolated(seed, torch.device("cpu")):
-        model = gap_classifier(**options)
-    fit(
-        model,
-        [gap_batch(32, generator) for _ in range(steps)],
-        epochs=1,
-        optimizer=partial(torch.optim.AdamW, lr=1e-2),
-        schedule=cosine_with_warmup,
-        clip_norm=1.0,
-        progress=False,
-    )
-    x, wide = gap_batch(1000, generator)
-    return model.cpu(), float((predict(model, x).argmax(1) == wide.numpy()).mean())
+    batches = [gap_batch(32, generator) for _ in range(steps)]
+    model = fitted(seeded(seed, gap_classifier, **options), batches, 1e-2)
+    return model, accuracy(model, *gap_batch(1000, generator))
 
 
 def measure(seed: int, steps: int, **options) -> dict[str, float]:
     """Accuracy of one training, and the model's size."""
-    model, accuracy = train_gap_classifier(options, seed, steps)
-    return {"accuracy": accuracy, "parameters": sum(p.numel() for p in model.parameters())}
+    model, right = train_gap_classifier(options, seed, steps)
+    return {"accuracy": right, "parameters": parameters(model)}
 
 
 def rows(found: Found) -> list[dict]:
     """The means, and how many seeds found the task."""
-    solved = {name: column(cells, "accuracy") > 0.95 for name, cells in found.items()}
-    counted = [
-        {"measure": f"{name}: solved", "value": float(np.sum(seeds)), "seeds": len(seeds)}
-        for name, seeds in solved.items()
+    solved = {name: sum(cell["accuracy"] > 0.95 for cell in cells) for name, cells in found.items()}
+    return mean_rows(found) + [
+        {"measure": f"{name}: solved", "value": float(count), "seeds": len(found[name])}
+        for name, count in solved.items()
     ]
-    return mean_rows(found) + counted
 
 
 EXPERIMENT = Experiment(

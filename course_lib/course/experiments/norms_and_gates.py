@@ -6,20 +6,15 @@ on 40 joined from the test utterances. 40 more are joined from the training utte
 is chosen. "blocks": 2 and 16 blocks, 60 batches, nine rates. "gate": two pre-norm blocks, hidden sizes 96 for GELU and
 64 for SwiGLU, 100 batches, six rates. The gates have five seeds, the depths three, and
 16 blocks are recorded at the rates around each way's best (`--seeds 0 1 2 --only ...`). About 6 CPU minutes together.
-
-Writes figures/results/norms_and_gates.csv: accuracy over test and training steps, mean and standard deviation over
-seeds; and figures/results/detail/norms_and_gates_seeds.csv.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 import course_lib.layers as sl
-from course_lib.course.experiments import look_ahead
+from course_lib.course.experiments import _training, look_ahead
+from course_lib.course.experiments._training import fitted, over_steps, seeded
 from course_lib.course.experiments.runner import Experiment, by_seed
-from course_lib.training import fit
-from course_lib.training.rng import isolated
 
 WIDTH, LENGTH, NOISE = 32, 32, 1.0
 DEPTHS = (2, 16)
@@ -36,14 +31,17 @@ def stack(depth: int, norm: str, seed: int, **block) -> nn.Sequential:
 
     norm: "pre" or "post"; a pre-norm stack normalises its sum once, at the end.  block: arguments of `EncoderBlock`.
     """
-    with isolated(seed, torch.device("cpu")):
+
+    def make() -> nn.Sequential:
         blocks = nn.Sequential(*[sl.EncoderBlock(WIDTH, 2, norm=norm, rotary=10_000.0, **block) for _ in range(depth)])
         for parameter in blocks.parameters():
             if parameter.dim() == 2:
                 nn.init.xavier_uniform_(parameter)
         last = sl.LayerNorm(WIDTH) if norm == "pre" else nn.Identity()
         embed, readout = nn.Linear(look_ahead.COEFFICIENTS, WIDTH), nn.Linear(WIDTH, look_ahead.SPEAKERS)
-    return nn.Sequential(embed, blocks, last, readout)
+        return nn.Sequential(embed, blocks, last, readout)
+
+    return seeded(seed, make)
 
 
 def test_talk(split: str = "test") -> tuple[Tensor, Tensor]:
@@ -52,26 +50,20 @@ def test_talk(split: str = "test") -> tuple[Tensor, Tensor]:
     return look_ahead.conversations(*look_ahead.load_speakers(split), 40, LENGTH, NOISE, generator)[:2]
 
 
-def loss(logits: Tensor, speaker: Tensor) -> Tensor:
-    """Cross-entropy over all steps: logits (B, T, 9), speaker (B, T)."""
-    return F.cross_entropy(logits.flatten(0, 1), speaker.flatten())
-
-
 def train(model: nn.Module, seed: int, steps: int, rate: float = 2e-3, warm_up: int = 1) -> nn.Module:
     """The model after `steps` fresh batches, with Adam; the rate rises linearly over the first `warm_up` of them."""
     generator, known = torch.Generator().manual_seed(seed), look_ahead.load_speakers("train")
     batches = [look_ahead.conversations(*known, 16, LENGTH, NOISE, generator)[:2] for _ in range(steps)]
-    adam = torch.optim.Adam(model.parameters(), lr=rate)
-    ramp = torch.optim.lr_scheduler.LambdaLR(adam, lambda step: min(1.0, (step + 1) / warm_up))
-    fit(model, batches, epochs=1, loss=loss, optimizer=adam, schedule=ramp, metrics={}, progress=False)
-    return model.cpu().eval()
+
+    def ramp(adam: torch.optim.Optimizer, total: int) -> torch.optim.lr_scheduler.LambdaLR:
+        return torch.optim.lr_scheduler.LambdaLR(adam, lambda step: min(1.0, (step + 1) / warm_up))
+
+    return fitted(model, batches, rate, torch.optim.Adam, loss=over_steps, schedule=ramp, clip_norm=None)
 
 
 def accuracy(model: nn.Module, split: str = "test") -> float:
     """Share of the steps of `test_talk` whose speaker is named."""
-    x, speaker = test_talk(split)
-    with torch.no_grad():
-        return (model(x).argmax(dim=-1) == speaker).float().mean().item()
+    return _training.accuracy(model, *test_talk(split))
 
 
 def gradient_by_block(model: nn.Module) -> list[float]:
@@ -79,7 +71,7 @@ def gradient_by_block(model: nn.Module) -> list[float]:
     x, speaker = test_talk()
     parameters = [list(block.parameters()) for block in model[1]]
     flat = [parameter for block in parameters for parameter in block]
-    gradients = iter(torch.autograd.grad(loss(model(x), speaker), flat))
+    gradients = iter(torch.autograd.grad(over_steps(model(x), speaker), flat))
     return [sum(next(gradients).square().sum().item() for _ in block) ** 0.5 for block in parameters]
 
 
@@ -109,5 +101,5 @@ EXPERIMENT = Experiment(
     details=by_seed,
     threads=1,
     source="JapaneseVowels",
-    load=lambda: [look_ahead.load_speakers(split) for split in ("train", "test")],
+    load=look_ahead.load_splits,
 )

@@ -5,24 +5,20 @@ or 54 % of the window and slow for the rest. Two convolutions make 32 steps of 1
 linear layer answers. 480 batches of 32 fresh windows, AdamW at 1e-2, warm-up and cosine; 1,000 windows to test on, the
 same for all. A seed has the same windows and the same first convolutions for every head. About 5 CPU minutes. Declared
 and not recorded yet: the heads other than mean, max and attention.
-
-Writes figures/results/pooling_tasks.csv (std over seeds) and figures/results/detail/pooling_tasks_seeds.csv, a row for
-each head, task and seed.
 """
 
 import math
-from functools import partial
 
-import pandas as pd
 import torch
 from torch import Tensor
 
 import course_lib.layers as sl
-from course_lib.course.experiments.runner import Experiment, Found
+from course_lib.course.experiments import _training
+from course_lib.course.experiments._training import fitted, seeded
+from course_lib.course.experiments.runner import Experiment, by_seed
 from course_lib.models import PooledClassifier
 from course_lib.models.pooled_classifier import HEADS
-from course_lib.training import adamw, cosine_with_warmup, fit, predict
-from course_lib.training.rng import isolated
+from course_lib.training import adamw
 
 LENGTH, EVENT, EMBED_DIM = 256, 24, 16
 BATCHES = 480
@@ -65,50 +61,25 @@ def train(head: str, task: str, seed: int, batches: int = BATCHES) -> PooledClas
     """A model with one of `HEADS`, trained on so many batches of 32 fresh windows; back on the CPU."""
     make_batch, num_classes = TASKS[task]
     generator = torch.Generator().manual_seed(seed)
-    with isolated(seed, torch.device("cpu")):
-        model = PooledClassifier(backbone(), head, EMBED_DIM, num_classes)
-    fit(
-        model,
-        [make_batch(32, generator)[:2] for _ in range(batches)],
-        epochs=1,
-        metrics={},
-        optimizer=partial(adamw, lr=1e-2),
-        schedule=cosine_with_warmup,
-        clip_norm=1.0,
-        progress=False,
-    )
-    return model.cpu()
+    model = seeded(seed, lambda: PooledClassifier(backbone(), head, EMBED_DIM, num_classes))
+    return fitted(model, [make_batch(32, generator)[:2] for _ in range(batches)], 1e-2, adamw)
 
 
 def accuracy(model: PooledClassifier, task: str) -> float:
     """The share of 1,000 windows that the model answers right; the same windows for every model."""
-    x, answers = TASKS[task][0](1_000, torch.Generator().manual_seed(1_000_000))[:2]
-    return float((predict(model, x).argmax(1) == answers.numpy()).mean())
+    return _training.accuracy(model, *TASKS[task][0](1_000, torch.Generator().manual_seed(1_000_000))[:2])
 
 
-def measure(seed: int, head: str, task: str) -> dict[str, float]:
+def measure(seed: int, head: str, task: str) -> dict:
     """One training."""
-    return {"accuracy": accuracy(train(head, task, seed), task)}
+    return {"accuracy": accuracy(train(head, task, seed), task), "of": {"task": task, "head": head}}
 
 
-def details(found: Found) -> dict[str, pd.DataFrame]:
-    """A row a training."""
-    rows = [
-        {"setting": setting}
-        | {name: SETTINGS[setting][name] for name in ("task", "head")}
-        | {"seed": cell["seed"], "accuracy": cell["accuracy"]}
-        for setting, cells in found.items()
-        for cell in cells
-    ]
-    return {"seeds": pd.DataFrame(rows)}
-
-
-SETTINGS = {f"{task} {head}": {"task": task, "head": head} for task in TASKS for head in HEADS}
 EXPERIMENT = Experiment(
     measure,
-    settings=SETTINGS,
+    settings={f"{task} {head}": {"task": task, "head": head} for task in TASKS for head in HEADS},
     seeds=tuple(range(10)),
     label="{setting}",
-    details=details,
+    details=by_seed,
     cheapest="which lasts longer? mean",
 )

@@ -3,10 +3,7 @@
 Three tasks. "chirp": does a tone rise or fall? Every clip comes with its reversal, so that both classes hold the same
 frames, in another order; training and test chirps lie in the first half of the clip, "moved" ones in the second.
 "vowels": is a spoken /ae/ (JapaneseVowels) played forwards or backwards? "speaker": which of nine men speaks? One
-encoder block, six encodings, 250 batches of 32. About half a CPU minute a seed.
-
-Writes figures/results/positions.csv: accuracy on test clips, mean and standard deviation over seeds; and
-figures/results/detail/positions_seeds.csv: that of each seed.
+encoder block, six encodings, 250 batches of 32. Recorded is the accuracy on test clips. About half a CPU minute a seed.
 """
 
 import math
@@ -16,11 +13,10 @@ import torch
 from torch import Tensor, nn
 
 import course_lib.layers as sl
-from course_lib.course.experiments.look_ahead import load_speakers
+from course_lib.course.experiments._training import accuracy, fitted, seeded
+from course_lib.course.experiments.look_ahead import load_speakers, load_splits
 from course_lib.course.experiments.runner import Experiment, by_seed
 from course_lib.models import OrderClassifier
-from course_lib.training import cosine_with_warmup, fit
-from course_lib.training.rng import isolated
 
 RATE, SAMPLES = 8_000, 4_096  # a clip lasts half a second
 FRAMES, BANDS = 32, 16  # what `frames` makes of it
@@ -63,26 +59,8 @@ def frames(x: Tensor) -> Tensor:
 
 def train(encoding: str, batches: list, seed: int, in_channels: int = BANDS, num_classes: int = 2) -> OrderClassifier:
     """An `OrderClassifier` after one pass over `batches`, in evaluation mode."""
-    with isolated(seed, torch.device("cpu")):
-        model = OrderClassifier(encoding, in_channels, num_classes, max_length=FRAMES)
-    adam = torch.optim.Adam(model.parameters(), lr=1e-2)
-    fit(
-        model,
-        batches,
-        epochs=1,
-        optimizer=adam,
-        schedule=cosine_with_warmup,
-        clip_norm=1.0,
-        device="cpu",
-        progress=False,
-    )
-    return model.eval()
-
-
-def accuracy(model: OrderClassifier, x, labels: Tensor) -> float:
-    """Share of right answers."""
-    with torch.no_grad():
-        return (model(x).argmax(dim=1) == labels).float().mean().item()
+    model = seeded(seed, OrderClassifier, encoding, in_channels, num_classes, max_length=FRAMES)
+    return fitted(model, batches, 1e-2, torch.optim.Adam)
 
 
 def chirp_batches(steps: int, seed: int, where: tuple[float, float] = (0.0, 1.0)) -> list:
@@ -140,5 +118,5 @@ EXPERIMENT = Experiment(
     options={"steps": (250, "batches of 32 clips")},
     label="{what}: {setting}",
     source="JapaneseVowels and generated",
-    load=lambda: [load_speakers(split) for split in ("train", "test")],
+    load=load_splits,
 )

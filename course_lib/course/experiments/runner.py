@@ -23,7 +23,7 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
@@ -51,8 +51,9 @@ class NotHere(FileNotFoundError):
 class Experiment:
     """What a recorded run measures.
 
-    measure(seed, data, **setting, **options): one cell: numbers by name, and what `rows` needs (JSON: lists, dicts).
-    Here and below, `seed` and `data` are given to functions that have such a parameter.
+    measure(seed, data, **setting, **options): one cell: numbers by name, and what `rows` and `details` need (a dict of
+    further columns of `by_seed`; lists).  Here and below, `seed` and `data` are given to functions that have such a
+    parameter.
     settings: name → keyword arguments of `measure`.  seeds: of each setting, but those in `once` take only the first.
     options: name → (default, help): further arguments of `measure`, which `--name` sets.
     label: the name of a number's row; "{setting}", "{what}" and the arguments of the setting are filled in.  Whole
@@ -161,22 +162,21 @@ def run(experiment: Experiment, argv: Sequence[str] = (), prog: str = "measure",
         torch.set_num_threads(experiment.threads)
     for setting in wanted:
         try:
-            found[setting] = [cells.cell(setting, seed) for seed in seeds_of(experiment, setting, asked.seeds)]
+            seeds = asked.seeds[:1] if setting in experiment.once else asked.seeds
+            found[setting] = [cells.cell(setting, seed) for seed in seeds]
         except NotHere as error:
             print(f"{setting}: left out: {error}", file=sys.stderr)
             continue
         cells.record(found, command)
 
 
-def seeds_of(experiment: Experiment, setting: str, seeds: Sequence[int]) -> Sequence[int]:
-    """Those of the seeds that a setting is measured with."""
-    return seeds[:1] if setting in experiment.once else seeds
-
-
 def mean_rows(
     found: Found, label: str = "{setting}: {what}", settings: Mapping[str, Mapping[str, Any]] | None = None
 ) -> list[dict]:
-    """A row for each number of each setting: its mean over seeds and `spread`; a whole number as it is."""
+    """A row for each number of each setting: its mean over seeds and `spread`; a whole number as it is.
+
+    A cell's "device" becomes that of its rows.
+    """
     rows = []
     for setting, cells in found.items():
         seconds = sum(cell["seconds"] for cell in cells)
@@ -186,14 +186,43 @@ def mean_rows(
                 continue
             whole = isinstance(value, int)
             values = [cell[what] for cell in cells]
-            rows.append({"measure": name, "value": value} if whole else results.over_seeds(name, values, seconds))
+            row = {"measure": name, "value": value} if whole else results.over_seeds(name, values, seconds)
+            rows.append(row | {key: cells[0][key] for key in ("device",) if key in cells[0]})
     return rows
 
 
 def by_seed(found: Found, by: str = "setting") -> dict[str, pd.DataFrame]:
-    """For `details`: the table "seeds", a row a cell: its setting in the column `by`, its seed, what it measured."""
-    cells = [{by: setting} | cell for setting, measured in found.items() for cell in measured]
-    return {"seeds": pd.DataFrame(cells).drop(columns="seconds")}
+    """For `details`: the table "seeds", a row a cell: its setting in the column `by`, its seed, what it measured.
+
+    A dict becomes columns, a list is left out: see `by_item`.
+    """
+    rows: list[dict[str, Any]] = []
+    for setting, cells in found.items():
+        for cell in cells:
+            rows.append({by: setting})
+            for what, value in cell.items():
+                if isinstance(value, dict):
+                    rows[-1] |= value
+                elif not isinstance(value, list):
+                    rows[-1][what] = value
+    return {"seeds": pd.DataFrame(rows).drop(columns="seconds")}
+
+
+def by_item(
+    found: Found, what: str, item: str, value: str, items: Iterable = range(1, 1_000), by: str = "setting"
+) -> pd.DataFrame:
+    """A row for each entry of each cell's list `what`: which one in the column `item`, and in `value` what it is.
+
+    items: what the entries belong to.  Cells without the list are left out.
+    """
+    return pd.DataFrame(
+        [
+            {by: setting, "seed": cell["seed"], item: which, value: entry}
+            for setting, cells in found.items()
+            for cell in cells
+            for which, entry in zip(items, cell.get(what, ()), strict=False)
+        ]
+    )
 
 
 def by_measure(found: Found, value: str = "value") -> dict[str, pd.DataFrame]:

@@ -9,9 +9,7 @@ What was not searched is the same for all sets: a small network (three convoluti
 search trains for about 150 steps, the winner for about 500: more candidates or steps might do better.
 BatchNorm's running statistics do not settle in a few hundred steps on a few dozen series. After the training they are
 replaced by the moments of the whole training set ("exact statistics"); the details keep the accuracy without that.
-
-Writes figures/results/series_classification.csv and, by seed, detail/series_classification_seeds.csv; seconds are CPU
-seconds of one training. About 30 CPU minutes.
+Seconds are CPU seconds of one training. About 30 CPU minutes in all.
 """
 
 import time
@@ -19,22 +17,22 @@ from dataclasses import dataclass
 from functools import cache, partial
 
 import numpy as np
-import pandas as pd
 import torch
 from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, TensorDataset
 
 from course_lib.course.experiments import results
-from course_lib.course.experiments._minirocket import minirocket_accuracy
+from course_lib.course.experiments._minirocket import minirocket
+from course_lib.course.experiments._training import accuracy, seeded
 from course_lib.course.experiments.runner import Experiment, Found, by_seed, column
 from course_lib.data import time_warp
 from course_lib.layers import BatchNorm
 from course_lib.models import SignalSequenceTransformer, SignalTransformerConfig
 from course_lib.sequence import Sequence
 from course_lib.training import cosine_with_warmup, fit
-from course_lib.training.rng import isolated
 
 SETS = ("GunPoint", "ItalyPowerDemand", "JapaneseVowels", "BasicMotions", "ArrowHead", "OSULeaf", "ACSF1")
 STEPS, SEARCH_STEPS, TOKENS, FOLDS = 500, 150, 64, 3
@@ -49,8 +47,6 @@ class Recipe:
 
     batch_size: int = 16
     channels: tuple[int, ...] = (16, 32, 64)
-    kernel_size: int = 5
-    learning_rate: float = 2e-3
     warp: float = 0.0
     norm: str = "batch"
     differences: bool = False
@@ -95,36 +91,22 @@ def load_series(name: str, differences: bool = False) -> SeriesSet:
         series = [
             [np.hstack([one, np.arcsinh(10 * np.diff(one, axis=0, prepend=one[:1]))]) for one in p] for p in series
         ]
-    length = max(len(one) for part in series for one in part)
     every = np.concatenate(series[0])
     mean, deviation = every.mean(axis=0), every.std(axis=0) + 1e-8
-    y, test_y = ([str(label) for label in labels] for labels in (y, test_y))
-    classes = tuple(sorted(set(y)))
-    parts = []
-    for part, labels in zip(series, (y, test_y), strict=True):
-        padded = np.zeros((len(part), length, len(mean)), np.float32)
-        for row, one in zip(padded, part, strict=True):
-            row[: len(one)] = (one - mean) / deviation
-        mask = torch.arange(length) < torch.tensor([len(one) for one in part])[:, None]
-        parts.append((torch.from_numpy(padded), mask, torch.tensor([classes.index(label) for label in labels])))
-    return SeriesSet(*parts, classes)
+    standard = [torch.from_numpy((one - mean) / deviation) for part in series for one in part]
+    padded = pad_sequence(standard, batch_first=True)  # (N, T, C), train, then test
+    mask = torch.arange(padded.shape[1]) < torch.tensor([len(one) for one in standard])[:, None]
+    classes = tuple(sorted({str(label) for label in y}))
+    labels = torch.tensor([classes.index(str(label)) for label in (*y, *test_y)])
+    train, test = zip(*(values.split([len(y), len(test_y)]) for values in (padded, mask, labels)), strict=True)
+    return SeriesSet(train, test, classes)
 
 
 def make_model(data: SeriesSet, recipe: Recipe) -> SignalSequenceTransformer:
     length, channels = data.train[0].shape[1:]
-    return SignalSequenceTransformer(
-        SignalTransformerConfig(
-            len(data.classes),
-            length,
-            channels,
-            model_dim=64,
-            num_layers=2,
-            channels=recipe.channels,
-            strides=fewer_tokens(length),
-            kernel_size=recipe.kernel_size,
-            cnn_norm=recipe.norm,
-        )
-    )
+    sizes = {"model_dim": 64, "num_layers": 2, "strides": fewer_tokens(length), "kernel_size": 5}
+    own = {"channels": recipe.channels, "cnn_norm": recipe.norm}
+    return SignalSequenceTransformer(SignalTransformerConfig(len(data.classes), length, channels, **sizes, **own))
 
 
 def fewer_tokens(length: int) -> tuple[int, ...]:
@@ -139,9 +121,7 @@ def fewer_tokens(length: int) -> tuple[int, ...]:
 
 def train(data: SeriesSet, recipe: Recipe, seed: int, steps: int) -> dict[str, float]:
     """Test accuracy with exact and with running statistics; CPU seconds. Whole epochs, `steps` or more."""
-    with isolated(seed, torch.device("cpu")):
-        model = make_model(data, recipe)
-    chance = torch.Generator().manual_seed(seed)
+    model, chance = seeded(seed, make_model, data, recipe), torch.Generator().manual_seed(seed)
     started = time.process_time()
     x, mask, y = data.train
     whole = bool(mask.all())  # no series is shorter than the others: layers need not mask
@@ -166,7 +146,7 @@ def train(data: SeriesSet, recipe: Recipe, seed: int, steps: int) -> dict[str, f
         loader,
         epochs=-(-steps // len(loader)),
         training_step=step,
-        optimizer=partial(torch.optim.AdamW, lr=recipe.learning_rate, weight_decay=0.01),
+        optimizer=partial(torch.optim.AdamW, lr=2e-3, weight_decay=0.01),
         schedule=cosine_with_warmup,
         clip_norm=1.0,
         generator=chance,
@@ -174,7 +154,7 @@ def train(data: SeriesSet, recipe: Recipe, seed: int, steps: int) -> dict[str, f
     )
     seconds, running = time.process_time() - started, score(model, data)
     exact_statistics(model, Sequence(x, mask, all_valid=whole))
-    return {"accuracy": score(model, data), "running statistics": running, "training seconds": seconds}
+    return {"accuracy": score(model, data), "running statistics": running, "seconds": seconds}
 
 
 def exact_statistics(model: SignalSequenceTransformer, x: Sequence) -> None:
@@ -192,23 +172,15 @@ def exact_statistics(model: SignalSequenceTransformer, x: Sequence) -> None:
 def score(model: SignalSequenceTransformer, data: SeriesSet) -> float:
     """Share of the test series that the model classifies rightly."""
     x, mask, y = data.test
-    device = next(model.parameters()).device
-    model.eval()
-    with torch.no_grad():
-        parts = zip(x.split(128), mask.split(128), strict=True)
-        logits = torch.cat([model(Sequence(x, mask, all_valid=bool(mask.all())).to(device)).cpu() for x, mask in parts])
-    return (logits.argmax(dim=1) == y).float().mean().item()
+    parts = zip(x.split(128), mask.split(128), strict=True)
+    return accuracy(model, [Sequence(x, mask, all_valid=bool(mask.all())) for x, mask in parts], y)
 
 
-def minirocket(data: SeriesSet, settings: Rocket, seed: int) -> dict[str, float]:
-    """Test accuracy of aeon's MiniRocket classifier, and its CPU seconds with numba's compilation left out.
-
-    It wants series of one length: shorter ones end in zeros.
-    """
-    (x, _, y), (test_x, _, test_y) = (tuple(v.numpy() for v in part) for part in (data.train, data.test))
-    series, test_series = (part.swapaxes(1, 2) for part in (x, test_x))  # (N, C, T)
-    accuracy, seconds = minirocket_accuracy(series, y, test_series, test_y, seed, settings.dilations)
-    return {"accuracy": accuracy, "training seconds": seconds}
+def train_rocket(data: SeriesSet, settings: Rocket, seed: int) -> dict[str, float]:
+    """Test accuracy and CPU seconds of MiniRocket, which wants series of one length: shorter ones end in zeros."""
+    train, test = ((x.numpy().swapaxes(1, 2), y.numpy()) for x, _, y in (data.train, data.test))  # (N, C, T)
+    [right], seconds = minirocket(*train, [test], seed, settings.dilations)
+    return {"accuracy": right, "seconds": seconds}
 
 
 def one_training(name: str, settings: Recipe | Rocket, seed: int, fold: int | None = None) -> dict[str, float]:
@@ -222,7 +194,7 @@ def one_training(name: str, settings: Recipe | Rocket, seed: int, fold: int | No
         folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(np.zeros(len(y)), y)
         learn, held_out = list(folds)[fold]
         data = SeriesSet(*(tuple(v[part] for v in data.train) for part in (learn, held_out)), data.classes)
-    return train(data, settings, seed, steps) if isinstance(settings, Recipe) else minirocket(data, settings, seed)
+    return train(data, settings, seed, steps) if isinstance(settings, Recipe) else train_rocket(data, settings, seed)
 
 
 @cache
@@ -239,22 +211,15 @@ def measure(seed: int, name: str, way: str) -> dict[str, float]:
     torch.set_num_threads(1)  # the models are small: a second thread would only wait, and its waiting be counted
     inner = inner_accuracies(name, way)
     chosen = int(np.argmax(inner))
-    found = one_training(name, CANDIDATES[way][chosen], seed)
-    return found | {"chosen": chosen, "inner": inner[chosen]}
+    return one_training(name, CANDIDATES[way][chosen], seed) | {"chosen": chosen, "inner": inner[chosen]}
 
 
 def rows(found: Found) -> list[dict]:
     """Accuracies over seeds."""
     return [
-        results.over_seeds(setting, column(cells, "accuracy"), float(column(cells, "training seconds").mean()))
+        results.over_seeds(setting, column(cells, "accuracy"), float(column(cells, "seconds").mean()))
         for setting, cells in found.items()
     ]
-
-
-def details(found: Found) -> dict[str, pd.DataFrame]:
-    """By set, model and seed: accuracy, with running statistics, the candidate chosen and its inner accuracy."""
-    kept = ["setting", "seed", "accuracy", "running statistics", "chosen", "inner"]
-    return {"seeds": by_seed(found)["seeds"].reindex(columns=kept)}
 
 
 def load_all() -> dict[str, SeriesSet]:
@@ -267,7 +232,7 @@ EXPERIMENT = Experiment(
     settings={f"{name}: {way}": {"name": name, "way": way} for name in SETS for way in CANDIDATES},
     seeds=(0, 1, 2, 3, 4),
     rows=rows,
-    details=details,
+    details=by_seed,
     source="aeon",
     load=load_all,
     cheapest="BasicMotions: MiniRocket",

@@ -12,7 +12,7 @@ from course_lib.course.experiments import results
 @pytest.mark.parametrize("model", run.MODELS)
 def test_models_answer_and_only_the_encoder_relates_tokens(model):
     torch.manual_seed(0)
-    network = run.make_model(model).eval()
+    network = run.make_model(run.TASK, model, classes=3).eval()
     x = torch.randn(2, run.LENGTH)
     assert network(x).shape == (2, 3)
     assert (len(list(network.encoder)) == 0) == (model == "without encoder")
@@ -31,7 +31,7 @@ def test_run_writes_accuracies_of_all_and_by_kind(record, monkeypatch):
 
 def test_a_lesson_brings_the_kinds_in_its_order(monkeypatch):
     seen = []
-    monkeypatch.setattr(run, "fit", lambda network, loader, **_: seen.append(loader.dataset))
+    monkeypatch.setattr(run, "fitted", lambda network, loader, rate, **_: seen.append(loader.dataset))
     monkeypatch.setattr(run, "TESTED", 60)
     asked, drawn = run.match_to_sample, []
     monkeypatch.setattr(run, "match_to_sample", lambda *a, **k: drawn.append(asked(*a, **k)) or drawn[-1])

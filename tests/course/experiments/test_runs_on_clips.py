@@ -60,8 +60,7 @@ def test_attention_heads(record, clips, tmp_path):
 def test_encoder_repairs(record, clips, monkeypatch, tmp_path):
     run = module_of("encoder_repairs")
     names = ("waveform tokens", "augmentation", "log-mel tokens: no encoder")
-    short = {name: replace(run.ladder()[name], epochs=1) for name in names}
-    monkeypatch.setattr(run, "ladder", lambda: short)
+    monkeypatch.setattr(run, "LADDER", {name: replace(run.LADDER[name], epochs=1) for name in names})
     settings = {name: run.EXPERIMENT.settings[name] for name in names}
     table = record(run, "--seeds", "0", "1", load=lambda: clips, settings=settings)
     assert set(table.index) == {row for row in RECORDED["encoder_repairs"] if row.split(" | ")[0] in names}
