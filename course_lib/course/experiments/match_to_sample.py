@@ -16,8 +16,7 @@ from torch.utils.data import DataLoader
 from course_lib.course.experiments._training import fitted, seeded
 from course_lib.course.experiments.burst_order import BARE, FULL, LSTMS, RG_LRUS, Task, make_model
 from course_lib.course.experiments.runner import Experiment, by_seed
-from course_lib.data import SignalDataset
-from course_lib.data.synthetic_signals import match_to_sample
+from course_lib.data import SignalDataset, match_to_sample
 from course_lib.training import predict
 
 LESSONS = {"curriculum": (1, 2, 3, 3), "at once": (3, 3, 3, 3)}  # kinds of sample in each quarter
