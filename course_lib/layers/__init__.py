@@ -16,13 +16,13 @@ One rule for dtypes holds in all of them, and in the models that are made of the
   to the wider one, and states keep their dtype.
 """
 
-from course_lib.layers.accumulator import Accumulator, accumulate, accumulate_loop
+from course_lib.layers.accumulator import RGLRU, Accumulator, accumulate, accumulate_loop
 from course_lib.layers.attention import DotProductSelfAttention, MultiHeadSelfAttention
 from course_lib.layers.conditioning import Conditioning
-from course_lib.layers.convolution import Conv1D, Conv2D, Conv3D, DepthwiseConv1D
+from course_lib.layers.convolution import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, DepthwiseConv1D
 from course_lib.layers.cross_attention import DotProductAttention, StreamingDotProductAttention
 from course_lib.layers.delay import Delay, Lookahead, StepDelay
-from course_lib.layers.dense import Dense, EinsumDense
+from course_lib.layers.dense import Dense, EinsumDense, MaskedDense, SequenceDense
 from course_lib.layers.elementwise import (
     GEGLU,
     GELU,
@@ -46,10 +46,7 @@ from course_lib.layers.elementwise import (
 from course_lib.layers.embedding import Embedding, SequenceEmbedding
 from course_lib.layers.encoder import CLSToken, EncoderBlock, FeedForward
 from course_lib.layers.filters import FIRFilter, IIRFilter
-from course_lib.layers.fourier import FFT, IFFT, IRFFT, RFFT
-from course_lib.layers.frame import Frame, Window
 from course_lib.layers.global_pooling import AttentionPooling, MaxPooling, MeanPooling, StatisticsPooling
-from course_lib.layers.mel import LinearToMel
 from course_lib.layers.normalization import BatchNorm, GroupNorm, LayerNorm, RMSNorm, make_norm
 from course_lib.layers.overlap_add import OverlapAdd
 from course_lib.layers.parallel import Bidirectional, ChannelGroups, Parallel, Residual
@@ -66,16 +63,20 @@ from course_lib.layers.pooling import (
     MinPooling3D,
     Upsample1D,
 )
-from course_lib.layers.positional import AddTimingSignal, LearnedPositions, PositionalEncoding, T5RelativePositionBias
+from course_lib.layers.positional import (
+    AddTimingSignal,
+    LearnedPositions,
+    PositionalEncoding,
+    ShawRelativePosition,
+    T5RelativePositionBias,
+    TransformerXLRelativePosition,
+)
 from course_lib.layers.recurrent import GRU, LSTM, VanillaRNN
-from course_lib.layers.relative_position import ShawRelativePosition, TransformerXLRelativePosition
 from course_lib.layers.residual_cnn import MultiScaleCNN, ResidualBlock, SqueezeExcitation
-from course_lib.layers.rg_lru import RGLRU
 from course_lib.layers.rotary import RotaryEmbedding
 from course_lib.layers.sequential import Repeat, Sequential
-from course_lib.layers.stft import STFT, InverseSTFT
-from course_lib.layers.time_varying import MaskedDense, SequenceDense
-from course_lib.layers.transposed_convolution import Conv1DTranspose, Conv2DTranspose
+from course_lib.layers.spectra import FFT, IFFT, IRFFT, RFFT, STFT, InverseSTFT, LinearToMel
+from course_lib.layers.windows import Frame, Window
 from course_lib.layers.wrappers import Blockwise, Checkpoint
 from course_lib.sequence import (
     ChannelSpec,
@@ -90,37 +91,32 @@ from course_lib.sequence import (
 
 # fmt: off
 __all__ = [
-    "Accumulator", "accumulate", "accumulate_loop",
+    "RGLRU", "Accumulator", "accumulate", "accumulate_loop",
     "DotProductSelfAttention", "MultiHeadSelfAttention",
     "Conditioning",
-    "Conv1D", "Conv2D", "Conv3D", "DepthwiseConv1D",
+    "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Conv3D", "DepthwiseConv1D",
     "DotProductAttention", "StreamingDotProductAttention",
     "Delay", "Lookahead", "StepDelay",
-    "Dense", "EinsumDense",
+    "Dense", "EinsumDense", "MaskedDense", "SequenceDense",
     "GEGLU", "GELU", "GLU", "Add", "Dropout", "Emit", "Flatten", "Identity", "Lambda", "Mish", "ReLU", "Reshape",
     "Scale", "Sigmoid", "SiLU", "Softmax", "SwiGLU", "Tanh",
     "Embedding", "SequenceEmbedding",
     "CLSToken", "EncoderBlock", "FeedForward",
     "FIRFilter", "IIRFilter",
-    "FFT", "IFFT", "IRFFT", "RFFT",
-    "Frame", "Window",
     "AttentionPooling", "MaxPooling", "MeanPooling", "StatisticsPooling",
-    "LinearToMel",
     "BatchNorm", "GroupNorm", "LayerNorm", "RMSNorm", "make_norm",
     "OverlapAdd",
     "Bidirectional", "ChannelGroups", "Parallel", "Residual",
     "AveragePooling1D", "AveragePooling2D", "AveragePooling3D", "Downsample1D", "MaxPooling1D", "MaxPooling2D",
     "MaxPooling3D", "MinPooling1D", "MinPooling2D", "MinPooling3D", "Upsample1D",
-    "AddTimingSignal", "LearnedPositions", "PositionalEncoding", "T5RelativePositionBias",
+    "AddTimingSignal", "LearnedPositions", "PositionalEncoding", "ShawRelativePosition", "T5RelativePositionBias",
+    "TransformerXLRelativePosition",
     "GRU", "LSTM", "VanillaRNN",
     "MultiScaleCNN", "ResidualBlock", "SqueezeExcitation",
-    "ShawRelativePosition", "TransformerXLRelativePosition",
-    "RGLRU",
     "RotaryEmbedding",
     "Repeat", "Sequential",
-    "STFT", "InverseSTFT",
-    "MaskedDense", "SequenceDense",
-    "Conv1DTranspose", "Conv2DTranspose",
+    "FFT", "IFFT", "IRFFT", "RFFT", "STFT", "InverseSTFT", "LinearToMel",
+    "Frame", "Window",
     "Blockwise", "Checkpoint",
     "ChannelSpec", "Sequence", "SequenceLayer", "StatelessLayer", "emitted", "random_sequence", "random_tokens",
     "stream",

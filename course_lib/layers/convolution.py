@@ -1,6 +1,8 @@
-"""Convolutions over time, in one to three dimensions: PyTorch's kernels and weight layouts under the window arithmetic.
+"""Convolutions over time, in one to three dimensions, and transposed ones: PyTorch's kernels and weight layouts.
 
-The time axis comes first and channels last: (B, T, C), (B, T, H, C), (B, T, H, W, C).
+The time axis comes first and channels last: (B, T, C), (B, T, H, C), (B, T, H, W, C). Padding, latency and mask follow
+the window arithmetic of `course_lib.layers.windows`. A transposed convolution spreads every step over a kernel of
+samples; which part of their sum comes out, its latency and mask are those of `course_lib.layers.overlap_add`.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from course_lib.layers.overlap_add import OverlappingLayer, Overlaps
 from course_lib.layers.parameters import kernel_parameters
 from course_lib.layers.windows import Taps, WindowedLayer, Windows, pad_axis
 from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer, check_channels
@@ -226,3 +229,75 @@ def axis_windows(
             raise ValueError(f"{name}: expected one value or {count}, got {value!r}")
     *taps, space = each.values()
     return [kind(*axis) for axis in zip(*taps, (time_padding, *space), strict=True)]
+
+
+class _TransposedConvolution(KernelLayer, OverlappingLayer):
+    """A transposed convolution over the frames of each axis, time first; `weight` (in, out / groups, *kernel)."""
+
+    transposed = True
+
+    def __init__(self, in_channels, out_channels, overlaps: list[Overlaps], groups, bias, activation):
+        super().__init__(overlaps[0])
+        self._make_kernel((in_channels, out_channels), overlaps, groups, bias, activation)
+        self.space = overlaps[1:]
+        self._arguments["output_padding"] = tuple(max(o.stride - o.extent, 0) for o in overlaps)
+
+    def _summed(self, values):
+        values = values.movedim(-1, 1)
+        if not self.space:
+            return F.conv_transpose1d(values, self.weight, **self._arguments).transpose(1, 2)
+        summed = F.conv_transpose2d(values, self.weight, **self._arguments).movedim(1, -1)
+        first, count = self.space[0].shift, self.space[0].output_length(values.shape[-1])
+        return summed[:, :, first : first + count]
+
+    def _finished(self, values):
+        if self.bias is not None:
+            values = values + self.bias
+        return values if self.activation is None else self.activation(values)
+
+
+class Conv1DTranspose(_TransposedConvolution):
+    """Transposed convolution along time, (B, T, in_channels) -> (B, N, out_channels): `stride` samples for each step.
+
+    padding: `causal`, `same`, `full` (also called `valid`) or `semicausal_full`, as in `course_lib.layers.overlap_add`.
+    Loads the state dict of `nn.ConvTranspose1d`. Raises ValueError where channels are no multiple of `groups`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: str = "causal",
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = True,
+        activation: Activation = None,
+    ):
+        overlaps = [Overlaps(kernel_size, stride, dilation, padding)]
+        super().__init__(in_channels, out_channels, overlaps, groups, bias, activation)
+
+
+class Conv2DTranspose(_TransposedConvolution):
+    """Transposed convolution along time and one more axis, (B, T, H, in_channels) -> (B, N, H', out_channels).
+
+    kernel_size, stride, dilation: one number, or one for time and one for H. time_padding, spatial_padding: as the
+    padding of `Conv1DTranspose`. Loads the state dict of `nn.ConvTranspose2d`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        time_padding: str = "causal",
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        spatial_padding: str = "same",
+        activation: Activation = None,
+    ):
+        overlaps = axis_windows(2, kernel_size, stride, dilation, time_padding, spatial_padding, Overlaps)
+        super().__init__(in_channels, out_channels, overlaps, groups, bias, activation)

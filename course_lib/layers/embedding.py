@@ -10,7 +10,34 @@ from course_lib.layers.delay import step_numbers
 from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer, StatelessLayer, check_positive
 
 
-class Embedding(StatelessLayer):
+class _Lookup(SequenceLayer):
+    """Integers in, rows of a table `weight` (..., num_embeddings, embedding_dim) out."""
+
+    num_embeddings: int
+    embedding_dim: int
+    weight: nn.Parameter
+
+    @property
+    def input_spec(self) -> ChannelSpec | None:
+        return ChannelSpec((), torch.int64)
+
+    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
+        if spec.dtype.is_floating_point or spec.dtype.is_complex or spec.dtype == torch.bool:
+            raise ValueError(f"x: expected integer tokens, got {spec.dtype} in {type(self).__name__}")
+        return ChannelSpec((*spec.shape, self.embedding_dim), self.weight.dtype)
+
+    def _rows(self, rows: Tensor, table: Tensor, tokens: Tensor) -> Tensor:
+        """`table[rows]`; where a row does not exist, a ValueError about the tokens it was made from."""
+        try:
+            return F.embedding(rows.long(), table)
+        except IndexError:
+            raise ValueError(
+                f"x: expected tokens from 0 to {self.num_embeddings - 1}, got {tokens.min().item()} to "
+                f"{tokens.max().item()} in {type(self).__name__}"
+            ) from None
+
+
+class Embedding(_Lookup, StatelessLayer):
     """Row `x` of a table: integers (B, T, *C) -> (B, T, *C, embedding_dim). `weight` is that of `nn.Embedding`.
 
     Raises ValueError where x is not of an integer dtype and, on the CPU, where a valid token is outside 0 to
@@ -23,19 +50,11 @@ class Embedding(StatelessLayer):
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.weight = nn.Parameter(torch.randn(num_embeddings, embedding_dim))
 
-    @property
-    def input_spec(self) -> ChannelSpec | None:
-        return ChannelSpec((), torch.int64)
-
-    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
-        _check_integers(self, spec)
-        return ChannelSpec((*spec.shape, self.embedding_dim), self.weight.dtype)
-
     def _values(self, values, training):
-        return _rows(self, values, self.weight, values)
+        return self._rows(values, self.weight, values)
 
 
-class SequenceEmbedding(SequenceLayer):
+class SequenceEmbedding(_Lookup):
     """Row `x[t]` of table t: integers (B, T, *C) -> (B, T, *C, embedding_dim).
 
     Steps are numbered from an item's first valid one; those from `num_steps` on have no table and come out invalid.
@@ -49,14 +68,6 @@ class SequenceEmbedding(SequenceLayer):
         self.num_embeddings, self.embedding_dim, self.num_steps = num_embeddings, embedding_dim, num_steps
         self.weight = nn.Parameter(torch.randn(num_steps, num_embeddings, embedding_dim))
 
-    @property
-    def input_spec(self) -> ChannelSpec | None:
-        return ChannelSpec((), torch.int64)
-
-    def output_spec(self, spec: ChannelSpec) -> ChannelSpec:
-        _check_integers(self, spec)
-        return ChannelSpec((*spec.shape, self.embedding_dim), self.weight.dtype)
-
     def _initial_state(self, batch_size, spec, device, constants):
         return (torch.zeros(batch_size, dtype=torch.long, device=device),)
 
@@ -68,20 +79,4 @@ class SequenceEmbedding(SequenceLayer):
         rows = numbers * self.num_embeddings + tokens
         fits = (tokens >= 0) & (tokens < self.num_embeddings)
         rows = torch.where(fits, rows, self.num_steps * self.num_embeddings)  # a row that no table has
-        return Sequence(_rows(self, rows, self.weight.flatten(0, 1), tokens), mask), (count,)
-
-
-def _check_integers(layer: nn.Module, spec: ChannelSpec) -> None:
-    if spec.dtype.is_floating_point or spec.dtype.is_complex or spec.dtype == torch.bool:
-        raise ValueError(f"x: expected integer tokens, got {spec.dtype} in {type(layer).__name__}")
-
-
-def _rows(layer: Embedding | SequenceEmbedding, rows: Tensor, table: Tensor, tokens: Tensor) -> Tensor:
-    """`table[rows]`; where a row does not exist, a ValueError about the tokens it was made from."""
-    try:
-        return F.embedding(rows.long(), table)
-    except IndexError:
-        raise ValueError(
-            f"x: expected tokens from 0 to {layer.num_embeddings - 1}, got {tokens.min().item()} to "
-            f"{tokens.max().item()} in {type(layer).__name__}"
-        ) from None
+        return Sequence(self._rows(rows, self.weight.flatten(0, 1), tokens), mask), (count,)

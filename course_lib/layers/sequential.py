@@ -12,8 +12,8 @@ from typing import Any, cast
 from torch import nn
 
 from course_lib.layers.delay import StepDelay
-from course_lib.layers.frame import Frame, Window
 from course_lib.layers.overlap_add import OverlapAdd
+from course_lib.layers.windows import Frame, Window
 from course_lib.sequence import ChannelSpec, Reach, SequenceLayer
 
 

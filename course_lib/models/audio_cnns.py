@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from course_lib import layers as sl
-from course_lib.layers.mel import hertz_to_mel, mel_to_hertz
+from course_lib.layers.spectra import hertz_to_mel, mel_to_hertz
 from course_lib.models.model_input import check_tensor, real_input
 from course_lib.sequence import check_positive
 

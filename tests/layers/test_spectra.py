@@ -7,7 +7,7 @@ import torch
 from scipy import signal
 
 import course_lib.layers as sl
-from course_lib.layers.frame import inverse_window_array, window_array
+from course_lib.layers.windows import inverse_window_array, window_array
 from course_lib.sequence import ragged
 
 
