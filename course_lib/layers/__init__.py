@@ -77,7 +77,7 @@ from course_lib.layers.rotary import RotaryEmbedding
 from course_lib.layers.sequential import Repeat, Sequential
 from course_lib.layers.spectra import FFT, IFFT, IRFFT, RFFT, STFT, InverseSTFT, LinearToMel
 from course_lib.layers.windows import Frame, Window
-from course_lib.layers.wrappers import Blockwise, Checkpoint
+from course_lib.layers.wrappers import Adapted, Adaptor, Blockwise, Checkpoint
 from course_lib.sequence import (
     ChannelSpec,
     Sequence,
@@ -117,7 +117,7 @@ __all__ = [
     "Repeat", "Sequential",
     "FFT", "IFFT", "IRFFT", "RFFT", "STFT", "InverseSTFT", "LinearToMel",
     "Frame", "Window",
-    "Blockwise", "Checkpoint",
+    "Adapted", "Adaptor", "Blockwise", "Checkpoint",
     "ChannelSpec", "Sequence", "SequenceLayer", "StatelessLayer", "emitted", "random_sequence", "random_tokens",
     "stream",
 ]

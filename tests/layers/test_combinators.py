@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 import course_lib.layers as sl
+from course_lib.sequence import PROPERTIES, check_contract, ragged, stream
+from tests.layers.cases.combinators import GRUThatWaits
 
 X = sl.random_sequence(2, 9, 4, seed=0, lengths=[9, 6])
 
@@ -181,6 +183,51 @@ def test_blockwise_holds_one_block_at_a_time():
         sl.Blockwise(sl.Downsample1D(3), 4)
     with pytest.raises(ValueError, match="inner: Bidirectional cannot step"):
         sl.Blockwise(sl.Bidirectional(sl.Dense(3), sl.Dense(3)), 4)
+
+
+class PlainGRU(GRUThatWaits):
+    """As anybody would write it."""
+
+    def whole(self, inner, x):
+        return inner(x.values)[0]
+
+    def block(self, inner, x, state):
+        return inner(x.values, state)
+
+
+def test_an_adapted_gru_is_the_gru_and_keeps_all_promises_but_at_invalid_steps():
+    layer = sl.Adapted(PlainGRU()).eval()
+    x = torch.randn(2, 7, 4)
+    torch.testing.assert_close(layer(x), layer.inner(x)[0])
+    torch.testing.assert_close(stream(layer, sl.Sequence.of(x), 3).values, layer(x))
+    others = tuple(promise for promise in PROPERTIES if promise != "latency")
+    check_contract(lambda: sl.Adapted(PlainGRU()), ragged(4), properties=others)
+    with pytest.raises(AssertionError, match="leading blocks of invalid steps"):
+        check_contract(lambda: sl.Adapted(PlainGRU()), ragged(4), properties=("latency",))
+
+
+def test_the_mode_that_is_asked_for_reaches_an_adapted_layer_and_is_put_back():
+    class Seen(PlainGRU):
+        modes = []
+
+        def whole(self, inner, x):
+            self.modes.append(inner.training)
+            return super().whole(inner, x)
+
+    layer, x = sl.Adapted(Seen()), sl.Sequence.of(torch.randn(2, 7, 4))
+    for own, asked in ((True, None), (True, False), (False, True)):
+        layer.train(own).layer(x, training=asked)
+        assert layer.inner.training == own
+    assert Seen.modes == [True, False, True]
+
+
+def test_an_adaptor_that_is_none_is_named():
+    with pytest.raises(ValueError, match="adaptor: expected an Adaptor, got GRU"):
+        sl.Adapted(torch.nn.GRU(4, 3))
+    with pytest.raises(ValueError, match=r"adaptor: expected `make` to make an nn.Module, got builtin_function"):
+        sl.Adapted(type("Maker", (sl.Adaptor,), {"make": lambda self: torch.tanh})())
+    with pytest.raises(ValueError, match=r"x: expected \(B, T, 4\), got \(B, T, 5\)"):
+        sl.Adapted(PlainGRU())(torch.zeros(2, 7, 5))
 
 
 def test_what_is_emitted_inside_is_the_same_for_a_sequence_and_a_stream():

@@ -1,10 +1,9 @@
-"""Layers of other packages behind this course's interface, for `third_party_layers`.
+"""How layers of other packages are called, for `third_party_layers`: adaptors for `course_lib.layers.Adapted`.
 
-Each adaptor names its package and hands values on: `whole` for a sequence, `block` for a block of a stream with the
-state that the package asks for, begun as its text says. Invalid steps are handed over as zeros (Emformer gets lengths
-as well), and an empty block not at all. What does not fit in channels or dtype is refused by the adaptor. A package
-that keeps its state inside gets a copy of ours put there before each block; one that takes it as an argument gets it
-as it is.
+Each one names its package and hands values on as the package's text says. Invalid steps are handed over as zeros
+(Emformer gets lengths as well). What does not fit in channels or dtype is refused before it gets here. A package that
+keeps its state inside gets a copy of ours put there before each block; one that takes it as an argument gets it as it
+is.
 """
 
 from __future__ import annotations
@@ -19,59 +18,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer, State
-from course_lib.sequence.layer import Reach
+from course_lib.layers import Adaptor
+from course_lib.sequence import Sequence, State
 
 STEPS = 256  # the longest sequence that is handed over
 
 
-class Borrowed(SequenceLayer):
-    """A layer of `package`, (B, T, 4) -> (B, T, 4)."""
+class Borrowed(Adaptor):
+    """Of a layer of `package`: (B, T, 4) -> (B, T, 4)."""
 
     package = ""
-    receptive_field: Reach = (None, 0)
     channels = 4
-    inner: Any
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inner = self.make()
-
-    def make(self) -> Any:
-        """The package's layer, an `nn.Module`."""
-        raise NotImplementedError
-
-    def whole(self, values: Tensor) -> Tensor:
-        """(B, T, C) -> (B, T, C)"""
-        return self.inner(values)
-
-    def start(self, items: int, dtype: torch.dtype) -> State:
-        """The state that the package begins with."""
-        raise NotImplementedError
-
-    def block(self, values: Tensor, state: State) -> tuple[Tensor, State]:
-        """(B, n, C) and a state -> (B, n, C) and the next state"""
-        raise NotImplementedError
 
     @property
     def version(self) -> str:
         return importlib.metadata.version(self.package)
 
-    @property
-    def input_spec(self) -> ChannelSpec:
-        return ChannelSpec((self.channels,), next(self.inner.parameters()).dtype)
-
-    def _layer(self, x, training, constants):
-        return x.with_values(self.whole(x.masked().values) if x.values.numel() else x.values)
-
-    def _initial_state(self, batch_size, spec, device, constants):
-        return self.start(batch_size, self.input_spec.dtype)
-
-    def _step(self, x, state, training, constants):
-        if not x.values.numel():
-            return x, state
-        y, state = self.block(x.masked().values, state)
-        return x.with_values(y), state
+    def whole(self, inner, x):
+        return inner(x.values)
 
 
 def one_by_one(step: Callable, values: Tensor, state: State) -> tuple[Tensor, State]:
@@ -89,17 +53,16 @@ class TorchGRU(Borrowed):
     package = "torch"
 
     def make(self):
-        return nn.GRU(self.channels, self.channels, batch_first=True)
+        return nn.GRU(4, 4, batch_first=True)
 
-    def whole(self, values):
-        return self.inner(values)[0]
+    def whole(self, inner, x):
+        return inner(x.values)[0]
 
-    def start(self, items, dtype):
-        return (torch.zeros(1, items, self.channels, dtype=dtype),)
+    def start(self, inner, batch_size, **like):
+        return torch.zeros(1, batch_size, 4, **like)
 
-    def block(self, values, state):
-        y, h = self.inner(values, *state)
-        return y, (h,)
+    def block(self, inner, x, state):
+        return inner(x.values, state)
 
 
 class CfC(TorchGRU):
@@ -108,10 +71,10 @@ class CfC(TorchGRU):
     package = "ncps"
 
     def make(self):
-        return importlib.import_module("ncps.torch").CfC(self.channels, self.channels)
+        return importlib.import_module("ncps.torch").CfC(4, 4)
 
-    def start(self, items, dtype):
-        return (torch.zeros(items, self.channels, dtype=dtype),)
+    def start(self, inner, batch_size, **like):
+        return torch.zeros(batch_size, 4, **like)
 
 
 class MinGRU(Borrowed):
@@ -121,15 +84,13 @@ class MinGRU(Borrowed):
     name = "minGRU"
 
     def make(self):
-        return getattr(importlib.import_module(f"minGRU_pytorch.{self.name}"), self.name)(self.channels)
+        return getattr(importlib.import_module(f"minGRU_pytorch.{self.name}"), self.name)(4)
 
-    def start(self, items, dtype):
-        return (torch.zeros(items, 1, self.channels, dtype=dtype),)  # what its first step without a state begins from
+    def start(self, inner, batch_size, **like):
+        return torch.zeros(batch_size, 1, 4, **like)  # what its first step without a state begins from
 
-    def block(self, values, state):
-        before = state[0] if state[0].any() else None
-        y, after = self.inner(values, before, return_next_prev_hidden=True)
-        return y, (after,)
+    def block(self, inner, x, state):
+        return inner(x.values, state if state.any() else None, return_next_prev_hidden=True)
 
 
 class MinLSTM(MinGRU):
@@ -143,12 +104,11 @@ class MinLSTM(MinGRU):
 
     def __init__(self, inverted: bool = False):
         self.inverted = inverted
-        super().__init__()
 
-    def block(self, values, state):
-        if self.inverted and values.shape[1] > 1 and state[0].any():
-            state = (torch.where(state[0] >= 0.5, state[0] - 0.5, state[0].clamp(max=0.5).logit()),)
-        return super().block(values, state)
+    def block(self, inner, x, state):
+        if self.inverted and x.shape[1] > 1 and state.any():
+            state = torch.where(state >= 0.5, state - 0.5, state.clamp(max=0.5).logit())
+        return super().block(inner, x, state)
 
 
 class Mamba(Borrowed):
@@ -158,47 +118,48 @@ class Mamba(Borrowed):
 
     def make(self):
         mamba = importlib.import_module("mambapy.mamba")
-        return mamba.MambaBlock(mamba.MambaConfig(d_model=self.channels, n_layers=1))
+        return mamba.MambaBlock(mamba.MambaConfig(d_model=4, n_layers=1))
 
-    def start(self, items, dtype):
-        config = self.inner.config
-        h = torch.zeros(items, config.d_inner, config.d_state, dtype=dtype)
-        return h, torch.zeros(items, config.d_inner, config.d_conv - 1, dtype=dtype)
+    def start(self, inner, batch_size, **like):
+        config = inner.config
+        sizes = (config.d_state, config.d_conv - 1)
+        return tuple([torch.zeros(batch_size, config.d_inner, size, **like) for size in sizes])
 
-    def block(self, values, state):
-        return one_by_one(self.inner.step, values, state)
+    def block(self, inner, x, state):
+        return one_by_one(inner.step, x.values, state)
 
 
 class XLSTM(Borrowed):
-    """`mLSTMLayer`, 2 heads: called with x; its step with (B, 1, 4), mlstm_state and conv_state, zeros at first."""
+    """`mLSTMLayer`, 2 heads: called with x; its step with (B, 1, 4), mlstm_state and conv_state, zeros at first.
+
+    copied: hand over a copy of the convolution's state, where the package gets it as it is otherwise.
+    """
 
     package = "xlstm"
 
     def __init__(self, copied: bool = False):
-        """copied: hand over a copy of the convolution's state, where the package gets it as it is otherwise."""
         self.copied = copied
-        super().__init__()
 
     def make(self):
         module = importlib.import_module("xlstm.blocks.mlstm.layer")
         config = module.mLSTMLayerConfig(
-            embedding_dim=self.channels, num_heads=2, context_length=STEPS, qkv_proj_blocksize=4, conv1d_kernel_size=3
+            embedding_dim=4, num_heads=2, context_length=STEPS, qkv_proj_blocksize=4, conv1d_kernel_size=3
         )
         return module.mLSTMLayer(config)
 
-    def start(self, items, dtype):
-        heads, width = 2, self.inner.config._inner_embedding_dim
-        c = torch.zeros(items, heads, width // heads, width // heads, dtype=dtype)
-        n = torch.zeros(items, heads, width // heads, 1, dtype=dtype)
-        return c, n, torch.zeros(items, heads, 1, 1, dtype=dtype), torch.zeros(items, 3, width, dtype=dtype)
+    def start(self, inner, batch_size, **like):
+        width = inner.config._inner_embedding_dim
+        sizes = (2, width // 2, width // 2), (2, width // 2, 1), (2, 1, 1), (3, width)
+        return tuple([torch.zeros(batch_size, *size, **like) for size in sizes])
 
-    def block(self, values, state):
+    def block(self, inner, x, state):
         def step(value, state):
-            past = (state[3].clone() if self.copied else state[3],)
-            y, after = self.inner.step(value[:, None], mlstm_state=state[:3], conv_state=past)
+            *cell, past = state
+            past = past.clone() if self.copied else past
+            y, after = inner.step(value[:, None], mlstm_state=tuple(cell), conv_state=(past,))
             return y[:, 0], (*after["mlstm_state"], *after["conv_state"])
 
-        return one_by_one(step, values, state)
+        return one_by_one(step, x.values, state)
 
 
 class TCN(Borrowed):
@@ -208,19 +169,18 @@ class TCN(Borrowed):
     receptive_field = (-12, 0)  # two convolutions of 3 in a block, dilated by 1 and by 2
 
     def make(self):
-        tcn = importlib.import_module("pytorch_tcn").TCN
-        return tcn(self.channels, [5, 4], kernel_size=3, input_shape="NLC")
+        return importlib.import_module("pytorch_tcn").TCN(4, [5, 4], kernel_size=3, input_shape="NLC")
 
-    def start(self, items, dtype):
-        self.inner.reset_buffers()
-        return tuple(torch.zeros(items, *b.shape[1:], dtype=dtype) for b in self.inner.get_buffers())
+    def start(self, inner, batch_size, **like):
+        inner.reset_buffers()
+        return tuple([torch.zeros(batch_size, *b.shape[1:], **like) for b in inner.get_buffers()])
 
-    def block(self, values, state):
+    def block(self, inner, x, state):
         outputs, after = [], []
-        for item in range(len(values)):  # its text says: for streaming inference the batch size must be 1
-            self.inner.set_buffers([b[item : item + 1] for b in state])
-            outputs.append(self.inner(values[item : item + 1], inference=True))
-            after.append(self.inner.get_buffers())
+        for item in range(x.shape[0]):  # its text says: for streaming inference the batch size must be 1
+            inner.set_buffers([b[item : item + 1] for b in state])
+            outputs.append(inner(x.values[item : item + 1], inference=True))
+            after.append(inner.get_buffers())
         return torch.cat(outputs), tuple(map(torch.cat, zip(*after, strict=True)))
 
 
@@ -230,46 +190,32 @@ class CachedConv(Borrowed):
     package = "cached-conv"
 
     def __init__(self, depth: int = 1):
-        self.depth = depth
+        self.latency = depth
         self.receptive_field = (-depth, depth)
-        self.output_latency = self.input_latency = depth
-        super().__init__()
 
     def make(self):
         package = importlib.import_module("cached_conv")
-        padding, delay, layers = package.get_padding(3), 0, []
-        for _ in range(self.depth):
-            layers.append(
-                package.CachedConv1d(self.channels, self.channels, 3, padding=padding, cumulative_delay=delay)
-            )
-            delay = layers[-1].cumulative_delay
-        assert delay == self.depth
-        self.plain = nn.ModuleList()
+        padding, cached, plain = package.get_padding(3), [], []
+        for delay in range(self.latency):
+            cached.append(package.CachedConv1d(4, 4, 3, padding=padding, cumulative_delay=delay))
+            assert cached[-1].cumulative_delay == delay + 1
         package.use_cached_conv(False)
-        for layer in layers:
-            plain = package.Conv1d(self.channels, self.channels, 3, padding=padding)
-            plain.weight, plain.bias = layer.weight, layer.bias
-            self.plain.append(plain)
-        return package.CachedSequential(*layers)
+        for layer in cached:
+            plain.append(package.Conv1d(4, 4, 3, padding=padding))
+            plain[-1].weight, plain[-1].bias = layer.weight, layer.bias
+        return nn.ModuleDict({"whole": nn.Sequential(*plain), "stream": package.CachedSequential(*cached)})
 
-    def whole(self, values):
-        values = values.transpose(1, 2)  # (B, C, T)
-        for layer in self.plain:
-            values = layer(values)
-        return values.transpose(1, 2)
+    def whole(self, inner, x):
+        return inner["whole"](x.values.transpose(1, 2)).transpose(1, 2)
 
-    def start(self, items, dtype):
-        caches = [torch.zeros(items, self.channels, 2, dtype=dtype) for _ in range(self.depth)]
-        return (*caches, torch.zeros(items, self.depth, dtype=torch.bool))
+    def start(self, inner, batch_size, **like):
+        return tuple([torch.zeros(batch_size, 4, 2, **like) for _ in inner["stream"]])
 
-    def _step(self, x, state, training, constants):
-        *caches, mask = state
-        for layer, cache in zip(self.inner, caches, strict=True):
-            layer.cache.pad, layer.cache.initialized = cache.clone(), 1
-        y = self.inner(x.masked().values.transpose(1, 2)).transpose(1, 2) if x.values.numel() else x.values
-        mask = torch.cat([mask, x.mask], dim=1)
-        after = [layer.cache.pad for layer in self.inner]
-        return Sequence(y, mask[:, : x.shape[1]]), (*after, mask[:, x.shape[1] :])
+    def block(self, inner, x, state):
+        for layer, past in zip(inner["stream"], state, strict=True):
+            layer.cache.pad, layer.cache.initialized = past.clone(), 1
+        y = inner["stream"](x.values.transpose(1, 2)).transpose(1, 2)
+        return y, tuple([layer.cache.pad for layer in inner["stream"]])
 
 
 class Moshi(Borrowed):
@@ -277,14 +223,15 @@ class Moshi(Borrowed):
 
     package = "moshi"
 
-    def start(self, items, dtype):
-        with self.inner.streaming(items):
-            return tuple(_held(self.inner))
+    def start(self, inner, batch_size, **like):
+        with inner.streaming(batch_size):
+            return tuple(_held(inner))
 
-    def block(self, values, state):
-        with self.inner.streaming(len(values)):
-            _put(self.inner, state)
-            return self.whole(values), tuple(_held(self.inner))
+    def block(self, inner, x, state):
+        with inner.streaming(x.shape[0]):
+            for (holder, name), value in zip(list(_places(inner)), state, strict=True):
+                setattr(holder, name, int(value) if name == "offset_cpu" else value.clone())
+            return self.whole(inner, x), tuple(_held(inner))
 
 
 def _places(inner: Any) -> Iterator[tuple[Any, str]]:
@@ -302,11 +249,6 @@ def _held(inner: Any) -> list[Tensor]:
     return [torch.as_tensor(getattr(holder, name)).clone() for holder, name in _places(inner)]
 
 
-def _put(inner: Any, state: State) -> None:
-    for (holder, name), value in zip(list(_places(inner)), state, strict=True):
-        setattr(holder, name, int(value) if name == "offset_cpu" else value.clone())
-
-
 class MoshiConv(Moshi):
     """`StreamingConv1d(4, 4, 3, causal=True)`."""
 
@@ -315,8 +257,8 @@ class MoshiConv(Moshi):
     def make(self):
         return importlib.import_module("moshi.modules.conv").StreamingConv1d(4, 4, 3, causal=True)
 
-    def whole(self, values):
-        return self.inner(values.transpose(1, 2)).transpose(1, 2)
+    def whole(self, inner, x):
+        return inner(x.values.transpose(1, 2)).transpose(1, 2)
 
 
 class MoshiTransformer(Moshi):
@@ -329,20 +271,19 @@ class MoshiTransformer(Moshi):
 
     def __init__(self, single: bool = False):
         self.single = single
-        super().__init__()
-
-    def block(self, values, state):
-        outputs = []
-        for part in values.split(1 if self.single else values.shape[1], dim=1):
-            y, state = super().block(part, state)
-            outputs.append(y)
-        return torch.cat(outputs, dim=1), state
 
     def make(self):
         module = importlib.import_module("moshi.modules.transformer")
         return module.StreamingTransformer(
             d_model=4, num_heads=2, num_layers=1, dim_feedforward=8, causal=True, context=6, positional_embedding="rope"
         )
+
+    def block(self, inner, x, state):
+        outputs, size = [], 1 if self.single else x.shape[1]
+        for first in range(0, x.shape[1], size):
+            y, state = super().block(inner, x[:, first : first + size], state)
+            outputs.append(y)
+        return torch.cat(outputs, dim=1), state
 
 
 class Emformer(Borrowed):
@@ -355,22 +296,20 @@ class Emformer(Borrowed):
     def make(self):
         return _emformer_file().Emformer(4, 2, 8, num_layers=1, segment_length=4, left_context_length=4)
 
-    def start(self, items, dtype):
-        state = self.inner.emformer_layers[0]._init_state(items, None)  # what `infer` begins from by itself
+    def whole(self, inner, x):
+        return inner(x.values, _lengths(x))[0]
+
+    def start(self, inner, batch_size, dtype, device):
+        state = inner.emformer_layers[0]._init_state(batch_size, device)  # what `infer` begins from by itself
         return tuple([part.to(dtype) if part.is_floating_point() else part for part in state])
 
-    def _layer(self, x, training, constants):
-        return x.with_values(self.inner(x.masked().values, _lengths(x))[0] if x.values.numel() else x.values)
-
-    def _step(self, x, state, training, constants):
-        if not x.values.numel():
-            return x, state
+    def block(self, inner, x, state):
         outputs = []
         for first in range(0, x.shape[1], 4):
             segment = x[:, first : first + 4]
-            y, _, (state,) = self.inner.infer(segment.masked().values, _lengths(segment), [list(state)])
+            y, _, (state,) = inner.infer(segment.values, _lengths(segment), [list(state)])
             outputs.append(y)
-        return x.with_values(torch.cat(outputs, dim=1)), tuple(state)
+        return torch.cat(outputs, dim=1), tuple(state)
 
 
 def _lengths(x: Sequence) -> Tensor:

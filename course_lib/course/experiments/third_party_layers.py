@@ -3,7 +3,8 @@
 The packages go into an environment beside this one, on the same PyTorch, and what is not installed is left out:
 `pip install --no-deps einops mambapy mingru-pytorch ncps cached-conv pytorch-tcn xlstm moshi torchaudio`, and
 `pip install omegaconf dacite huggingface-hub sentencepiece sphn`, which some of them import. Each layer stands behind
-the course's interface by an adaptor in `_borrowed_layers`, which says which calls it makes. About 25 CPU seconds.
+the course's interface by `layers.Adapted` and an adaptor in `_borrowed_layers`, which says which calls it makes. About
+25 CPU seconds.
 
 Writes figures/results/third_party_layers.csv: promises kept of eight, and CPU milliseconds, of 256 steps whole and of
 one block of a stream; and detail/third_party_layers_promises.csv: a row a layer and promise, with version and first
@@ -19,33 +20,41 @@ import pandas as pd
 import torch
 
 from course_lib.course.experiments import _borrowed_layers as borrowed
+from course_lib.course.experiments._borrowed_layers import Borrowed
 from course_lib.course.experiments.runner import Experiment, Found, NotHere
-from course_lib.layers import Sequential
+from course_lib.layers import Adapted, Sequential
 from course_lib.sequence import PROPERTIES, Sequence, SequenceLayer, check_contract, ragged, stream
 from course_lib.training.rng import isolated
 
 TOLERANCE = 1e-5  # some of these layers have 32-bit constants inside
-LAYERS: dict[
-    str, Callable[[], SequenceLayer]
-] = {  # one that begins with … takes a thing away from the one above, to find a cause
-    "nn.GRU (torch)": borrowed.TorchGRU,
-    "minGRU (mingru-pytorch)": borrowed.MinGRU,
-    "minLSTM (mingru-pytorch)": borrowed.MinLSTM,
-    "… handed g⁻¹ of its state": partial(borrowed.MinLSTM, inverted=True),
-    "MambaBlock (mambapy)": borrowed.Mamba,
-    "CfC (ncps)": borrowed.CfC,
-    "mLSTMLayer (xlstm)": borrowed.XLSTM,
-    "… handed a copy of its state": partial(borrowed.XLSTM, copied=True),
-    "TCN (pytorch-tcn)": borrowed.TCN,
-    "CachedConv1d (cached-conv)": borrowed.CachedConv,
-    "two CachedConv1d (cached-conv)": partial(borrowed.CachedConv, depth=2),
-    "… masked in between": lambda: Sequential([borrowed.CachedConv(), borrowed.CachedConv()]),
-    "StreamingConv1d (moshi)": borrowed.MoshiConv,
-    "StreamingTransformer (moshi)": borrowed.MoshiTransformer,
-    "… a step a call": partial(borrowed.MoshiTransformer, single=True),
-    "Emformer (torchaudio)": borrowed.Emformer,
-    "… whole segments only": borrowed.Emformer,
+# Adaptors, of layers in a row where there are several. A name with … takes a thing away from the one above, to find a
+# cause.
+LAYERS: dict[str, tuple[Borrowed, ...]] = {
+    "nn.GRU (torch)": (borrowed.TorchGRU(),),
+    "minGRU (mingru-pytorch)": (borrowed.MinGRU(),),
+    "minLSTM (mingru-pytorch)": (borrowed.MinLSTM(),),
+    "… handed g⁻¹ of its state": (borrowed.MinLSTM(inverted=True),),
+    "MambaBlock (mambapy)": (borrowed.Mamba(),),
+    "CfC (ncps)": (borrowed.CfC(),),
+    "mLSTMLayer (xlstm)": (borrowed.XLSTM(),),
+    "… handed a copy of its state": (borrowed.XLSTM(copied=True),),
+    "TCN (pytorch-tcn)": (borrowed.TCN(),),
+    "CachedConv1d (cached-conv)": (borrowed.CachedConv(),),
+    "two CachedConv1d (cached-conv)": (borrowed.CachedConv(depth=2),),
+    "… masked in between": (borrowed.CachedConv(), borrowed.CachedConv()),
+    "StreamingConv1d (moshi)": (borrowed.MoshiConv(),),
+    "StreamingTransformer (moshi)": (borrowed.MoshiTransformer(),),
+    "… a step a call": (borrowed.MoshiTransformer(single=True),),
+    "Emformer (torchaudio)": (borrowed.Emformer(),),
+    "… whole segments only": (borrowed.Emformer(),),
 }
+
+
+def made(adaptors: tuple[Borrowed, ...]) -> SequenceLayer:
+    """The layer or layers, with the same first weights each time."""
+    with isolated(0, torch.device("cpu")):
+        layers = [Adapted(adaptor) for adaptor in adaptors]
+    return layers[0] if len(layers) == 1 else Sequential(layers)
 
 
 def example(layer: str) -> Sequence:
@@ -58,9 +67,10 @@ def example(layer: str) -> Sequence:
 
 def measure(layer: str) -> dict[str, Any]:
     """The promises of one layer, one by one, and its CPU milliseconds."""
-    make = partial(_made, LAYERS[layer])
+    make = partial(made, LAYERS[layer])
     try:
-        (version, *_) = [part.version for part in make().modules() if isinstance(part, borrowed.Borrowed)]
+        make()
+        version = LAYERS[layer][0].version
     except ImportError as error:
         raise NotHere(str(error)) from error
     complaints = {promise: complaint(make, example(layer), promise) for promise in PROPERTIES}
@@ -98,12 +108,6 @@ def _least(call: Callable[[], Any]) -> float:
         call()
         times.append(time.process_time() - started)
     return 1000 * min(times)
-
-
-def _made(make: Callable[[], SequenceLayer]) -> SequenceLayer:
-    """The layer, with the same first weights each time."""
-    with isolated(0, torch.device("cpu")):
-        return make()
 
 
 def promises(found: Found) -> dict[str, pd.DataFrame]:

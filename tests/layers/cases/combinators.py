@@ -1,9 +1,54 @@
 """Layers that hold layers."""
 
 import torch
+from torch import nn
 
 import course_lib.layers as sl
 from course_lib.sequence import Case, ragged
+
+
+class GRUThatWaits(sl.Adaptor):
+    """PyTorch's GRU, whose state stays as it was at invalid steps."""
+
+    channels, out_channels = 4, 3
+
+    def make(self):
+        return nn.GRU(4, 3, batch_first=True)
+
+    def whole(self, inner, x):
+        like = {"dtype": x.values.dtype, "device": x.values.device}
+        return self.block(inner, x, self.start(inner, x.shape[0], **like))[0]
+
+    def start(self, inner, batch_size, **like):
+        return torch.zeros(1, batch_size, 3, **like)
+
+    def block(self, inner, x, state):
+        outputs = []
+        for t in range(x.shape[1]):
+            y, after = inner(x.values[:, t : t + 1], state)
+            state = torch.where(x.mask[:, t, None], after, state)
+            outputs.append(y)
+        return torch.cat(outputs, dim=1), state
+
+
+class CentredConvolution(sl.Adaptor):
+    """PyTorch's convolution with zeros on both sides: a stream's outputs come a step late. State: two steps."""
+
+    channels, latency, receptive_field = 4, 1, (-1, 1)
+
+    def make(self):
+        return nn.Conv1d(4, 4, 3)
+
+    def whole(self, inner, x):
+        return inner(nn.functional.pad(x.values.transpose(1, 2), (1, 1))).transpose(1, 2)
+
+    def start(self, inner, batch_size, **like):
+        return torch.zeros(batch_size, 2, 4, **like)
+
+    def block(self, inner, x, state):
+        steps = torch.cat([state, x.values], dim=1)
+        return inner(steps.transpose(1, 2)).transpose(1, 2), steps[:, -2:]
+
 
 CASES = {
     "Sequential": lambda: Case(lambda: sl.Sequential([sl.Dense(5), sl.ReLU(), sl.Dense(3)]), ragged(4)),
@@ -58,6 +103,8 @@ CASES |= {
         ),
         ragged(4),
     ),
+    "Adapted GRU": lambda: Case(lambda: sl.Adapted(GRUThatWaits()), ragged(4)),
+    "Adapted convolution that comes late": lambda: Case(lambda: sl.Adapted(CentredConvolution()), ragged(4)),
     "Bidirectional": lambda: Case(lambda: sl.Bidirectional(sl.MaskedDense(3, 13), sl.Dense(3)), ragged(4)),
     "Conditioning add": lambda: _conditioned(lambda: sl.Conditioning("c"), 4),
     "Conditioning multiply, shorter": lambda: _conditioned(lambda: sl.Conditioning("c", "multiply"), 1, steps=11),
