@@ -112,7 +112,7 @@ class Adaptor:
         raise NotImplementedError
 
     def start(self, inner: Any, batch_size: int, **like: Any) -> State:
-        """The state that a stream begins with: nested tuples of tensors.  like: dtype and device of new ones."""
+        """The state before a stream: nested tuples of tensors, items first.  like: dtype and device of new ones."""
         raise NotImplementedError
 
     def block(self, inner: Any, x: Sequence, state: State) -> tuple[Tensor, State]:

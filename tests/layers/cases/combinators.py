@@ -20,12 +20,12 @@ class GRUThatWaits(sl.Adaptor):
         return self.block(inner, x, self.start(inner, x.shape[0], **like))[0]
 
     def start(self, inner, batch_size, **like):
-        return torch.zeros(1, batch_size, 3, **like)
+        return torch.zeros(batch_size, 3, **like)
 
     def block(self, inner, x, state):
         outputs = []
         for t in range(x.shape[1]):
-            y, after = inner(x.values[:, t : t + 1], state)
+            y, (after,) = inner(x.values[:, t : t + 1], state[None])
             state = torch.where(x.mask[:, t, None], after, state)
             outputs.append(y)
         return torch.cat(outputs, dim=1), state
