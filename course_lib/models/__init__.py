@@ -15,24 +15,34 @@ from course_lib.models.audio_cnns import (
     PooledAudioCNN,
     SmallKernelFeatures,
 )
-from course_lib.models.autoencoders import LSTMAutoencoder, LSTMVariationalAutoencoder
 from course_lib.models.event_detector import EventDetector, EventMaps, OwnLevel
+from course_lib.models.event_model import EventEnsemble, MonteCarloDropout
 from course_lib.models.event_specific_classifier import (
     EventSpecificClassifier,
     EventSpecificCNN,
     EventSpecificTimingHeads,
 )
-from course_lib.models.event_uncertainty import EventEnsemble, MonteCarloDropout
-from course_lib.models.event_variation import augmentation_ranges
-from course_lib.models.lstm_encoder import ContrastiveLSTM, Transfer
 from course_lib.models.lstm_event_classifier import LSTMEventClassifier
-from course_lib.models.pooled_classifier import CLSPooling, LastStepClassifier, PooledClassifier, RingFinder
-from course_lib.models.position_models import OrderClassifier, StepLabeller
+from course_lib.models.pretraining import ContrastiveLSTM, LSTMAutoencoder, LSTMVariationalAutoencoder, Transfer
 from course_lib.models.signal_transformer import SignalSequenceTransformer, SignalTransformerConfig, SignalWeights
+from course_lib.models.small_classifiers import (
+    CLSPooling,
+    LastStepClassifier,
+    OrderClassifier,
+    PooledClassifier,
+    RingFinder,
+    StepLabeller,
+)
 from course_lib.models.streaming_audio import RunningAttention, StreamingAudioCNN
 from course_lib.models.template_bank import EventTemplateBank
 from course_lib.models.template_detector import TemplateDetector, candidate_targets
-from course_lib.models.template_learning import expectation_maximisation, fill_from_snippets, make_pursuit, noise_filter
+from course_lib.models.template_learning import (
+    augmentation_ranges,
+    expectation_maximisation,
+    fill_from_snippets,
+    make_pursuit,
+    noise_filter,
+)
 from course_lib.models.transformer_classifier import (
     DeeplySupervised,
     InTraining,
@@ -43,22 +53,19 @@ from course_lib.models.transformer_classifier import (
 # fmt: off
 __all__ = [
     "SignalAccumulativeMLP",
-    "AttentiveCNN", "AudioCNN", "ChannelsLast", "LearnedFilterbank", "LogMelCNN", "LogMelFeatures",
-    "PooledAudioCNN", "SmallKernelFeatures",
-    "LSTMAutoencoder", "LSTMVariationalAutoencoder",
+    "AttentiveCNN", "AudioCNN", "ChannelsLast", "LearnedFilterbank", "LogMelCNN", "LogMelFeatures", "PooledAudioCNN",
+    "SmallKernelFeatures",
     "EventDetector", "EventMaps", "OwnLevel",
-    "EventSpecificClassifier", "EventSpecificCNN", "EventSpecificTimingHeads",
     "EventEnsemble", "MonteCarloDropout",
-    "augmentation_ranges",
-    "ContrastiveLSTM", "Transfer",
+    "EventSpecificClassifier", "EventSpecificCNN", "EventSpecificTimingHeads",
     "LSTMEventClassifier",
-    "CLSPooling", "LastStepClassifier", "PooledClassifier", "RingFinder",
-    "OrderClassifier", "StepLabeller",
+    "ContrastiveLSTM", "LSTMAutoencoder", "LSTMVariationalAutoencoder", "Transfer",
     "SignalSequenceTransformer", "SignalTransformerConfig", "SignalWeights",
+    "CLSPooling", "LastStepClassifier", "OrderClassifier", "PooledClassifier", "RingFinder", "StepLabeller",
     "RunningAttention", "StreamingAudioCNN",
     "EventTemplateBank",
     "TemplateDetector", "candidate_targets",
-    "expectation_maximisation", "fill_from_snippets", "make_pursuit", "noise_filter",
+    "augmentation_ranges", "expectation_maximisation", "fill_from_snippets", "make_pursuit", "noise_filter",
     "DeeplySupervised", "InTraining", "TransformerClassifier", "WaveformFeatures",
 ]
 # fmt: on

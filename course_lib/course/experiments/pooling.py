@@ -20,7 +20,7 @@ from course_lib.course.experiments._esc10_runs import MEL_RATE, columns, five_fo
 from course_lib.course.experiments.runner import Experiment, Found, column, mean_rows, total_seconds
 from course_lib.data import AudioData, load_esc10
 from course_lib.models import LogMelFeatures, PooledClassifier
-from course_lib.models.pooled_classifier import HEADS
+from course_lib.models.small_classifiers import HEADS
 from course_lib.training import compare
 
 EMBED_DIM = 128

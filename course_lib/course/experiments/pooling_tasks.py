@@ -17,7 +17,7 @@ from course_lib.course.experiments import _training
 from course_lib.course.experiments._training import fitted, seeded
 from course_lib.course.experiments.runner import Experiment, by_seed
 from course_lib.models import PooledClassifier
-from course_lib.models.pooled_classifier import HEADS
+from course_lib.models.small_classifiers import HEADS
 from course_lib.training import adamw
 
 LENGTH, EVENT, EMBED_DIM = 256, 24, 16

@@ -6,7 +6,7 @@ import torch
 
 from course_lib.course.experiments import pooling
 from course_lib.models import CLSPooling, PooledClassifier
-from course_lib.models.pooled_classifier import HEADS
+from course_lib.models.small_classifiers import HEADS
 
 
 @pytest.mark.parametrize("head", HEADS)

@@ -5,7 +5,7 @@ import pytest
 
 from course_lib.data import TemporalAugmentation, make_events
 from course_lib.models import augmentation_ranges
-from course_lib.models.event_variation import sizes_and_warps
+from course_lib.models.template_learning import sizes_and_warps
 
 LENGTH = 80
 
