@@ -5,8 +5,6 @@ The detector (`EventClassifier`) learns the marks N and A as two types, once wit
 at the same latency. The rule calls a beat early where its interval is short beside the median of the eight before;
 it is put to each way's beats. All again under white noise of 0.5 mV on both leads, in all three parts. About 80 CPU
 seconds a seed.
-
-Writes figures/results/ecg_beats.csv and detail/ecg_beats_seeds.csv.
 """
 
 import time

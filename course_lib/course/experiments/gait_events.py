@@ -4,8 +4,6 @@ Both feet of the gait recording (COURSE_DATA/gait), 6 inertial axes at 204.8 Hz.
 crops of the first three eighths, takes its threshold from the next eighth and is scored at 20 ms on the second half,
 between the first and the last labelled contact there. A few CPU seconds a seed. Beside it a matched filter on the same
 parts: the mean of the half second around the contacts of the training part, correlated with the signal.
-
-Writes figures/results/gait_events.csv.
 """
 
 import time
@@ -105,16 +103,10 @@ def train_detector(recordings: list, seed: int, steps: int):
     grid = {"timing_resolution_samples": RESOLUTION, "refractory_period_samples": REFRACTORY}
     rng = np.random.default_rng(seed)
 
-    class Crops:
-        def __len__(self):
-            return 20
-
-        def __iter__(self):
-            return (_crops(recordings, statistics, rng) for _ in range(len(self)))
-
+    batches = [_crops(recordings, statistics, rng) for _ in range(steps)]
     make_model = partial(EventDetector, num_events=2, width=48, dilations=(1, 2, 4), **grid)
     loss = HeatmapLoss(timing_resolution_samples=RESOLUTION)
-    return train_on(Crops(), make_model, loss, seed=seed, steps=steps, amp=False), statistics
+    return train_on(batches, make_model, loss, seed=seed, steps=steps, amp=False), statistics
 
 
 def _crops(recordings: list, statistics, rng: np.random.Generator, count: int = 16) -> EventBatch:

@@ -8,7 +8,7 @@
 - `scaled_dot_product_attention`, forwards and backwards, by each backend that takes the inputs: (8, 8, T, 64).
 
 The recorded rows are of a CPU, made to try it: nothing of it was run on a GPU yet. `.ci/gpu` is all that is to be run
-on one, and `.ci/gpu --try` the same with small sizes on a CPU. Writes figures/results/gpu_speed.csv.
+on one, and `.ci/gpu --try` the same with small sizes on a CPU.
 """
 
 import statistics
@@ -17,14 +17,16 @@ from collections.abc import Callable
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.functional import cross_entropy, scaled_dot_product_attention
+from torch.nn.functional import scaled_dot_product_attention
 from torch.utils.flop_counter import FlopCounterMode
 
-from course_lib.course.experiments.runner import Experiment, Found
+from course_lib.course.experiments._speed import training_step
+from course_lib.course.experiments._training import parameters
+from course_lib.course.experiments.runner import Experiment
 from course_lib.models import SignalSequenceTransformer, SignalTransformerConfig
 from course_lib.training.device import device_label, resolve_device
 
-LENGTH, PEAK_SIZE = 1_024, 4_096
+PEAK_SIZE = 4_096
 BACKENDS = {"flash": SDPBackend.FLASH_ATTENTION, "efficient": SDPBackend.EFFICIENT_ATTENTION, "math": SDPBackend.MATH}
 
 
@@ -53,21 +55,10 @@ def peak(device: torch.device, dtype: torch.dtype, rounds: int) -> float:
 
 def training(batch: int, half: bool, compiled: bool, device: torch.device, rounds: int) -> dict[str, float]:
     """Sequences a second, and the share of the measured peak."""
-    model = SignalSequenceTransformer(SignalTransformerConfig(num_classes=10, max_signal_length=LENGTH)).to(device)
-    network = torch.compile(model) if compiled else model
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
-    x, y = torch.randn(batch, LENGTH, device=device), torch.randint(10, (batch,), device=device)
-
-    def step(run: torch.nn.Module = network) -> None:
-        with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            loss = cross_entropy(run(x).float(), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
+    model = SignalSequenceTransformer(SignalTransformerConfig(num_classes=10)).to(device)
     with FlopCounterMode(display=False) as counter:
-        step(model)
-    taken = seconds(step, device, rounds)
+        training_step(model, batch, autocast=half, fused=True)()
+    taken = seconds(training_step(model, batch, autocast=half, compiled=compiled, fused=True), device, rounds)
     speed = counter.get_total_flops() / taken
     best = peak(device, torch.bfloat16 if half else torch.float32, rounds)
     return {"sequences a second": batch / taken, "share of the measured peak": speed / best}
@@ -90,38 +81,26 @@ def attention(backend: str, length: int, half: bool, device: torch.device, round
         return {}
 
 
-def measure(seed: int, device: str, rounds: int, what: str, **setting) -> dict:
+def size(device: torch.device, rounds: int) -> dict[str, int]:
+    return {"parameters": parameters(SignalSequenceTransformer(SignalTransformerConfig(num_classes=10)))}
+
+
+def measure(seed: int, device: str, rounds: int, work: Callable[..., dict], **setting) -> dict:
     """One row's numbers, and the device that they are of."""
     torch.manual_seed(seed)
-    if what == "parameters":
-        model = SignalSequenceTransformer(SignalTransformerConfig(num_classes=10))
-        return {"parameters": sum(p.numel() for p in model.parameters())}
-    work = {"training": training, "attention": attention}[what]
     return work(device=resolve_device(device), rounds=rounds, **setting) | {"device": device_label(device)}
-
-
-def rows(found: Found) -> list[dict]:
-    """A row for each number, with the name of the device that computed it."""
-    made = []
-    for setting, (cell, *_) in found.items():
-        for name, value in cell.items():
-            if name in ("seed", "seconds", "device"):
-                continue
-            row = {"measure": f"{setting}: {name}", "value": value if isinstance(value, int) else round(value, 4)}
-            made.append(row | ({"device": cell["device"]} if "device" in cell else {}))
-    return made
 
 
 WAYS = {"float32": (False, False), "bfloat16": (True, False), "bfloat16, compiled": (True, True)}
 SETTINGS = (
-    {"the model": {"what": "parameters"}}
+    {"the model": {"work": size}}
     | {
-        f"training, batch {batch}, {name}": {"what": "training", "batch": batch, "half": half, "compiled": compiled}
+        f"training, batch {batch}, {name}": {"work": training, "batch": batch, "half": half, "compiled": compiled}
         for name, (half, compiled) in WAYS.items()
         for batch in (32, 128, 256)
     }
     | {
-        f"attention, T {length}, {name}": {"what": "attention", "backend": name, "length": length, "half": True}
+        f"attention, T {length}, {name}": {"work": attention, "backend": name, "length": length, "half": True}
         for length in (256, 1_024, 4_096)
         for name in BACKENDS
     }
@@ -131,7 +110,6 @@ EXPERIMENT = Experiment(
     settings=SETTINGS,
     seeds=(0,),
     options={"device": ("auto", "where it is computed"), "rounds": (20, "calls that count")},
-    rows=rows,
     cheapest="the model",
     unchecked="a second|share|ms$",
 )

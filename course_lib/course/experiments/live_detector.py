@@ -5,28 +5,25 @@ twice, at 12, 6, 0 and -6 dB in turn; 400 steps of 32 windows. Its threshold is 
 0 dB. Tested on 400 windows at each level, and on a stream of 120 s. About 2 CPU minutes.
 
 With --weights FILE the last seed's weights are kept, with threshold and statistics.
-Writes figures/results/live_detector.csv.
 """
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import safe_open
-from safetensors.torch import save_file
 
+from course_lib.course.experiments import _training
 from course_lib.course.experiments._event_runs import WINDOW, find, threshold_of, train_on, windows
 from course_lib.course.experiments.runner import Experiment
 from course_lib.data import FreshEvents, make_event_stream
 from course_lib.data.datasets import EventBatch
 from course_lib.data.synthetic_events import SAMPLE_RATE
 from course_lib.events import LiveDetector, event_scores
-from course_lib.files import replacing
 from course_lib.losses import HeatmapLoss
 from course_lib.models import EventDetector
 
@@ -35,14 +32,14 @@ SIZES = {"width": 64, "dilations": (1, 2)}
 
 
 class Levels:
-    """Batches of generated windows at each level of noise in turn, all standardised by the statistics of 0 dB."""
+    """Batches of 32 windows at each level of noise in turn, all standardised by the statistics of 0 dB."""
 
-    def __init__(self, batches: int, batch_size: int, seed: int):
+    def __init__(self, batches: int, seed: int):
         self.batches = batches
         self.statistics = FreshEvents(1, 1, seed=seed, snr_db=0.0, seq_len=WINDOW).statistics
         each = -(-batches // len(LEVELS))
         self.loaders = [
-            FreshEvents(each, batch_size, seed=seed + i, statistics=self.statistics, snr_db=level, seq_len=WINDOW)
+            FreshEvents(each, 32, seed=seed + i, statistics=self.statistics, snr_db=level, seq_len=WINDOW)
             for i, level in enumerate(LEVELS, start=1)
         ]
 
@@ -60,7 +57,7 @@ def measure(seed: int, steps: int, weights: str | None = None) -> dict[str, floa
     threshold = threshold_of(model, statistics, 0.0, seed)
     if weights:
         keep(model, statistics, threshold, Path(weights))
-    values = {"parameters": sum(p.numel() for p in model.parameters()), "threshold": threshold}
+    values = {"parameters": _training.parameters(model), "threshold": threshold}
     for level in LEVELS:
         x, truths = windows(400, 60_000 + seed, level, statistics)
         found = [one.above(threshold) for one in find(model, x)]
@@ -72,29 +69,25 @@ def measure(seed: int, steps: int, weights: str | None = None) -> dict[str, floa
     return values
 
 
-def trained(seed: int, steps: int, batch_size: int = 32) -> tuple[EventDetector, tuple[np.ndarray, np.ndarray]]:
+def trained(seed: int, steps: int) -> tuple[EventDetector, tuple[np.ndarray, np.ndarray]]:
     """The detector, in evaluation mode, and the statistics of its input."""
-    loader = Levels(min(steps, 40), batch_size, 1000 + 10 * seed)
-    make_model: Callable[[], EventDetector] = partial(EventDetector, **SIZES)
-    return train_on(loader, make_model, HeatmapLoss(), seed=seed, steps=steps), loader.statistics
+    loader = Levels(min(steps, 40), 1000 + 10 * seed)
+    return train_on(loader, partial(EventDetector, **SIZES), HeatmapLoss(), seed=seed, steps=steps), loader.statistics
 
 
 def keep(model: EventDetector, statistics: tuple[np.ndarray, np.ndarray], threshold: float, path: Path) -> None:
     """Weights, statistics and threshold as a safetensors file."""
     mean, std = (np.asarray(part, np.float64).tolist() for part in statistics)
     about = {"mean": mean, "std": std, "threshold": float(threshold), "sample_rate": SAMPLE_RATE}
-    with replacing(path) as temporary:
-        save_file(model.state_dict(), temporary, metadata={name: json.dumps(value) for name, value in about.items()})
+    _training.keep(model, path, **{name: json.dumps(value) for name, value in about.items()})
 
 
 def kept(path: str | os.PathLike) -> tuple[EventDetector, dict[str, Any]]:
     """The model of such a file, in evaluation mode, and its mean, std, threshold and sample_rate."""
-    with safe_open(path, "pt") as file:
-        about = {name: json.loads(value) for name, value in file.metadata().items()}
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    weights, about = _training.kept(path)
     model = EventDetector(**SIZES)  # type: ignore[arg-type]
     model.load_state_dict(weights)
-    return model.eval(), about
+    return model.eval(), {name: json.loads(value) for name, value in about.items()}
 
 
 EXPERIMENT = Experiment(

@@ -5,13 +5,14 @@ to 100,000 parameters) for 10,000 signals. Every run takes the same 400 steps of
 fewer) with AdamW under a one-cycle schedule, looks at 500 signals of a validation part every 50 steps, and reports the
 cross-entropy on 4,000 other signals at the look that was best. Three seeds: another training part, other weights.
 
-Takes about 3 CPU minutes. Writes figures/results/scaling_curve.csv.
+Takes about 3 CPU minutes.
 """
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from course_lib.course.experiments._training import parameters, seeded
 from course_lib.course.experiments.runner import Experiment
 from course_lib.data import synthetic_signals
 
@@ -47,10 +48,7 @@ def measure(seed: int, steps: int, signals: int, width: int) -> dict:
     x, y = part(-(-signals // 10), 100 + seed)
     x, y = x[:signals], y[:signals]
     (x_look, y_look), (x_test, y_test) = part(50, 98), part(TESTED, 99)
-    chance = torch.Generator().manual_seed(seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = network(width)
+    model, chance = seeded(seed, network, width), torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=steps)
     best, found = float("inf"), float("nan")
@@ -66,7 +64,7 @@ def measure(seed: int, steps: int, signals: int, width: int) -> dict:
             looked = F.cross_entropy(model(x_look), y_look).item()
             if looked < best:
                 best, found = looked, F.cross_entropy(model(x_test), y_test).item()
-    return {"loss": found, "parameters": sum(p.numel() for p in model.parameters())}
+    return {"loss": found, "parameters": parameters(model)}
 
 
 SETTINGS = {f"{count} signals": {"signals": count, "width": 24} for count in SIGNALS} | {
@@ -75,7 +73,6 @@ SETTINGS = {f"{count} signals": {"signals": count, "width": 24} for count in SIG
 EXPERIMENT = Experiment(
     measure,
     settings=SETTINGS,
-    seeds=(0, 1, 2),
     options={"steps": (400, "training batches")},
     cheapest="2 channels",
     threads=1,

@@ -11,34 +11,28 @@ The table has training steps and inference at batch 32, 128 and 256 with two thr
 autocast: the best of the repetitions by the wall clock, in sequences a second, and the largest memory that a process
 of its own took for it, above what it held before (MiB).
 
-Takes about 3 minutes on two idle cores; the numbers of a busy machine are too low. Writes
-figures/results/signal_transformer_speed.csv.
+Takes about 3 minutes on two idle cores; the numbers of a busy machine are too low.
 """
 
 import json
-import statistics
 import subprocess
 import sys
 import time
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
-from course_lib.course.experiments import results
+from course_lib.course.experiments._speed import LENGTH, milliseconds_row, ratio_row, taken_in_turn, training_step
+from course_lib.course.experiments._training import parameters
 from course_lib.course.experiments.runner import Experiment, Found
 from course_lib.models import SignalSequenceTransformer, SignalTransformerConfig
-
-LENGTH = 1_024
-BATCHES = (32, 128, 256)
-DTYPES = ("float32", "bfloat16")
 
 
 def with_torch_blocks(config: SignalTransformerConfig) -> SignalSequenceTransformer:
     """The signal transformer with PyTorch's encoder layers, as near to its number of parameters as their width lets."""
     model = SignalSequenceTransformer(config)
     d = config.model_dim
-    wanted = sum(p.numel() for p in model.encoder[0].parameters())
+    wanted = parameters(model.encoder[0])
     hidden = round((wanted - 4 * d * d - 9 * d) / (2 * d + 1))  # attention, two norms and the second bias are fixed
     options = {"activation": "gelu", "batch_first": True, "norm_first": True}
     blocks = [
@@ -51,38 +45,15 @@ def with_torch_blocks(config: SignalTransformerConfig) -> SignalSequenceTransfor
     return model
 
 
-def training_step(model: nn.Module, batch: int, dtype: str = "float32"):
-    """A function that takes one training step on made-up data."""
-    x, y = torch.randn(batch, LENGTH), torch.randint(10, (batch,))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-    model.train()
-
-    def step():
-        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16"):
-            loss = F.cross_entropy(model(x).float(), y)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-
-    return step
-
-
 def compare_steps(batch: int = 32, rounds: int = 10) -> dict:
     """CPU seconds of the steps of either model, "ours" and "theirs", taken in turn."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     config = SignalTransformerConfig(num_classes=10)
-    models = [SignalSequenceTransformer(config), with_torch_blocks(config)]
-    steps = [training_step(model, batch) for model in models]
-    times = [[], []]
-    for turn in range(rounds + 1):
-        for i in (0, 1) if turn % 2 else (1, 0):
-            started = time.process_time()
-            steps[i]()
-            if turn:  # the first round warms up
-                times[i].append(time.process_time() - started)
+    steps = [training_step(model, batch) for model in (SignalSequenceTransformer(config), with_torch_blocks(config))]
+    ours, theirs = taken_in_turn(*steps, rounds)
     torch.set_num_threads(threads)
-    return {"ours": times[0], "theirs": times[1]}
+    return {"ours": ours, "theirs": theirs}
 
 
 def work_of(batch: int, dtype: str, mode: str, threads: int, budget: float) -> tuple[float, float]:
@@ -90,7 +61,7 @@ def work_of(batch: int, dtype: str, mode: str, threads: int, budget: float) -> t
     torch.set_num_threads(threads)
     model = SignalSequenceTransformer(SignalTransformerConfig(num_classes=10))
     if mode == "training":
-        work = training_step(model, batch, dtype)
+        work = training_step(model, batch, autocast=dtype == "bfloat16")
     else:
         x = torch.randn(batch, LENGTH)
         model.eval()
@@ -130,16 +101,16 @@ def _memory(entry: str) -> float:
         return float("nan")
 
 
-def measure(seed: int, threads: int, budget: float, what: str, **run) -> dict:
+def measure(seed: int, threads: int, budget: float, what: str, batch: int = 0, dtype: str = "", mode: str = "") -> dict:
     """The parameters of both models; steps of both, taken in turn; or one kind of work in a process of its own."""
     config = SignalTransformerConfig(num_classes=10)
     if what == "parameters":
         models = {"course's": SignalSequenceTransformer(config), "PyTorch's": with_torch_blocks(config)}
-        return {f"{name} blocks": sum(p.numel() for p in model.parameters()) for name, model in models.items()}
+        return {f"{name} blocks": parameters(model) for name, model in models.items()}
     if what == "steps":
         return compare_steps()
-    seconds, mebibytes = in_process(run["batch"], run["dtype"], run["mode"], threads, budget)
-    return {"sequences a second": round(run["batch"] / seconds, 1), "peak memory, MiB": float(round(mebibytes))}
+    seconds, mebibytes = in_process(batch, dtype, mode, threads, budget)
+    return {"sequences a second": round(batch / seconds, 1), "peak memory, MiB": float(round(mebibytes))}
 
 
 def rows(found: Found) -> list[dict]:
@@ -150,11 +121,9 @@ def rows(found: Found) -> list[dict]:
         values = {name: value for name, value in cell.items() if name not in ("seed", "seconds")}
         if what == "steps":
             ratios = [theirs / ours for ours, theirs in zip(values["ours"], values["theirs"], strict=True)]
-            name = "training step, times as fast as PyTorch's blocks"
-            made.append({"measure": name, "value": round(statistics.median(ratios), 3), "std": results.spread(ratios)})
-            for owner, taken in (("course's", values["ours"]), ("PyTorch's", values["theirs"])):
-                milliseconds = round(1e3 * statistics.median(taken), 1)
-                made.append({"measure": f"training step, {owner} blocks, ms", "value": milliseconds})
+            made.append(ratio_row("training step, times as fast as PyTorch's blocks", ratios))
+            made.append(milliseconds_row("training step, course's blocks, ms", values["ours"]))
+            made.append(milliseconds_row("training step, PyTorch's blocks, ms", values["theirs"]))
         else:
             label = "{what}, {name}" if what == "parameters" else "{name}: {setting}"
             made += [
@@ -166,8 +135,8 @@ def rows(found: Found) -> list[dict]:
 
 WORK = {
     f"{mode}, batch {batch}, {dtype}": {"what": "work", "batch": batch, "dtype": dtype, "mode": mode}
-    for batch in BATCHES
-    for dtype in DTYPES
+    for batch in (32, 128, 256)
+    for dtype in ("float32", "bfloat16")
     for mode in ("training", "inference")
 }
 EXPERIMENT = Experiment(

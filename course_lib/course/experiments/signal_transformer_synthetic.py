@@ -3,10 +3,7 @@
 Training set of seed s: `synthetic_signals(120, 256, seed=s)`, 1,200 signals; test set: 500 others, the same for all
 seeds. 5 epochs of batches of 16 (375 steps) of AdamW 2e-3 with warm-up and cosine, focal loss with gamma 2, gradients
 clipped at 1, bfloat16 autocast, the last epoch's weights. About 30 CPU seconds a training where bfloat16 is fast.
-Every variant is trained with every seed. Beside them: logistic regression on the samples.
-
-Writes figures/results/signal_transformer_synthetic.csv and, under figures/results/detail/,
-signal_transformer_synthetic_epochs.csv (accuracy after every epoch, of every variant and seed).
+Every variant is trained with every seed, and scored after every epoch. Beside them: logistic regression on the samples.
 """
 
 from functools import partial
@@ -19,12 +16,12 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from course_lib.course.experiments import results
-from course_lib.course.experiments.runner import Experiment, Found, column, total_seconds
+from course_lib.course.experiments._training import parameters, seeded
+from course_lib.course.experiments.runner import Experiment, Found, by_item, column, total_seconds
 from course_lib.data import SignalDataset, synthetic_signals
 from course_lib.losses import FocalLoss
 from course_lib.models import SignalSequenceTransformer, SignalTransformerConfig
 from course_lib.training import cosine_with_warmup, fit
-from course_lib.training.rng import isolated
 
 LENGTH, PER_CLASS, EPOCHS, BATCH = 256, 120, 5, 16
 ALL = "all pieces"
@@ -51,8 +48,7 @@ def measure(seed: int, variant: str, epochs: int) -> dict:
         return {"accuracy": LogisticRegression(max_iter=1_000).fit(*train_set).score(*test)}
     options = dict(VARIANTS[variant])
     loss = options.pop("loss", FocalLoss(gamma=2.0))
-    with isolated(seed, torch.device("cpu")):
-        model = SignalSequenceTransformer(SignalTransformerConfig(10, LENGTH, **options))
+    model = seeded(seed, SignalSequenceTransformer, SignalTransformerConfig(10, LENGTH, **options))
     chance = torch.Generator().manual_seed(seed)
     history = fit(
         model,
@@ -68,8 +64,7 @@ def measure(seed: int, variant: str, epochs: int) -> dict:
         progress=False,
     )
     accuracies = list(history.table.validation_accuracy)
-    count = sum(p.numel() for p in model.parameters())
-    return {"accuracy": accuracies[-1], "parameters": count, "accuracies": accuracies}
+    return {"accuracy": accuracies[-1], "parameters": parameters(model), "accuracies": accuracies}
 
 
 def rows(found: Found) -> list[dict]:
@@ -89,13 +84,8 @@ def rows(found: Found) -> list[dict]:
 
 def details(found: Found) -> dict[str, pd.DataFrame]:
     """The accuracy after each epoch, of every variant and seed."""
-    curves = [
-        {"variant": variant, "seed": cell["seed"], "epoch": epoch, "accuracy": accuracy}
-        for variant, cells in found.items()
-        for cell in cells
-        for epoch, accuracy in enumerate(cell.get("accuracies", ()), start=1)
-    ]
-    return {"epochs": pd.DataFrame(curves)} if curves else {}
+    curves = by_item(found, "accuracies", "epoch", "accuracy", by="variant")
+    return {} if curves.empty else {"epochs": curves}
 
 
 EXPERIMENT = Experiment(

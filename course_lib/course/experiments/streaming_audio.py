@@ -9,8 +9,6 @@ on folds 1 to 3 (160 epochs with averaged weights were no better), before fold 5
 Each of fold 5's clips begins with a state that has heard nothing: is the answer right after 1, 2 and 5 s? Once as
 recorded, once 12 dB quieter, once with pink noise 20 dB below the clip. "One of each class" is the first clip of each
 class in fold 5, by file name. With --weights FILE the last seed's weights are kept, with the classes' names.
-
-Writes figures/results/streaming_audio.csv.
 """
 
 import json
@@ -20,17 +18,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from course_lib.course.experiments import _training
 from course_lib.course.experiments._esc10_runs import TEST_FOLD
+from course_lib.course.experiments._training import fitted, seeded
 from course_lib.course.experiments.runner import Experiment
 from course_lib.data import AudioData, LogMelAugmentation, load_audio
-from course_lib.files import replacing
 from course_lib.models import StreamingAudioCNN
-from course_lib.training import cosine_with_warmup, fit
 
 RATE = 16_000
 SHARES = (0.1, 0.2, 0.3, 0.4)  # of the loss, after each quarter of a clip
@@ -41,7 +37,8 @@ def measure(seed: int, data: AudioData, epochs: int, weights: str | None = None)
     """Shares of fold 5 that are right after so many seconds, in three conditions."""
     model = trained(seed, data, epochs)
     if weights:
-        keep(model, data, Path(weights))
+        about = {"classes": json.dumps(data.classes), "sample_rate": str(data.sample_rate), "trained_on": data.name}
+        _training.keep(model, Path(weights), **about)
     held_out = np.flatnonzero(data.folds == TEST_FOLD)
     signals, labels = data.signals[held_out, 0], data.labels[held_out]  # (n, samples)
     values: dict[str, float] = {}
@@ -54,35 +51,23 @@ def measure(seed: int, data: AudioData, epochs: int, weights: str | None = None)
             ones = one_of_each(data)
             right = heard[np.isin(held_out, ones), -1].argmax(1) == data.labels[ones]
             values["one of each class, right after 5 s"] = int(right.sum())
-    return values | {"parameters": sum(p.numel() for p in model.parameters())}
+    return values | {"parameters": _training.parameters(model)}
 
 
 def trained(seed: int, data: AudioData, epochs: int) -> StreamingAudioCNN:
     """The model, in evaluation mode, trained on all folds but the held-out one."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = StreamingAudioCNN(len(data.classes), data.sample_rate, dropout=0.2)
+    model = seeded(seed, StreamingAudioCNN, len(data.classes), data.sample_rate, dropout=0.2)
     train = data.folds != TEST_FOLD
     with torch.no_grad():
         parts = torch.from_numpy(data.signals[train, 0, :, None]).split(32)
         pictures = torch.cat([model.pictures(part) for part in parts])  # (n, steps, 4, mels)
     generator = torch.Generator().manual_seed(seed)
     clips = TensorDataset(pictures, torch.from_numpy(data.labels[train]))
-    fit(
-        model,
-        DataLoader(clips, 32, shuffle=True, drop_last=len(clips) > 32, generator=generator),
-        epochs=epochs,
-        training_step=_loss,
-        train_transform=partial(as_heard, num_classes=len(data.classes)),
-        optimizer=partial(torch.optim.AdamW, lr=4e-3, betas=(0.9, 0.98), weight_decay=0.05),
-        schedule=cosine_with_warmup,
-        clip_norm=1.0,
-        amp=True,
-        generator=generator,
-        progress=False,
-        device="cpu",
-    )
-    return model.eval()
+    loader = DataLoader(clips, 32, shuffle=True, drop_last=len(clips) > 32, generator=generator)
+    adamw = partial(torch.optim.AdamW, betas=(0.9, 0.98), weight_decay=0.05)
+    heard = partial(as_heard, num_classes=len(data.classes))
+    options = {"epochs": epochs, "training_step": _loss, "train_transform": heard, "amp": True, "generator": generator}
+    return fitted(model, loader, 4e-3, adamw, **options)
 
 
 def as_heard(x: Tensor, y: Tensor, num_classes: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
@@ -140,18 +125,9 @@ CONDITIONS = {
 }
 
 
-def keep(model: StreamingAudioCNN, data: AudioData, path: Path) -> None:
-    """Weights and classes as a safetensors file."""
-    about = {"classes": json.dumps(data.classes), "sample_rate": str(data.sample_rate), "trained_on": data.name}
-    with replacing(path) as temporary:
-        save_file(model.state_dict(), temporary, metadata=about)
-
-
 def kept(path: str | os.PathLike) -> tuple[StreamingAudioCNN, tuple[str, ...], str]:
     """The model of such a file, in evaluation mode, its classes and the set that it was trained on."""
-    with safe_open(path, "pt") as file:
-        about = file.metadata()
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    weights, about = _training.kept(path)
     classes = tuple(json.loads(about["classes"]))
     model = StreamingAudioCNN(len(classes), int(about["sample_rate"]))
     model.load_state_dict(weights)

@@ -9,10 +9,7 @@ by itself. Methods: the loudness; the distance of log spectra from their mean, e
 Mahalanobis distance (`AnomalyDetector`); the error of an autoencoder of log spectra, 25 values to 8 and back, after
 DCASE's baseline; the error of notebook 20's LSTM autoencoder of waves, pieces of 250 ms. All see the same
 signals; the sizes of the faults and the learned ones' budgets were set on draw 100, which is not among these.
-About 2 CPU minutes.
-
-Writes figures/results/unseen_machines.csv (std over draws), and detail/unseen_machines_seeds.csv, a row for each
-method and draw.
+About 2 CPU minutes; a seed is a draw.
 """
 
 from collections.abc import Callable
@@ -23,12 +20,11 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neural_network import MLPRegressor
 from torch.utils.data import DataLoader, TensorDataset
 
+from course_lib.course.experiments._training import fitted, seeded
 from course_lib.course.experiments.runner import Experiment, by_seed
 from course_lib.estimator import AnomalyDetector
 from course_lib.losses import AutoencoderLoss
 from course_lib.models import LSTMAutoencoder
-from course_lib.training import fit
-from course_lib.training.rng import isolated
 
 RATE = 1000
 TRAINING, UNSEEN = 12, 8  # machines
@@ -40,13 +36,13 @@ EPOCHS = 12
 Score = Callable[[np.ndarray], np.ndarray]
 
 
-def machine(rng: np.random.Generator) -> Callable[[str | None], np.ndarray]:
-    """A machine; what it returns makes one signal (RATE,), normal or with a fault of that name."""
+def machine(rng: np.random.Generator) -> Callable[[str], np.ndarray]:
+    """A machine; what it returns makes one signal (RATE,), normal ("") or with a fault of that name."""
     speed, loud, hiss = rng.uniform(18, 32), np.exp(rng.normal(0, 0.4)), rng.uniform(0.05, 0.15)
     count, resonance = int(rng.integers(3, 7)), rng.uniform(150, 350)
     gains = rng.uniform(0.3, 1, count) / np.arange(1, count + 1)
 
-    def signal(fault: str | None) -> np.ndarray:
+    def signal(fault: str) -> np.ndarray:
         clock = np.arange(RATE) / RATE
         turn = speed * rng.normal(1, 0.02) * clock + rng.random()  # revolutions
         harmonics = np.arange(1, count + 1)[:, None]
@@ -65,14 +61,14 @@ def machine(rng: np.random.Generator) -> Callable[[str | None], np.ndarray]:
 
 
 def draw(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Normal signals (N, RATE) with their machines (N,); test signals (M, RATE), faulty or not (M,), machines (M,)."""
+    """Normal signals (N, RATE), their machines (N,); test signals (M, RATE), their faults ("": none) and machines."""
     rng = np.random.default_rng(seed)
     machines = [machine(rng) for _ in range(TRAINING + UNSEEN)]
-    normal = np.stack([one(None) for one in machines[:TRAINING] for _ in range(NORMAL)])
-    kinds = [None] * TESTED + [FAULTS[i % len(FAULTS)] for i in range(TESTED)]
-    test = np.stack([one(kind) for one in machines[TRAINING:] for kind in kinds])
-    faulty = np.tile(np.arange(2 * TESTED) >= TESTED, UNSEEN)
-    return normal, np.repeat(np.arange(TRAINING), NORMAL), test, faulty, np.repeat(np.arange(UNSEEN), 2 * TESTED)
+    normal = np.stack([one("") for one in machines[:TRAINING] for _ in range(NORMAL)])
+    faults = [""] * TESTED + [FAULTS[i % len(FAULTS)] for i in range(TESTED)]
+    test = np.stack([one(fault) for one in machines[TRAINING:] for fault in faults])
+    groups, tested = np.repeat(np.arange(TRAINING), NORMAL), np.repeat(np.arange(UNSEEN), 2 * TESTED)
+    return normal, groups, test, np.tile(faults, UNSEEN), tested
 
 
 def loudness(normal: np.ndarray, groups: np.ndarray, seed: int) -> Score:
@@ -86,52 +82,40 @@ def mahalanobis(normal: np.ndarray, groups: np.ndarray, seed: int) -> Score:
     return lambda x: -detector.score_samples(x)
 
 
+def features(normal: np.ndarray, groups: np.ndarray, seed: int) -> Callable[[np.ndarray], np.ndarray]:
+    """The log spectra and means of the detector, (N, 25), each in standard deviations of normal signals."""
+    detector = AnomalyDetector(random_state=seed).fit(normal, groups=groups)
+
+    def raw(x: np.ndarray) -> np.ndarray:
+        return detector._features([signal[:, None] for signal in x])
+
+    usual = raw(normal)
+    mean, deviation = usual.mean(axis=0), usual.std(axis=0)
+    return lambda x: (raw(x) - mean) / deviation
+
+
 def distance(normal: np.ndarray, groups: np.ndarray, seed: int) -> Score:
     """The same features, but no band knows of another."""
-    detector = AnomalyDetector(random_state=seed).fit(normal, groups=groups)
-    mean, deviation = (f(_features(detector, normal), axis=0) for f in (np.mean, np.std))
-    return lambda x: np.square((_features(detector, x) - mean) / deviation).sum(axis=1)
+    seen = features(normal, groups, seed)
+    return lambda x: np.square(seen(x)).sum(axis=1)
 
 
 def spectral_autoencoder(normal: np.ndarray, groups: np.ndarray, seed: int) -> Score:
     """The squared error of a network that squeezes the features through eight numbers."""
-    detector = AnomalyDetector(random_state=seed).fit(normal, groups=groups)
-    mean, deviation = (f(_features(detector, normal), axis=0) for f in (np.mean, np.std))
-    seen = (_features(detector, normal) - mean) / deviation
+    seen = features(normal, groups, seed)
     network = MLPRegressor(
         hidden_layer_sizes=(64, 8, 64), max_iter=3000, early_stopping=True, n_iter_no_change=30, random_state=seed
     )
-    network.fit(seen, seen)
-
-    def score(x: np.ndarray) -> np.ndarray:
-        seen = (_features(detector, x) - mean) / deviation
-        return np.square(network.predict(seen) - seen).sum(axis=1)
-
-    return score
+    network.fit(seen(normal), seen(normal))
+    return lambda x: np.square(network.predict(seen(x)) - seen(x)).sum(axis=1)
 
 
 def wave_autoencoder(normal: np.ndarray, groups: np.ndarray, seed: int) -> Score:
     """The error of an `LSTMAutoencoder` of waves, each brought to standard deviation 1, as a share of their power."""
-    with isolated(seed, torch.device("cpu")):
-        network = LSTMAutoencoder(1, 32, 1, 8, latent_samples=25)
-    data = TensorDataset(_pieces(normal))
-    own = torch.Generator().manual_seed(seed)
-    loss = AutoencoderLoss()
-
-    def step(network, batch):
-        return loss(network(batch[0]), batch[0])
-
-    fit(
-        network,
-        DataLoader(data, 32, shuffle=True, generator=own),
-        epochs=EPOCHS,
-        training_step=step,
-        optimizer=lambda p: torch.optim.AdamW(p, lr=5e-3),
-        clip_norm=1.0,
-        device="cpu",
-        progress=False,
-    )
-    network.eval()
+    network = seeded(seed, LSTMAutoencoder, 1, 32, 1, 8, latent_samples=25)
+    data, own = TensorDataset(_pieces(normal), _pieces(normal)), torch.Generator().manual_seed(seed)
+    loader = DataLoader(data, 32, shuffle=True, generator=own)
+    fitted(network, loader, 5e-3, epochs=EPOCHS, loss=AutoencoderLoss(), schedule=None)
 
     @torch.no_grad()
     def score(x: np.ndarray) -> np.ndarray:
@@ -141,11 +125,6 @@ def wave_autoencoder(normal: np.ndarray, groups: np.ndarray, seed: int) -> Score
     return score
 
 
-def _features(detector: AnomalyDetector, x: np.ndarray) -> np.ndarray:
-    """Log spectra and means (N, 25), those of the detector."""
-    return detector._features([signal[:, None] for signal in x])
-
-
 def _pieces(x: np.ndarray) -> torch.Tensor:
     """(N, RATE) to (N · RATE / PIECE, PIECE, 1), each signal of standard deviation 1."""
     return torch.from_numpy((x / x.std(axis=1, keepdims=True)).reshape(-1, PIECE, 1)).float()
@@ -153,12 +132,11 @@ def _pieces(x: np.ndarray) -> torch.Tensor:
 
 def measure(seed: int, method: Callable[[np.ndarray, np.ndarray, int], Score]) -> dict:
     """One method on one draw of machines."""
-    normal, groups, test, faulty, machines = draw(seed)
-    score = method(normal, groups, seed)(test)
+    normal, groups, test, faults, machines = draw(seed)
+    faulty, score = faults != "", method(normal, groups, seed)(test)
     threshold = np.quantile(score[~faulty], 0.9)
     alone = [roc_auc_score(faulty[machines == one], score[machines == one]) for one in range(UNSEEN)]
-    kinds = np.tile(np.array([""] * TESTED + [FAULTS[i % len(FAULTS)] for i in range(TESTED)]), UNSEEN)
-    found = {f"{kind} found": float((score[kinds == kind] > threshold).mean()) for kind in FAULTS}
+    found = {f"{fault} found": float((score[faults == fault] > threshold).mean()) for fault in FAULTS}
     return {"AUC": float(roc_auc_score(faulty, score)), "AUC, each machine by itself": float(np.mean(alone))} | found
 
 

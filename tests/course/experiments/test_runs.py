@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from course_lib.course.experiments import _event_runs, _label_tasks
+from course_lib.course.experiments import _event_runs, _label_tasks, _speed
 from course_lib.data import GaitRecording, make_beat_train
 from tests.course.experiments.recorded import RECORDED, module_of
 
@@ -88,7 +88,7 @@ def test_signal_transformer_speed(record, monkeypatch):
 
 def test_training_speed(record, monkeypatch):
     run = module_of("training_speed")
-    monkeypatch.setattr(run, "LENGTH", 64)
+    monkeypatch.setattr(_speed, "LENGTH", 64)
     monkeypatch.setattr(run, "BATCH", 2)
     small = {"channels": (4, 8), "strides": (2, 2), "model_dim": 16, "num_layers": 1, "num_heads": 2}
     monkeypatch.setattr(run, "SignalTransformerConfig", partial(run.SignalTransformerConfig, **small))
@@ -112,7 +112,7 @@ def test_scaling_curve(record, monkeypatch):
 
 def test_gpu_speed_as_a_cpu_can_try_it(record, monkeypatch):
     run = module_of("gpu_speed")
-    monkeypatch.setattr(run, "LENGTH", 64)
+    monkeypatch.setattr(_speed, "LENGTH", 64)
     monkeypatch.setattr(run, "PEAK_SIZE", 64)
     settings = {
         "the model": run.SETTINGS["the model"],
@@ -131,9 +131,9 @@ def test_a_changed_step_is_changed_while_it_runs_and_only_then(monkeypatch):
     silu = torch.nn.functional.silu
     monkeypatch.setattr(torch.nn.functional, "silu", lambda x: seen.append(x.shape) or silu(x))
     small = {"channels": (4, 8), "strides": (2, 2), "model_dim": 16, "num_layers": 1, "num_heads": 2}
-    step = run.training_step(batch=2, patches=(run.SILU,), **small)
+    step = run.changed_step(batch=2, step={"patches": (run.SILU,)}, **small)
     step()
-    changed, plain = len(seen), run.training_step(batch=2, **small)
+    changed, plain = len(seen), run.changed_step(batch=2, **small)
     plain()
     assert changed > len(seen) - changed  # the plain model has SiLU in its feed-forward only
 
