@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from itertools import groupby, islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -51,10 +53,12 @@ class LiveDetector:
     refractory: keep an event only if no stronger one of its type lies within the refractory period: the model's where
     True, or (E,) samples, one for each type.  separation: nor one of another type within so many samples.
     amp: run the model in bfloat16 (autocast), faster on CPUs and GPUs that compute in it, slower on others.
+    at_once: so many windows at most that a chunk completes are given to the model together, (B, T, C): where windows
+    are short, a long chunk takes a fraction of the time.
 
     Windows end every hop (window - history - margin) samples of the clock, and the first ones begin with it, wherever
-    chunks end; each is run alone, so that the events do not depend on chunks. An event is returned at most
-    `latency_samples` after its onset.
+    chunks end; each is run alone, so that the events do not depend on chunks, or with `at_once` but for rounding. An
+    event is returned at most `latency_samples` after its onset.
     Raises ValueError naming the argument.
     """
 
@@ -71,8 +75,11 @@ class LiveDetector:
         separation: float = 0.0,
         sample_rate: float | None = None,
         amp: bool = False,
+        at_once: int = 1,
     ):
-        self.model, self.threshold, self.amp = model, threshold, amp
+        if isinstance(at_once, bool) or not isinstance(at_once, int | np.integer) or at_once < 1:
+            raise ValueError(f"at_once: expected a number of windows, 1 or more, got {at_once!r}")
+        self.model, self.threshold, self.amp, self.at_once = model, threshold, amp, int(at_once)
         self.resolution = model.timing_resolution_samples
         self.sample_rate = _rate_of(model, sample_rate)
         window = self._samples_of(_WINDOW) if window is None else window
@@ -151,19 +158,21 @@ class LiveDetector:
         chunk = self._checked(chunk)
         self.clock += len(chunk)
         self._samples = np.concatenate([self._samples, chunk])
+        due = []
         while self.clock >= self._window_end:
             length = self._window_end - self._window_start
-            self._run(self._samples[:length], used=length - self.margin)
+            due.append((self._window_start, self._samples[:length], length - self.margin))
             self._window_end += self.hop
             passed = max(0, self._window_end - self.window) - self._window_start
             self._samples = self._samples[passed:]
             self._window_start += passed
+        self._run(due)
         return self._decide(final=False)
 
     def flush(self) -> Detections:
         """End the stream: the events that were still undecided."""
         if self.clock > self._known * self.resolution:
-            self._run(self._samples, used=len(self._samples))
+            self._run([(self._window_start, self._samples, len(self._samples))])
         self._ended = True
         return self._decide(final=True)
 
@@ -192,18 +201,32 @@ class LiveDetector:
         mean, std = self.statistics
         return (chunk - mean) / std
 
-    def _run(self, samples: np.ndarray, used: int) -> None:
-        """Run the model on one window and keep the frames that are new, up to `used` samples into the window."""
+    def _run(self, windows: list[tuple[int, np.ndarray, int]]) -> None:
+        """Run the model on windows and keep the frames that are new.
+
+        windows: for each the sample that it begins with, its samples (T, C), and how many of them are used.
+        """
+        if not windows:
+            return
         if self._known == 0 and self.statistics is None and getattr(self.model, "expects_normalised", False):
-            _warn_of_raw(samples)
-        scores, offsets = _frame_scores(self.model, samples, self.amp)
-        first = self._known - self._window_start // self.resolution
-        last = -(-used // self.resolution)
-        if not np.isfinite(scores[first:last]).all():
-            raise ValueError("model: expected finite scores, got NaN or infinity; are its weights finite?")
-        self._scores = np.concatenate([self._scores, scores[first:last]])
-        self._offsets = np.concatenate([self._offsets, offsets[first:last]])
-        self.highest = np.maximum(self.highest, scores[first:last].max(axis=0, initial=0.0))
+            _warn_of_raw(windows[0][1])
+        known, new = self._known, [(self._scores, self._offsets)]
+        for (start, _, used), maps in zip(windows, self._maps([samples for _, samples, _ in windows]), strict=True):
+            begin = start // self.resolution
+            end = begin - (-used // self.resolution)
+            scores, offsets = (values[known - begin : end - begin] for values in maps)
+            if not np.isfinite(scores).all():
+                raise ValueError("model: expected finite scores, got NaN or infinity; are its weights finite?")
+            self.highest = np.maximum(self.highest, scores.max(axis=0, initial=0.0))
+            new.append((scores, offsets))
+            known += len(scores)
+        self._scores, self._offsets = map(np.concatenate, zip(*new, strict=True))
+
+    def _maps(self, windows: list[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Scores and onsets (F, E) of each window (T, C); those of one length that follow one another together."""
+        for _, group in groupby(windows, len):
+            while some := list(islice(group, self.at_once)):
+                yield from zip(*_frame_scores(self.model, np.stack(some), self.amp), strict=True)
 
     def _decide(self, final: bool) -> Detections:
         """Take the peaks that no later frame can change, and of them the events that no later peak can change."""
@@ -267,15 +290,15 @@ def _warn_of_raw(samples: np.ndarray) -> None:
 
 
 def _frame_scores(model: Any, samples: np.ndarray, amp: bool) -> list[np.ndarray]:
-    """Scores and onsets (F, E) in float64 of samples (T, C)."""
+    """Scores and onsets (B, F, E) in float64 of samples (B, T, C)."""
     if getattr(model, "takes_arrays", False):
-        return [np.asarray(values[0], np.float64) for values in model.frame_scores(samples[None])]
+        return [np.asarray(values, np.float64) for values in model.frame_scores(samples)]
     parameter = next(iter(model.parameters()), None) if isinstance(model, torch.nn.Module) else None
-    x = torch.from_numpy(np.ascontiguousarray(samples))[None]  # (1, T, C)
+    x = torch.from_numpy(samples)
     x = x if parameter is None else x.to(parameter.device, parameter.dtype)
     with torch.autocast(x.device.type, torch.bfloat16, enabled=amp):
         found = model.frame_scores(x)
-    return [values[0].float().cpu().numpy().astype(np.float64) for values in found]
+    return [values.float().cpu().numpy().astype(np.float64) for values in found]
 
 
 def detect_events_from_sequence(

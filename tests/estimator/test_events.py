@@ -65,6 +65,9 @@ def test_a_stream_finds_what_is_found_offline_and_keeps_its_latency(fitted):
         assert all(clock / RATE - event.time <= live.latency + len(block) / RATE for event in new)
         got += new
     assert got + live.flush() == found
+    together = fitted.detect(TEST, at_once=16)
+    assert [e.type for e in together] == [e.type for e in found]
+    np.testing.assert_allclose([e[1:] for e in together], [e[1:] for e in found], atol=1e-5)
 
 
 def test_saved_and_loaded_it_finds_the_same(fitted, tmp_path):

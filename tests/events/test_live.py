@@ -86,16 +86,22 @@ def test_latency_is_as_stated(spike_model, spikes, refractory):
     assert max(delays) > live.latency_samples - live.hop  # the bound is not an idle one
 
 
-def test_a_real_model_gives_the_same_events_for_any_chunks():
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_a_real_model_gives_the_same_events_for_any_chunks(at_once, monkeypatch):
+    """To the last bit where windows are run one by one, else but for rounding."""
     torch.manual_seed(0)
     model = EventDetector(width=16, dilations=(1, 2)).eval()
-    data, _ = make_event_stream(5, seed=0)
-    options = {"threshold": 0.0182, "window": 2000, "margin": 200}
+    batches, frame_scores = [], model.frame_scores
+    monkeypatch.setattr(model, "frame_scores", lambda x: batches.append(len(x)) or frame_scores(x))
+    data, _ = make_event_stream(7, seed=0)
+    options = {"threshold": 0.0182, "window": 2000, "margin": 200, "at_once": at_once}
     whole = run(model, data, [], **options)
-    assert len(whole) > 5
+    assert len(whole) > 5 and max(batches) == at_once
     for sizes in ([1, 2, 3, 4000], [777] * 12):
         parts = run(model, data, sizes, **options)
-        assert list(parts) == list(whole)
+        assert parts.types.tolist() == whole.types.tolist()
+        np.testing.assert_allclose(parts.times, whole.times, rtol=0, atol=0 if at_once == 1 else 1e-3)
+        np.testing.assert_allclose(parts.scores, whole.scores, rtol=0, atol=0 if at_once == 1 else 1e-6)
 
 
 @pytest.mark.parametrize("model", [EventDetector(width=16), LSTMEventClassifier(hidden_size=8, front_end=True)])
@@ -234,6 +240,8 @@ def test_a_stream_that_has_ended_takes_no_more_until_reset(spike_model, spikes):
         ({"history": 5}, "multiples"),
         ({"sample_rate": 0}, "sample_rate: expected Hz"),
         ({"margin": 305}, "multiples"),
+        ({"at_once": 0}, "at_once: expected a number of windows, 1 or more, got 0"),
+        ({"at_once": 2.5}, "at_once: expected"),
     ],
 )
 def test_bad_windows_are_named(spike_model, options, message):
