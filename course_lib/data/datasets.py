@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset, get_worker_info
 
 Values = ArrayLike | Tensor
+_RESOLUTION = 0.005  # seconds a frame
 
 
 class SignalDataset(Dataset):
@@ -136,9 +137,6 @@ def _checked_labels(labels: np.ndarray | Tensor | Sequence, count: int) -> Tenso
 
 Windows = np.ndarray | Tensor | Sequence[Values]  # (N, T, C), or a list of (T, C) of any lengths
 Statistics = tuple[np.ndarray, np.ndarray]  # mean and standard deviation, (C,) each
-
-
-_RESOLUTION = 0.005  # seconds a frame
 
 
 class EventItem(NamedTuple):

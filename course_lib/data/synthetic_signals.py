@@ -23,6 +23,9 @@ SIGNAL_KINDS = (
     "near pair",
     "far pair",
 )
+BURST_PERIODS = {"low": (22.0, 26.0), "middle": (12.0, 14.0), "high": (6.5, 7.5)}  # samples a period
+BURST_LENGTHS = (56, 64)  # samples
+BURST_ORDERS = tuple(" ".join(names) for names in permutations(BURST_PERIODS))
 
 
 def synthetic_signals(
@@ -111,11 +114,6 @@ _SHAPES = (
     lambda t, rng: _pair(t, rng, 0.2, 0.35),
     lambda t, rng: _pair(t, rng, 0.5, 0.8),
 )
-
-
-BURST_PERIODS = {"low": (22.0, 26.0), "middle": (12.0, 14.0), "high": (6.5, 7.5)}  # samples a period
-BURST_LENGTHS = (56, 64)  # samples
-BURST_ORDERS = tuple(" ".join(names) for names in permutations(BURST_PERIODS))
 
 
 class BurstOrders(NamedTuple):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 SAMPLE_RATE = 2000  # Hz, of the course's events
+PEAK_RADIUS = 3  # frames on either side that a peak tops: 15 ms
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,9 +150,6 @@ def window_events(labels: np.ndarray, timings: np.ndarray) -> list[list[tuple[in
         kinds = kinds[np.argsort(times[kinds], kind="stable")]
         events.append([(int(kind), float(times[kind])) for kind in kinds])
     return events
-
-
-PEAK_RADIUS = 3  # frames on either side that a peak tops: 15 ms
 
 
 def peak_mask(scores: np.ndarray, radius: int = PEAK_RADIUS) -> np.ndarray:

@@ -27,6 +27,7 @@ from course_lib.sequence import ChannelSpec, Reach, SequenceLayer, at_least_floa
 
 CHUNK = 16  # steps that run one after the other, in all chunks at once
 KINDS = ("fixed", "learned", "input-dependent")
+SHARPNESS = 8.0  # c: at a closed gate nothing is forgotten, at an open one a^8 is left
 
 
 def accumulate(x: Tensor, decay: Tensor, initial: Tensor | None = None) -> Tensor:
@@ -230,9 +231,6 @@ class _ScanBack(torch.autograd.Function):
         zeros = torch.zeros_like(g[:, 0])
         sums = _Scan.apply(gradient, decay, zeros)
         return sums, _times_before(g, sums, zeros, decay) if ctx.needs_input_grad[1] else None
-
-
-SHARPNESS = 8.0  # c: at a closed gate nothing is forgotten, at an open one a^8 is left
 
 
 class RGLRU(SequenceLayer):

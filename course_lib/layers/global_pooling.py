@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from course_lib.sequence import Sequence, at_least_float32, check_channels, over_channels, parameter_dtype
 
+_FLOOR = 1e-5  # added to variances
+
 
 class MeanPooling(nn.Module):
     """The mean over the valid steps: (B, T, *C), a tensor or a `Sequence`, -> (B, *C). Zero where there is none."""
@@ -99,6 +101,3 @@ class AttentionPooling(nn.Module):
         if not x.all_valid:
             scores = scores.masked_fill(hidden, torch.finfo(scores.dtype).min)
         return torch.softmax(scores, dim=-1, dtype=at_least_float32(scores.dtype)).masked_fill(hidden, 0.0)
-
-
-_FLOOR = 1e-5  # added to variances

@@ -17,6 +17,8 @@ from course_lib.layers.elementwise import Identity
 from course_lib.layers.sequential import union_of_receptive_fields, why_children_do_not_step, widest
 from course_lib.sequence import ChannelSpec, Reach, Sequence, SequenceLayer, autocast_enabled
 
+_COMBINATIONS = ("stack", "concatenate", "add", "mean", "product")
+
 
 class Parallel(SequenceLayer):
     """Every branch sees the same input; their outputs are combined step by step.
@@ -211,9 +213,6 @@ class Bidirectional(SequenceLayer):
 
 def _reversed(x: Sequence) -> Sequence:
     return Sequence(x.values.flip(1), x.mask.flip(1), x.all_valid)
-
-
-_COMBINATIONS = ("stack", "concatenate", "add", "mean", "product")
 
 
 def combined_spec(name: str, specs: list[ChannelSpec], combine: str) -> ChannelSpec:

@@ -23,6 +23,7 @@ from course_lib.files import replacing
 from course_lib.sequence import check_positive
 
 Name = int | str | tuple  # tuples of integers, strings and tuples
+_KIND = "SignalAccumulativeMLP"
 
 
 class StreamMemory:
@@ -120,9 +121,6 @@ def _name(name: Any) -> Name:
 def _tuples(listed: Any) -> Any:
     """The listed names with lists made tuples again, which JSON does not have."""
     return [tuple(_tuples(item)) if isinstance(item, list) else item for item in listed]
-
-
-_KIND = "SignalAccumulativeMLP"
 
 
 class SignalAccumulativeMLP(nn.Module):

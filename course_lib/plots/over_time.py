@@ -1,18 +1,27 @@
-"""What happens inside a layer, or what a stream was labelled as, on one time axis."""
+"""What happens over time: inside a layer, along a chain of layers, as a stream was labelled, or picture by picture."""
 
-from collections.abc import Iterator, Mapping
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.animation import FuncAnimation
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from course_lib.plots.alt_text import describe
 from course_lib.plots.inputs import Classes, as_array, short
-from course_lib.plots.style import Grid, colours, grid_axes, one_axes, whole_numbers
+from course_lib.plots.style import Grid, colours, grid_axes, labelled_box, one_axes, whole_numbers
 
 MARKED = 400  # steps: in a longer panel, the markers of single steps would hide the line
 SHORTEST = 0.018  # a run of labels that fills less of the width than this has no room for its name
+INVALID = "–"
+LARGEST = 300_000  # bytes: a notebook with a film still opens at once
+DPI = 60
 
 
 def over_time(
@@ -147,3 +156,57 @@ def _runs(row: np.ndarray) -> Iterator[tuple[int, int, int]]:
         stop = start + len(list(group))
         yield start, stop, value
         start = stop
+
+
+def timeline(rows: Mapping[str, Sequence[str]], *, shown: int | None = None, ax: Axes | None = None) -> Axes:
+    """Draw what each layer has put out, a row a layer and a box an output, against the steps of the first row.
+
+    rows: name -> one label an output, the first row one a step. A row with a half or a third as many has boxes two or
+    three steps wide, each out at its last step. A label "–" is an invalid step: its box is hatched.
+    shown: only what is out after so many steps.
+    Raises ValueError where a row's outputs do not divide the steps.
+    """
+    if not rows:
+        raise ValueError("rows: expected at least one row, got none")
+    steps = len(next(iter(rows.values())))
+    for name, labels in rows.items():
+        if not labels or steps % len(labels):
+            raise ValueError(f"rows[{name!r}]: expected a number of outputs that divides {steps}, got {len(labels)}")
+    ax = one_axes(ax, 0.62 * steps + 2.6, 0.5 * len(rows) + 0.8)
+    for row, (labels, colour) in enumerate(zip(rows.values(), colours(len(rows)), strict=True)):
+        width = steps // len(labels)
+        for nth, label in enumerate(labels):
+            if shown is not None and (nth + 1) * width > shown:
+                break
+            labelled_box(ax, nth * width, row, short(label), colour, width=width, empty=label == INVALID, linewidth=0.8)
+    ax.set_yticks(range(len(rows)), [short(name, 40) for name in rows])
+    ax.set_xticks(range(steps))
+    ax.set(xlabel="time step of the stream", ylabel="", xlim=(-0.6, steps - 0.4), ylim=(len(rows) - 0.5, -0.5))
+    ax.grid(False)
+    return ax
+
+
+if TYPE_CHECKING:
+    from IPython.display import HTML
+
+
+def film(figure: Figure, draw: Callable[[int], Any], frames: int, *, interval: float = 300.0) -> HTML:
+    """A player of `frames` pictures of `figure`, made by `draw(0)`, `draw(1)`, …; it needs no server and no widgets.
+
+    draw: changes what is on the figure, or clears its axes and draws anew.  interval: milliseconds a picture.
+    The text alternative is that of the last picture. The figure is closed, so that it is not shown a second time.
+    Raises ValueError where there is no picture, or the player is larger than 300 kB.
+    """
+    from IPython.display import HTML
+
+    if frames < 1:
+        raise ValueError(f"frames: expected at least 1, got {frames}")
+    with plt.rc_context({"savefig.dpi": DPI, "savefig.bbox": None}):
+        player = FuncAnimation(figure, draw, frames=frames, interval=interval).to_jshtml(default_mode="once")
+    text = describe(figure).replace("&", "&amp;").replace('"', "&quot;")
+    plt.close(figure)
+    if len(player) > LARGEST:
+        raise ValueError(
+            f"frames: {frames} pictures take {len(player):,} bytes, over {LARGEST:,}: fewer, or smaller ones"
+        )
+    return HTML(player.replace("<img ", f'<img alt="{text}" ', 1))

@@ -9,6 +9,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from course_lib.plots.alt_text import alternative_text
@@ -89,6 +90,17 @@ def grid_axes(ax: Grid | None, count: int, columns: int, panel: tuple[float, flo
     if len(given) < count:
         raise ValueError(f"ax: expected at least {count} axes, one a panel, got {len(given)}")
     return given[:count]
+
+
+def labelled_box(
+    ax: Axes, step: int, row: int, label: str, colour: Any, *, empty: bool, width: int = 1, **look: Any
+) -> None:
+    """A box over `width` steps from `step` on, its label in it; where it is empty, hatched and without one."""
+    box = Rectangle((step - 0.46, row - 0.38), width - 0.08, 0.76, **look)
+    box.set(facecolor="none" if empty else colour, edgecolor="0.6" if empty else colour, hatch="///" if empty else "")
+    ax.add_patch(box)
+    if not empty:
+        ax.text(step + (width - 1) / 2, row, label, ha="center", va="center", color="white")
 
 
 def hertz(frequency: float) -> str:

@@ -5,11 +5,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike
 
 from course_lib.plots.inputs import Classes, Signals, as_clip, as_clips, as_labels, as_sample_rate, short
-from course_lib.plots.style import Grid, colours, grid_axes, one_axes
+from course_lib.plots.style import Grid, colours, grid_axes, labelled_box, one_axes
 
 MAX_POINTS = 4000  # a longer clip is drawn as the envelope of that many short blocks: same picture, small file
 
@@ -120,13 +119,7 @@ def frame_layout(samples: int, frame_length: int, frame_step: int, *, ax: Axes |
     inside = colours(1)[0]
     for row, start in enumerate(starts):
         for sample in range(start, start + frame_length):
-            beyond = sample >= samples
-            cell = Rectangle((sample - 0.46, row - 0.38), 0.92, 0.76, alpha=0.85)
-            cell.set(facecolor="none" if beyond else inside, edgecolor="0.6" if beyond else inside)
-            cell.set_hatch("///" if beyond else "")
-            ax.add_patch(cell)
-            if not beyond:
-                ax.text(sample, row, str(sample), ha="center", va="center", color="white")
+            labelled_box(ax, sample, row, str(sample), inside, empty=sample >= samples, alpha=0.85)
     for sample in range(samples):
         count = sum(start <= sample < start + frame_length for start in starts)
         ax.text(sample, len(starts), str(count), ha="center", va="center")

@@ -311,7 +311,24 @@ def _inputs(data: Any, batch_size: int) -> Iterator:
             yield batch[0] if isinstance(batch, list | tuple) else batch
 
 
-class SupervisedTrainer:
+class _Trainer:
+    """A model, its optimiser, and a step that knows the batches."""
+
+    model: nn.Module
+    optimizer: Optimizer
+
+    def training_step(self, model: nn.Module, batch: Any) -> Tensor | Mapping[str, Tensor]:
+        """The loss of one batch, or a dict with "loss"."""
+        raise NotImplementedError
+
+    def fit(self, loader: Iterable, num_epochs: int = 1, **options: Any) -> History:
+        """Train for `num_epochs`; `options` go to `course_lib.training.fit` (validation, schedule, clip_norm, ...)."""
+        _check_counts(num_epochs=num_epochs)
+        own: dict[str, Any] = {"optimizer": self.optimizer, "training_step": self.training_step}
+        return fit(self.model, loader, **{"epochs": num_epochs} | own | options)
+
+
+class SupervisedTrainer(_Trainer):
     """`SupervisedTrainer(model, loss, optimizer).fit(loader, num_epochs=…)` for models that learn from labels.
 
     A batch (inputs, targets): `loss(model(inputs), targets)`, as in `fit`.
@@ -324,18 +341,13 @@ class SupervisedTrainer:
         self._pair_step = supervised_step(loss)
 
     def training_step(self, model: nn.Module, batch: Any) -> Tensor | Mapping[str, Tensor]:
-        """The loss of one batch, or a dict with "loss"."""
         if not hasattr(batch, "timings"):
             return self._pair_step(model, batch)
         outputs = _entries(model(batch.x, batch.lengths))
         return self.loss(*outputs, batch.labels, batch.timings, batch.lengths)
 
-    def fit(self, loader: Iterable, num_epochs: int = 1, **options: Any) -> History:
-        """Train for `num_epochs`; `options` go to `course_lib.training.fit` (validation, schedule, clip_norm, ...)."""
-        return _fit(self, loader, num_epochs, options)
 
-
-class UnsupervisedTrainer:
+class UnsupervisedTrainer(_Trainer):
     """For models that draw their input again.  Batches: x (B, T, C), or (x, lengths).
 
     The loss gets what the model returns (a plain tuple entry by entry), x and lengths.
@@ -345,18 +357,13 @@ class UnsupervisedTrainer:
         self.model, self.loss, self.optimizer = model, loss, optimizer
 
     def training_step(self, model: nn.Module, batch: Any) -> Tensor | Mapping[str, Tensor]:
-        """The loss of one batch, or a dict with "loss"."""
         if not isinstance(batch, Tensor) and (not isinstance(batch, list | tuple) or len(batch) != 2):
             raise ValueError(f"expected batches x or (x, lengths), got {describe(batch)}")
         x, lengths = (batch, None) if isinstance(batch, Tensor) else batch
         return self.loss(*_entries(model(x, lengths)), x, lengths)
 
-    def fit(self, loader: Iterable, num_epochs: int = 1, **options: Any) -> History:
-        """Train for `num_epochs`; `options` go to `course_lib.training.fit`."""
-        return _fit(self, loader, num_epochs, options)
 
-
-class ContrastiveTrainer:
+class ContrastiveTrainer(_Trainer):
     """For models that learn from two views of each window.  Batches: (first, second, lengths), views (B, T, C).
 
     loss: `loss(projections of first, of second)`; None: the model's own, `model.loss`.
@@ -371,23 +378,12 @@ class ContrastiveTrainer:
         self.loss: Callable = own
 
     def training_step(self, model: nn.Module, batch: Any) -> Tensor | Mapping[str, Tensor]:
-        """The loss of one batch, or a dict with "loss"."""
         if not isinstance(batch, list | tuple) or len(batch) != 3:
             raise ValueError(f"expected batches (first, second, lengths), got {describe(batch)}")
         first, second, lengths = batch
         return self.loss(model(first, lengths), model(second, lengths))
 
-    def fit(self, loader: Iterable, num_epochs: int = 1, **options: Any) -> History:
-        """Train for `num_epochs`; `options` go to `course_lib.training.fit`."""
-        return _fit(self, loader, num_epochs, options)
-
 
 def _entries(outputs: Any) -> tuple:
     """A plain tuple as it is; anything else, a named tuple too, as one entry."""
     return outputs if type(outputs) is tuple else (outputs,)
-
-
-def _fit(trainer: Any, loader: Iterable, num_epochs: int, options: dict) -> History:
-    _check_counts(num_epochs=num_epochs)
-    options = {"epochs": num_epochs, "optimizer": trainer.optimizer, "training_step": trainer.training_step} | options
-    return fit(trainer.model, loader, **options)

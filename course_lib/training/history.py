@@ -21,6 +21,8 @@ from course_lib.training.device import World, deal, gathered, summed
 
 _SMALLER_IS_BETTER = ("loss", "error", "mse", "mae", "perplexity")
 _LARGER_IS_BETTER = ("accuracy", "f1", "auc", "precision", "recall", "r2", "score")
+_POSITION = ("epoch", "batch", "step", "learning_rate", "rates")
+_HISTORY = ("monitor", "mode", "rows", "best_epoch", "best_value")
 
 
 def direction(monitor: str, mode: str | None = None) -> str:
@@ -85,10 +87,6 @@ class History:
     def stopped_early(self) -> bool:
         """Whether `patience` epochs have gone by since the best one (since the start where there is none)."""
         return self.patience is not None and len(self.rows) - (self.best_epoch or 0) >= self.patience
-
-
-_POSITION = ("epoch", "batch", "step", "learning_rate", "rates")
-_HISTORY = ("monitor", "mode", "rows", "best_epoch", "best_value")
 
 
 class Means:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 Step = Callable[[nn.Module, Any], Tensor | Mapping[str, Tensor]]
+IGNORED = -100
 
 
 def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -103,9 +104,6 @@ def _are_classes(outputs: Any, targets: Any, classifies: bool) -> bool:
     if targets.is_floating_point():
         return classifies and targets.shape == outputs.shape
     return targets.shape == outputs.shape[:1] + outputs.shape[2:]
-
-
-IGNORED = -100
 
 
 def truncated_step(loss: Callable[[Tensor, Tensor], Tensor] | None = None) -> Step:

@@ -28,7 +28,7 @@ def test_it_has_a_text_alternative():
 
 
 def test_a_film_that_would_swell_the_notebook_is_refused(monkeypatch):
-    monkeypatch.setattr("course_lib.plots.films.LARGEST", 5_000)
+    monkeypatch.setitem(plots.film.__globals__, "LARGEST", 5_000)
     fig, line = one_line()
     with pytest.raises(ValueError, match=r"frames: 9 pictures take [\d,]+ bytes"):
         plots.film(fig, lambda n: line.set_ydata([0, n]), 9)
