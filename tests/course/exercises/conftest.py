@@ -2,7 +2,10 @@
 
 import ast
 import importlib.util
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from types import CodeType
 
 import nbformat
 import pytest
@@ -25,6 +28,16 @@ def is_literal(node: ast.stmt) -> bool:
     return True
 
 
+@dataclass(frozen=True)
+class CodeCell:
+    """source and its tree.  definitions: imports, functions, classes, literal constants.  attributes: `x.these`."""
+
+    source: str
+    tree: ast.Module
+    definitions: CodeType
+    attributes: frozenset[str]
+
+
 class NotebookExercises:
     """The check calls of one notebook: {name: argument expressions}, and its definitions."""
 
@@ -32,8 +45,8 @@ class NotebookExercises:
         self.path, self.number = path, path.name[:2]
         self.calls: dict[str, list[ast.expr]] = {}
         self.repeated: list[str] = []
-        for tree in self._cells(nbformat.read(path, as_version=4)):
-            for node in ast.walk(tree):
+        for cell in self.solved:
+            for node in ast.walk(cell.tree):
                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                     owner = node.func.value
                     if isinstance(owner, ast.Name) and owner.id == "check":
@@ -41,12 +54,26 @@ class NotebookExercises:
                             self.repeated.append(node.func.attr)
                         self.calls[node.func.attr] = node.args
 
-    def _cells(self, notebook: nbformat.NotebookNode) -> list[ast.Module]:
-        return [
-            ast.parse(cell.source, filename=f"<{self.path.name} {cell.id}>")
-            for cell in notebook.cells
-            if cell.cell_type == "code"
-        ]
+    @cached_property
+    def solved(self) -> list[CodeCell]:
+        return self._cells(nbformat.read(self.path, as_version=4))
+
+    @cached_property
+    def blank(self) -> list[CodeCell]:
+        """Those of the learner's copy."""
+        return self._cells(learner_copy(self.path))
+
+    def _cells(self, notebook: nbformat.NotebookNode) -> list[CodeCell]:
+        cells = []
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                name = f"<{self.path.name} {cell.id}>"
+                tree = ast.parse(cell.source, filename=name)
+                kinds = ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef
+                kept = ast.Module([n for n in tree.body if isinstance(n, kinds) or is_literal(n)], type_ignores=[])
+                attributes = frozenset(n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute))
+                cells.append(CodeCell(cell.source, tree, compile(kept, name, "exec"), attributes))
+        return cells
 
     def arguments(self, name: str, *, solved: bool) -> list[object]:
         """What the notebook passes to `check.NAME`: from the solved notebook or from the learner's copy."""
@@ -56,29 +83,19 @@ class NotebookExercises:
     def solution(self, name: str) -> str:
         """The source of the function or class that the notebook passes to `check.NAME`, solution markers and all."""
         (called,) = (node.id for node in self.calls[name] if isinstance(node, ast.Name))
-        for cell in nbformat.read(self.path, as_version=4).cells:
-            if cell.cell_type == "code" and BEGIN in cell.source:
-                for node in ast.parse(cell.source).body:
+        for cell in self.solved:
+            if BEGIN in cell.source:
+                for node in cell.tree.body:
                     if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == called:
                         return ast.get_source_segment(cell.source, node)
         raise LookupError(f"{self.path.name} has no solution {called!r}")
 
     def namespace(self, name: str, *, solved: bool) -> dict[str, object]:
-        """The names that are there when `check.NAME` is called.
-
-        Executes imports, functions, classes and literal constants of the notebook, nothing else.
-        """
-        notebook = nbformat.read(self.path, as_version=4) if solved else learner_copy(self.path)
+        """The names that are there when `check.NAME` is called: nothing but `definitions` is executed."""
         names: dict[str, object] = {"__name__": "notebook"}
-        for number, tree in enumerate(self._cells(notebook)):
-            kept = [
-                node
-                for node in tree.body
-                if isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef) or is_literal(node)
-            ]
-            code = compile(ast.Module(kept, type_ignores=[]), f"<{self.path.name} cell {number}>", "exec")
-            exec(code, names)
-            if any(isinstance(n, ast.Attribute) and n.attr == name for n in ast.walk(tree)):
+        for cell in self.solved if solved else self.blank:
+            exec(cell.definitions, names)
+            if name in cell.attributes:
                 break  # a later cell may use the name again
         return names
 

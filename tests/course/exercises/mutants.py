@@ -17,6 +17,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -59,6 +60,12 @@ def answers(exercise: Exercise) -> Iterator[tuple[str, str, Callable[..., Any]]]
     if not isinstance(solution, type):
         yield "the first answer for ever", "", _memorised(solution)
         yield from _fixed(exercise, solution)
+
+
+@cache
+def listed(name: str) -> list[tuple[str, str, Callable[..., Any]]]:
+    """`answers` to an exercise, made once: the processes that judge them inherit it."""
+    return list(answers(exercises()[name]))
 
 
 def _inner(module: ast.Module) -> str:
@@ -117,9 +124,8 @@ def judge(exercise: Exercise, numbers: list[int], pipe: Connection) -> None:
     np.seterr(all="ignore")
     torch.set_num_threads(1)
     trial.SECONDS = 2.0
-    for number, (change, code, answer) in enumerate(answers(exercise)):
-        if number not in numbers:
-            continue
+    for number in numbers:
+        change, code, answer = listed(exercise.name)[number]
         if not _differs(exercise, answer):
             pipe.send(Verdict(change, code, False))
             continue
@@ -154,7 +160,7 @@ def verdicts(exercise: Exercise, numbers: list[int]) -> Iterator[Verdict]:
 def chosen(names: list[str], sample: int | None, seed: int) -> list[tuple[Exercise, list[int]]]:
     """The exercises of these names or notebooks that have a reference, each with the numbers of its mutants to try."""
     found = [e for e in exercises().values() if e.inputs and (not names or e.name in names or e.notebook in names)]
-    everything = [(e, n) for e in found for n in range(sum(1 for _ in answers(e)))]
+    everything = [(e, n) for e in found for n in range(len(listed(e.name)))]
     if sample is not None:
         everything = random.Random(seed).sample(everything, min(sample, len(everything)))
     return [(e, sorted(n for other, n in everything if other is e)) for e in found]
