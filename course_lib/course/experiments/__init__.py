@@ -1,7 +1,8 @@
 """Recorded runs: measurements that take longer than a notebook's minute.
 
 One file a run, which says what is measured: its `EXPERIMENT`, as `runner` describes it. `python -m course_lib measure
-NAME` measures and writes the rows to `figures/results/*.csv`; notebooks read them with `results.read`.
+NAME` measures and writes the rows to `figures/results/NAME.csv`, which notebooks read with `results.read`, and what the
+run keeps beside them, such as each seed's numbers, to `figures/results/detail/NAME_*.csv`.
 """
 
 import ast

@@ -12,7 +12,7 @@ import torch
 
 import course_lib.layers as sl
 from course_lib.course.experiments._training import accuracy, fitted, over_steps, parameters, seeded
-from course_lib.course.experiments.runner import Experiment
+from course_lib.course.experiments.runner import Experiment, grid
 from course_lib.data import StreamManager
 
 TOKENS, CLASSES, LENGTH = 8, 4, 250
@@ -68,7 +68,7 @@ def microseconds_a_step(model: sl.SequenceLayer, steps: int = 200, rounds: int =
     return 1e6 * best / steps
 
 
-def measure(seed: int, name: str, task: str, updates: int) -> dict[str, float]:
+def measure(seed: int, updates: int, name: str, task: str = "") -> dict[str, float]:
     """Accuracy on fresh streams after one training; for no task, size and cost."""
     model = make(name, seed)
     if not task:
@@ -81,7 +81,7 @@ def measure(seed: int, name: str, task: str, updates: int) -> dict[str, float]:
 
 EXPERIMENT = Experiment(
     measure,
-    settings={f"{name}{task and ', '}{task}": {"name": name, "task": task} for name in MODELS for task in ("", *TASKS)},
+    settings=grid("{name}", name=MODELS) | grid("{name}, {task}", name=MODELS, task=TASKS),
     once=MODELS,
     options={"updates": (400, "batches of 16 streams")},
     label="{name}: {what}",

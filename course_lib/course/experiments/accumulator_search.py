@@ -5,7 +5,6 @@ Each setting is trained for 200 windows of 50 steps on 32 generated streams (cue
 the same ranges. With `--tracker`, its trials are sent to TensorBoard or wandb (offline). About 10 CPU minutes each.
 """
 
-import itertools
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 
 from course_lib.course.experiments._training import seeded
-from course_lib.course.experiments.runner import Experiment, Found
+from course_lib.course.experiments.runner import Experiment, Found, grid, mean_rows
 from course_lib.data import StreamManager
 from course_lib.models import SignalAccumulativeMLP
 from course_lib.training import TensorBoardTracker, WandbTracker, fit, truncated_step
@@ -56,11 +55,11 @@ def measure(seed: int, settings: dict | None, trials: int, tracker: str) -> dict
 
 def rows(found: Found) -> list[dict]:
     """Every setting of the grid and its best; of the other search the best after 10, 20, 30 trials, and what won."""
-    grid = {name: cells[0] for name, cells in found.items() if name != BAYES}
-    made = [_best(f"grid: {name}", [cell["score"]], [cell["seconds"]]) for name, cell in grid.items()]
-    if len(grid) == len(SETTINGS) - 1:
-        scores, took = zip(*((cell["score"], cell["seconds"]) for cell in grid.values()), strict=True)
-        made.append(_best(f"grid: best of {len(grid)}", scores, took))
+    crossed = {name: cells for name, cells in found.items() if name != BAYES}
+    made = mean_rows(crossed, "grid: {setting}")
+    if len(crossed) == len(CROSSED):
+        scores, took = ([cell[what] for [cell] in crossed.values()] for what in ("score", "seconds"))
+        made.append(_best(f"grid: best of {len(crossed)}", scores, took))
     for cell in found.get(BAYES, ()):
         counts = [n for n in (10, 20, 30) if n <= len(cell["scores"])]
         made += [_best(f"bayes: best of {n}", cell["scores"][:n], cell["took"][:n]) for n in counts]
@@ -75,14 +74,10 @@ def _best(measure: str, scores: Sequence[float], took: Sequence[float]) -> dict:
 
 
 BAYES = "Bayesian search"
-CROSSED = [dict(zip(GRID, values, strict=True)) for values in itertools.product(*GRID.values())]
-SETTINGS: dict[str, dict] = {
-    **{", ".join(f"{key} {value}" for key, value in one.items()): {"settings": one} for one in CROSSED},
-    BAYES: {"settings": None},
-}
+CROSSED = grid("decay {decay}, width {width}, learning_rate {learning_rate}", **GRID)
 EXPERIMENT = Experiment(
     measure,
-    SETTINGS,
+    settings={name: {"settings": one} for name, one in CROSSED.items()} | {BAYES: {"settings": None}},
     cheapest="decay 0.97, width 16, learning_rate 0.01",
     seeds=(0,),
     options={

@@ -17,7 +17,7 @@ from torch import nn
 from course_lib.course.experiments import results
 from course_lib.course.experiments._esc10_runs import MEL_RATE, columns, four_folds, predictions
 from course_lib.course.experiments.encoder_repairs import REPAIRED, fit_options
-from course_lib.course.experiments.runner import Experiment, Found
+from course_lib.course.experiments.runner import Experiment, Found, grid
 from course_lib.data import AudioData, load_esc10
 from course_lib.models import LogMelCNN, LogMelFeatures, TransformerClassifier
 
@@ -61,7 +61,7 @@ def details(found: Found, data: AudioData) -> dict[str, pd.DataFrame]:
 
 EXPERIMENT = Experiment(
     measure,
-    settings={f"{heads} heads": {"heads": heads} for heads in (0, 1, 2, 3, 4)},
+    settings=grid("{heads} heads", heads=(0, 1, 2, 3, 4)),
     seeds=(0,),
     options={"epochs": (60, "passes over the training clips")},
     rows=rows,

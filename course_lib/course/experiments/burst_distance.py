@@ -16,7 +16,7 @@ import pandas as pd
 
 from course_lib.course.experiments._minirocket import minirocket
 from course_lib.course.experiments.burst_order import MODELS, ROCKET, TEST_SEED, Task, accuracy, signals_of, trained
-from course_lib.course.experiments.runner import Experiment, Found, by_item
+from course_lib.course.experiments.runner import Experiment, Found, by_item, grid
 from course_lib.data import BurstOrders
 
 TASK = Task(1088, (0, 240), 208, (1, 3))
@@ -54,7 +54,7 @@ def details(found: Found) -> dict[str, pd.DataFrame]:
 
 EXPERIMENT = Experiment(
     measure,
-    settings={model: {"model": model} for model in MODELS},
+    settings=grid("{model}", model=MODELS),
     seeds=range(5),
     options={"signals": (4_000, "signals to learn from")},
     details=details,

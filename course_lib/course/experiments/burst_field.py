@@ -6,7 +6,7 @@ the field of 39 samples, and that of 375 with silence of 420 to 480. About a CPU
 """
 
 from course_lib.course.experiments.burst_order import BARE, TEST_SEED, TESTED, Task, accuracy, signals_of, trained
-from course_lib.course.experiments.runner import Experiment, by_seed
+from course_lib.course.experiments.runner import Experiment, by_seed, grid
 
 FIELDS = {151: (1, 2), 375: (1, 2, 4)}  # samples -> dilations
 SILENCES = {"40 to 70": (448, (40, 70), 40), "156 to 166": (832, (156, 166), 152)}  # -> length, gap, margin
@@ -21,11 +21,7 @@ def measure(seed: int, field: int, silence: str, signals: int) -> dict[str, floa
 
 EXPERIMENT = Experiment(
     measure,
-    settings={
-        f"field {field}, silence {silence}": {"field": field, "silence": silence}
-        for silence in SILENCES
-        for field in FIELDS
-    },
+    settings=grid("field {field}, silence {silence}", silence=SILENCES, field=FIELDS),
     options={"signals": (4_000, "signals to learn from")},
     details=by_seed,
     cheapest="field 151, silence 40 to 70",

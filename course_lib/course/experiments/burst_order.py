@@ -25,7 +25,7 @@ import course_lib.layers as sl
 from course_lib.course.experiments import _training
 from course_lib.course.experiments._minirocket import minirocket
 from course_lib.course.experiments._training import parameters, seeded
-from course_lib.course.experiments.runner import Experiment, Found, by_item, by_seed
+from course_lib.course.experiments.runner import Experiment, Found, by_item, by_seed, grid
 from course_lib.data import BURST_ORDERS, BurstOrders, SignalDataset, burst_order
 from course_lib.models import SignalSequenceTransformer, SignalTransformerConfig
 from course_lib.training import History, cosine_with_warmup, fit
@@ -149,10 +149,9 @@ def details(found: Found) -> dict[str, pd.DataFrame]:
 
 
 SETTINGS = (
-    {f"far: {model}": {"task": "far", "model": model} for model in MODELS}
+    grid("{task}: {model}", task=["far"], model=MODELS)
     | {f"far: {BARE}, 8 passes": {"task": "far", "model": BARE, "passes": 8}}
-    | {f"near: {model}": {"task": "near", "model": model} for model in (FULL, BARE, ROCKET)}
-    | {f"1,536 samples: {model}": {"task": "1,536 samples", "model": model} for model in (FULL, BARE, ROCKET)}
+    | grid("{task}: {model}", task=["near", "1,536 samples"], model=(FULL, BARE, ROCKET))
     | {f"far: {piece}": {"task": "far", "model": FULL} | options for piece, options in PIECES.items()}
 )
 EXPERIMENT = Experiment(

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from course_lib.course.experiments._esc10_runs import MEL_RATE, TEST_FOLD, columns
 from course_lib.course.experiments._training import parameters, seeded
 from course_lib.course.experiments.audio_cnn import whole_clip
-from course_lib.course.experiments.runner import Experiment, by_seed
+from course_lib.course.experiments.runner import Experiment, by_seed, grid
 from course_lib.data import AudioData, LogMelAugmentation, load_esc10
 from course_lib.models import LogMelCNN, LogMelFeatures, SmallKernelFeatures, TransformerClassifier
 from course_lib.training import History, cosine_with_warmup, fit, predict
@@ -139,7 +139,7 @@ def measure(seed: int, data: AudioData, row: str) -> dict[str, float]:
 
 EXPERIMENT = Experiment(
     measure,
-    settings={row: {"row": row} for row in LADDER},
+    settings=grid("{row}", row=LADDER),
     label="{setting} | {what}",
     details=by_seed,
     source="ESC-10",

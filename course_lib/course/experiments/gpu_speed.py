@@ -22,11 +22,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from course_lib.course.experiments._speed import training_step
 from course_lib.course.experiments._training import parameters
-from course_lib.course.experiments.runner import Experiment
+from course_lib.course.experiments.runner import Experiment, grid
 from course_lib.models import SignalSequenceTransformer, SignalTransformerConfig
 from course_lib.training.device import device_label, resolve_device
 
 PEAK_SIZE = 4_096
+WAYS: dict[str, dict[str, bool]] = {
+    "float32": {},
+    "bfloat16": {"autocast": True},
+    "bfloat16, compiled": {"autocast": True, "compiled": True},
+}
 BACKENDS = {"flash": SDPBackend.FLASH_ATTENTION, "efficient": SDPBackend.EFFICIENT_ATTENTION, "math": SDPBackend.MATH}
 
 
@@ -53,21 +58,21 @@ def peak(device: torch.device, dtype: torch.dtype, rounds: int) -> float:
     return 2 * PEAK_SIZE**3 / seconds(lambda: a @ a, device, rounds)
 
 
-def training(batch: int, half: bool, compiled: bool, device: torch.device, rounds: int) -> dict[str, float]:
+def training(batch: int, way: str, device: torch.device, rounds: int) -> dict[str, float]:
     """Sequences a second, and the share of the measured peak."""
     model = SignalSequenceTransformer(SignalTransformerConfig(num_classes=10)).to(device)
     with FlopCounterMode(display=False) as counter:
-        training_step(model, batch, autocast=half, fused=True)()
-    taken = seconds(training_step(model, batch, autocast=half, compiled=compiled, fused=True), device, rounds)
+        training_step(model, batch, fused=True)()
+    taken = seconds(training_step(model, batch, fused=True, **WAYS[way]), device, rounds)
     speed = counter.get_total_flops() / taken
-    best = peak(device, torch.bfloat16 if half else torch.float32, rounds)
+    best = peak(device, torch.float32 if way == "float32" else torch.bfloat16, rounds)
     return {"sequences a second": batch / taken, "share of the measured peak": speed / best}
 
 
-def attention(backend: str, length: int, half: bool, device: torch.device, rounds: int) -> dict[str, float]:
-    """Milliseconds forwards and backwards; nothing where the backend does not take the inputs."""
-    dtype = torch.bfloat16 if half else torch.float32
-    q, k, v = (torch.randn(8, 8, length, 64, device=device, dtype=dtype, requires_grad=True) for _ in range(3))
+def attention(backend: str, length: int, device: torch.device, rounds: int) -> dict[str, float]:
+    """Milliseconds in bfloat16, forwards and backwards; nothing where the backend does not take the inputs."""
+    shape, options = (8, 8, length, 64), {"device": device, "dtype": torch.bfloat16, "requires_grad": True}
+    q, k, v = (torch.randn(shape, **options) for _ in range(3))
 
     def work() -> None:
         with sdpa_kernel(BACKENDS[backend]):
@@ -91,19 +96,10 @@ def measure(seed: int, device: str, rounds: int, work: Callable[..., dict], **se
     return work(device=resolve_device(device), rounds=rounds, **setting) | {"device": device_label(device)}
 
 
-WAYS = {"float32": (False, False), "bfloat16": (True, False), "bfloat16, compiled": (True, True)}
 SETTINGS = (
     {"the model": {"work": size}}
-    | {
-        f"training, batch {batch}, {name}": {"work": training, "batch": batch, "half": half, "compiled": compiled}
-        for name, (half, compiled) in WAYS.items()
-        for batch in (32, 128, 256)
-    }
-    | {
-        f"attention, T {length}, {name}": {"work": attention, "backend": name, "length": length, "half": True}
-        for length in (256, 1_024, 4_096)
-        for name in BACKENDS
-    }
+    | grid("training, batch {batch}, {way}", work=[training], way=WAYS, batch=(32, 128, 256))
+    | grid("attention, T {length}, {backend}", work=[attention], length=(256, 1_024, 4_096), backend=BACKENDS)
 )
 EXPERIMENT = Experiment(
     measure,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from course_lib.course.experiments import look_ahead
 from course_lib.course.experiments._training import fitted, over_steps, seeded
-from course_lib.course.experiments.runner import Experiment, by_measure
+from course_lib.course.experiments.runner import Experiment, by_measure, grid
 from course_lib.models import StepLabeller
 
 SYMBOLS, DELAY = 8, 5
@@ -96,11 +96,7 @@ def measure(seed: int, task: str, encoding: str, steps: int) -> dict[str, float]
 
 EXPERIMENT = Experiment(
     measure,
-    settings={
-        f"{task}: {encoding}": {"task": task, "encoding": encoding}
-        for task in LENGTHS
-        for encoding in StepLabeller.ENCODINGS
-    },
+    settings=grid("{task}: {encoding}", task=LENGTHS, encoding=StepLabeller.ENCODINGS),
     cheapest="speakers: none",
     seeds=range(6),
     details=partial(by_measure, value="accuracy"),

@@ -17,7 +17,7 @@ from torch import Tensor
 
 import course_lib.layers as sl
 from course_lib.course.experiments._training import fitted, over_steps, seeded
-from course_lib.course.experiments.runner import Experiment
+from course_lib.course.experiments.runner import Experiment, grid
 
 COEFFICIENTS, SPEAKERS, WIDTH = 12, 9, 16
 TEST_SEED = 99  # seed of the test conversations, the same for every model
@@ -30,6 +30,7 @@ SETTINGS = {  # name: (past horizon, future horizon, steps that the answer comes
     "P = 64, F = 0": (64, 0, 0),
     "P = 24, answers 8 steps late": (24, 0, 8),
 }
+NOISES = {"clean": 0.0, "noise": 1.0}  # standard deviation of the white noise
 
 
 @functools.cache  # read once, not once a batch
@@ -115,9 +116,9 @@ def wrong_steps(model: sl.Sequential, x: Tensor, speaker: Tensor) -> Tensor:
     return named[:, 64:240] != speaker[:, 64:240]
 
 
-def measure(seed: int, horizons: tuple[int, int, int], noise: float, steps: int) -> dict[str, float]:
+def measure(seed: int, name: str, kind: str, steps: int) -> dict[str, float]:
     """Share of wrong steps on the test conversations after one training."""
-    past, future, late = horizons
+    (past, future, late), noise = SETTINGS[name], NOISES[kind]
     model = train_labeller(past, future, seed, noise=noise, steps=steps, late=late)
     x, speaker, _ = test_conversations(noise)
     return {"wrong steps": wrong_steps(model, x, speaker).float().mean().item()}
@@ -125,11 +126,7 @@ def measure(seed: int, horizons: tuple[int, int, int], noise: float, steps: int)
 
 EXPERIMENT = Experiment(
     measure,
-    settings={
-        f"{name}, {kind}": {"horizons": horizons, "noise": noise}
-        for kind, noise in (("clean", 0.0), ("noise", 1.0))
-        for name, horizons in SETTINGS.items()
-    },
+    settings=grid("{name}, {kind}", kind=NOISES, name=SETTINGS),
     cheapest="P = 2, F = 0, clean",
     seeds=(0, 1, 2, 3, 4),
     options={"steps": (300, "batches of 16 conversations")},

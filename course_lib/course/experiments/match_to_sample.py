@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from course_lib.course.experiments._training import fitted, seeded
 from course_lib.course.experiments.burst_order import BARE, FULL, LSTMS, RG_LRUS, Task, make_model
-from course_lib.course.experiments.runner import Experiment, by_seed
+from course_lib.course.experiments.runner import Experiment, by_seed, grid
 from course_lib.data import SignalDataset, match_to_sample
 from course_lib.training import predict
 
@@ -43,7 +43,7 @@ def measure(seed: int, model: str, lesson: str, signals: int) -> dict[str, float
 
 EXPERIMENT = Experiment(
     measure,
-    settings={f"{model}, {lesson}": {"model": model, "lesson": lesson} for lesson in LESSONS for model in MODELS},
+    settings=grid("{model}, {lesson}", lesson=LESSONS, model=MODELS),
     seeds=(1, 2, 3, 4, 5),
     options={"signals": (20_480, "signals to learn from")},
     details=by_seed,

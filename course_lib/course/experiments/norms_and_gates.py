@@ -14,10 +14,11 @@ from torch import Tensor, nn
 import course_lib.layers as sl
 from course_lib.course.experiments import _training, look_ahead
 from course_lib.course.experiments._training import fitted, over_steps, seeded
-from course_lib.course.experiments.runner import Experiment, by_seed
+from course_lib.course.experiments.runner import Experiment, by_seed, grid
 
 WIDTH, LENGTH, NOISE = 32, 32, 1.0
 DEPTHS = (2, 16)
+STEPS = {"blocks": 60, "gate": 100}  # training batches
 WAYS = {"post": ("post", 1), "post with warm-up": ("post", 30), "pre": ("pre", 1)}  # (norm, steps of warm-up)
 HIDDEN_SIZES = {"gelu": 96, "swiglu": 64}  # 2 · 96 · 32 = 3 · 64 · 32 weights
 RATES = {
@@ -75,27 +76,21 @@ def gradient_by_block(model: nn.Module) -> list[float]:
     return [sum(next(gradients).square().sum().item() for _ in block) ** 0.5 for block in parameters]
 
 
-def measure(seed: int, norm: str, depth: int, steps: int, rate: float, warm_up: int, **block) -> dict[str, float]:
+def measure(seed: int, rate: float, way: str = "", depth: int = 2, gate: str = "") -> dict[str, float]:
     """Accuracy of one stack after one training, on test and on training utterances."""
-    model = train(stack(depth, norm, seed, **block), seed, steps, rate, warm_up)
+    if gate:
+        model = stack(depth, "pre", seed, feed_forward=gate, hidden_size=HIDDEN_SIZES[gate])
+        train(model, seed, STEPS["gate"], rate, warm_up=10)
+    else:
+        norm, warm_up = WAYS[way]
+        model = train(stack(depth, norm, seed), seed, STEPS["blocks"], rate, warm_up)
     return {"accuracy": accuracy(model), "training accuracy": accuracy(model, "train")}
 
 
-SETTINGS: dict[str, dict] = {
-    f"{way}, {depth} blocks, rate {rate:g}": {"norm": norm, "depth": depth, "steps": 60, "rate": rate}
-    | {"warm_up": warm_up}
-    for depth in DEPTHS
-    for way, (norm, warm_up) in WAYS.items()
-    for rate in RATES["blocks"]
-} | {
-    f"{kind}, rate {rate:g}": {"norm": "pre", "depth": 2, "steps": 100, "rate": rate, "warm_up": 10}
-    | {"feed_forward": kind, "hidden_size": hidden_size}
-    for kind, hidden_size in HIDDEN_SIZES.items()
-    for rate in RATES["gate"]
-}
 EXPERIMENT = Experiment(
     measure,
-    SETTINGS,
+    settings=grid("{way}, {depth} blocks, rate {rate:g}", depth=DEPTHS, way=WAYS, rate=RATES["blocks"])
+    | grid("{gate}, rate {rate:g}", gate=HIDDEN_SIZES, rate=RATES["gate"]),
     cheapest="pre, 2 blocks, rate 0.002",
     seeds=range(5),
     details=by_seed,

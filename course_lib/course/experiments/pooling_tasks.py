@@ -15,7 +15,7 @@ from torch import Tensor
 import course_lib.layers as sl
 from course_lib.course.experiments import _training
 from course_lib.course.experiments._training import fitted, seeded
-from course_lib.course.experiments.runner import Experiment, by_seed
+from course_lib.course.experiments.runner import Experiment, by_seed, grid
 from course_lib.models import PooledClassifier
 from course_lib.models.small_classifiers import HEADS
 from course_lib.training import adamw
@@ -77,7 +77,7 @@ def measure(seed: int, head: str, task: str) -> dict:
 
 EXPERIMENT = Experiment(
     measure,
-    settings={f"{task} {head}": {"task": task, "head": head} for task in TASKS for head in HEADS},
+    settings=grid("{task} {head}", task=TASKS, head=HEADS),
     seeds=tuple(range(10)),
     label="{setting}",
     details=by_seed,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import course_lib.layers as sl
 from course_lib.course.experiments._training import accuracy, fitted, seeded
 from course_lib.course.experiments.look_ahead import load_speakers, load_splits
-from course_lib.course.experiments.runner import Experiment, by_seed
+from course_lib.course.experiments.runner import Experiment, by_seed, grid
 from course_lib.models import OrderClassifier
 
 RATE, SAMPLES = 8_000, 4_096  # a clip lasts half a second
@@ -110,7 +110,7 @@ def measure(seed: int, encoding: str, steps: int) -> dict[str, float]:
 
 EXPERIMENT = Experiment(
     measure,
-    settings={encoding: {"encoding": encoding} for encoding in ENCODINGS},
+    settings=grid("{encoding}", encoding=ENCODINGS),
     cheapest="none",
     seeds=range(8),
     details=partial(by_seed, by="encoding"),

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
 from course_lib.course.experiments._training import fitted, seeded
-from course_lib.course.experiments.runner import Experiment, by_seed
+from course_lib.course.experiments.runner import Experiment, by_seed, grid
 from course_lib.losses import FocalLoss
 from course_lib.models import RingFinder
 from course_lib.training import History, adamw, predict
@@ -30,7 +30,7 @@ TEST_RINGS, TEST_OTHERS = 1_000, 40_000
 EPOCHS = 10
 WATCHED = (1, 2, 4, 7, 10, 30)  # epochs after which the average precision is kept
 ONE_IN = (10, 100, 1_000)
-GAMMAS = (0, 2, 5)
+EVEN, SHARE = "even start", "start at the share"
 
 
 def make_windows(rings: int, others: int, generator: torch.Generator, noise: float = 0.4) -> tuple[Tensor, Tensor]:
@@ -73,7 +73,7 @@ def best_threshold(truth: ArrayLike, score: np.ndarray) -> float:
 
 
 def measure(
-    seed: int, one_in: int, gamma: float = 0.0, prior: bool = False, weighted: bool = False, times: int = 1
+    seed: int, one_in: int, gamma: float = 0.0, start: str = EVEN, weighted: bool = False, times: int = 1
 ) -> dict:
     """One training: how well the scores are ordered, what the probabilities cost, and F1 at two thresholds."""
     generator = torch.Generator().manual_seed(seed)
@@ -90,7 +90,7 @@ def measure(
             curve[f"epoch {epoch}"] = float(precision)
 
     loss = FocalLoss(gamma, weight=[1.0, one_in - 1.0] if weighted else None)
-    model = train(x, y, seed, loss=loss, one_in=one_in if prior else 2, epochs=times * EPOCHS, callback=watch)
+    model = train(x, y, seed, loss=loss, one_in=2 if start == EVEN else one_in, epochs=times * EPOCHS, callback=watch)
     test, val = probabilities(model, x_test), probabilities(model, x_val)
 
     def f1(threshold: float) -> float:
@@ -106,16 +106,10 @@ def measure(
     }
 
 
-STARTS = {"even start": False, "start at the share": True}
 EXPERIMENT = Experiment(
     measure,
-    settings={
-        f"1 in {one_in}, γ = {gamma}, {start}": {"one_in": one_in, "gamma": gamma, "prior": prior}
-        for one_in in ONE_IN
-        for gamma in GAMMAS
-        for start, prior in STARTS.items()
-    }
-    | {f"1 in {one_in}, weighted": {"one_in": one_in, "weighted": True} for one_in in ONE_IN}
+    settings=grid("1 in {one_in}, γ = {gamma}, {start}", one_in=ONE_IN, gamma=(0, 2, 5), start=(EVEN, SHARE))
+    | grid("1 in {one_in}, weighted", one_in=ONE_IN, weighted=[True])
     | {"1 in 1000, γ = 0, even start, three times as long": {"one_in": 1_000, "times": 3}},
     seeds=(0, 1, 2, 3, 4),
     details=by_seed,

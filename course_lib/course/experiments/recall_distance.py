@@ -7,7 +7,7 @@ the accuracy on 500 fresh sequences. About 7 CPU minutes a seed, of which the GR
 
 import course_lib.layers as sl
 from course_lib.course.experiments.recurrent_memory import SYMBOLS, train, with_half_life
-from course_lib.course.experiments.runner import Experiment, by_seed
+from course_lib.course.experiments.runner import Experiment, by_seed, grid
 from course_lib.models import LastStepClassifier
 
 DISTANCES = (10, 100, 300, 1000)
@@ -49,9 +49,7 @@ def measure(seed: int, name: str, distance: int, steps: int) -> dict[str, float]
 
 EXPERIMENT = Experiment(
     measure,
-    settings={
-        f"{name}, {distance} steps": {"name": name, "distance": distance} for distance in DISTANCES for name in MODELS
-    },
+    settings=grid("{name}, {distance} steps", distance=DISTANCES, name=MODELS),
     cheapest="RG-LRU, 10 steps",
     options={"steps": (200, "batches of 32 sequences")},
     label="{setting}",

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import course_lib.layers as sl
 from course_lib.course.experiments._training import accuracy, fitted, seeded
-from course_lib.course.experiments.runner import Experiment, by_seed
+from course_lib.course.experiments.runner import Experiment, by_seed, grid
 from course_lib.models import LastStepClassifier
 
 SYMBOLS = 4
@@ -91,9 +91,7 @@ def measure(seed: int, name: str, distance: int, steps: int) -> dict[str, float]
 
 EXPERIMENT = Experiment(
     measure,
-    settings={
-        f"{name}, {distance} steps": {"name": name, "distance": distance} for distance in DISTANCES for name in STARTS
-    },
+    settings=grid("{name}, {distance} steps", distance=DISTANCES, name=STARTS),
     cheapest="GRU, half-life, 10 steps",
     seeds=(0, 1, 2, 3, 4),
     options={"steps": (1000, "batches of 32 sequences")},

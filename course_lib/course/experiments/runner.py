@@ -6,7 +6,7 @@ A recorded run is a module of this folder that says what it measures::
 
     def measure(seed, layer, steps): ...                # one cell → {"accuracy": 0.93}; lists are for `rows`
 
-    SETTINGS = {"RNN": {"layer": VanillaRNN}, "GRU": {"layer": GRU}}
+    SETTINGS = {"RNN": {"layer": VanillaRNN}, "GRU": {"layer": GRU}}  # or of a `grid`
     EXPERIMENT = Experiment(measure, SETTINGS, cheapest="RNN", options={"steps": (200, "training batches")})
 
 The runner parses the command line, loads the data, measures what is not measured yet, prints a line a cell and enters
@@ -18,6 +18,7 @@ number. Two processes may run at once.
 import argparse
 import hashlib
 import inspect
+import itertools
 import json
 import re
 import shlex
@@ -228,6 +229,12 @@ def by_item(
 def by_measure(found: Found, value: str = "value") -> dict[str, pd.DataFrame]:
     """As `by_seed`, but a row a number, which stands in the column `value`: settings need not measure the same."""
     return {"seeds": by_seed(found)["seeds"].melt(["setting", "seed"], var_name="measure", value_name=value).dropna()}
+
+
+def grid(name: str, /, **values: Iterable) -> dict[str, dict[str, Any]]:
+    """A setting for each combination of the values, the last of them varied first; it is filled into its name."""
+    settings = [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
+    return {name.format(**setting): setting for setting in settings}
 
 
 def column(cells: Sequence[Mapping[str, Any]], what: str) -> np.ndarray:

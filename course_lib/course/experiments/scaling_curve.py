@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from course_lib.course.experiments._training import parameters, seeded
-from course_lib.course.experiments.runner import Experiment
+from course_lib.course.experiments.runner import Experiment, grid
 from course_lib.data import synthetic_signals
 
 LENGTH, BATCH, LOOK = 128, 64, 50
@@ -67,9 +67,9 @@ def measure(seed: int, steps: int, signals: int, width: int) -> dict:
     return {"loss": found, "parameters": parameters(model)}
 
 
-SETTINGS = {f"{count} signals": {"signals": count, "width": 24} for count in SIGNALS} | {
-    f"{width} channels": {"signals": 10_000, "width": width} for width in WIDTHS
-}
+SETTINGS = grid("{signals} signals", signals=SIGNALS, width=[24]) | grid(
+    "{width} channels", signals=[10_000], width=WIDTHS
+)
 EXPERIMENT = Experiment(
     measure,
     settings=SETTINGS,

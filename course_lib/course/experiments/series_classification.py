@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from course_lib.course.experiments import results
 from course_lib.course.experiments._minirocket import minirocket
 from course_lib.course.experiments._training import accuracy, seeded
-from course_lib.course.experiments.runner import Experiment, Found, by_seed, column
+from course_lib.course.experiments.runner import Experiment, Found, by_seed, column, grid
 from course_lib.data import time_warp
 from course_lib.layers import BatchNorm
 from course_lib.models import SignalSequenceTransformer, SignalTransformerConfig
@@ -222,18 +222,13 @@ def rows(found: Found) -> list[dict]:
     ]
 
 
-def load_all() -> dict[str, SeriesSet]:
-    """All sets, for their fingerprint."""
-    return {name: load_series(name) for name in SETS}
-
-
 EXPERIMENT = Experiment(
     measure,
-    settings={f"{name}: {way}": {"name": name, "way": way} for name in SETS for way in CANDIDATES},
+    settings=grid("{name}: {way}", name=SETS, way=CANDIDATES),
     seeds=(0, 1, 2, 3, 4),
     rows=rows,
     details=by_seed,
     source="aeon",
-    load=load_all,
+    load=lambda: {name: load_series(name) for name in SETS},
     cheapest="BasicMotions: MiniRocket",
 )

@@ -14,17 +14,17 @@ of its own took for it, above what it held before (MiB).
 Takes about 3 minutes on two idle cores; the numbers of a busy machine are too low.
 """
 
-import json
-import subprocess
-import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
 
 import torch
 from torch import nn
 
 from course_lib.course.experiments._speed import LENGTH, milliseconds_row, ratio_row, taken_in_turn, training_step
 from course_lib.course.experiments._training import parameters
-from course_lib.course.experiments.runner import Experiment, Found
+from course_lib.course.experiments.runner import Experiment, Found, grid, mean_rows
 from course_lib.models import SignalSequenceTransformer, SignalTransformerConfig
 
 
@@ -81,14 +81,10 @@ def work_of(batch: int, dtype: str, mode: str, threads: int, budget: float) -> t
     return best, _memory("VmHWM") - before
 
 
-def in_process(*arguments) -> tuple[float, float]:
+def in_process(*arguments: Any) -> tuple[float, float]:
     """`work_of` in a process of its own, whose memory is nobody else's."""
-    code = (
-        "import json; from course_lib.course.experiments.signal_transformer_speed import work_of; "
-        f"print(json.dumps(work_of(*{arguments!r})))"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return tuple(json.loads(found.stdout.splitlines()[-1]))
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(work_of, *arguments).result()
 
 
 def _memory(entry: str) -> float:
@@ -101,7 +97,9 @@ def _memory(entry: str) -> float:
         return float("nan")
 
 
-def measure(seed: int, threads: int, budget: float, what: str, batch: int = 0, dtype: str = "", mode: str = "") -> dict:
+def measure(
+    seed: int, threads: int, budget: float, what: str = "work", batch: int = 0, dtype: str = "", mode: str = ""
+) -> dict:
     """The parameters of both models; steps of both, taken in turn; or one kind of work in a process of its own."""
     config = SignalTransformerConfig(num_classes=10)
     if what == "parameters":
@@ -114,34 +112,23 @@ def measure(seed: int, threads: int, budget: float, what: str, batch: int = 0, d
 
 
 def rows(found: Found) -> list[dict]:
-    """Medians of the comparison, then what each kind of work took."""
-    made = []
-    for setting, (cell, *_) in found.items():
-        what = EXPERIMENT.settings[setting]["what"]
-        values = {name: value for name, value in cell.items() if name not in ("seed", "seconds")}
-        if what == "steps":
-            ratios = [theirs / ours for ours, theirs in zip(values["ours"], values["theirs"], strict=True)]
-            made.append(ratio_row("training step, times as fast as PyTorch's blocks", ratios))
-            made.append(milliseconds_row("training step, course's blocks, ms", values["ours"]))
-            made.append(milliseconds_row("training step, PyTorch's blocks, ms", values["theirs"]))
-        else:
-            label = "{what}, {name}" if what == "parameters" else "{name}: {setting}"
-            made += [
-                {"measure": label.format(what=what, name=name, setting=setting), "value": value}
-                for name, value in values.items()
-            ]
-    return made
+    """Medians of the comparison, and what the others measured."""
+    made, others = [], dict(found)
+    for cell in others.pop("steps", ()):
+        ratios = [theirs / ours for ours, theirs in zip(cell["ours"], cell["theirs"], strict=True)]
+        made.append(ratio_row("training step, times as fast as PyTorch's blocks", ratios))
+        made.append(milliseconds_row("training step, course's blocks, ms", cell["ours"]))
+        made.append(milliseconds_row("training step, PyTorch's blocks, ms", cell["theirs"]))
+    if "parameters" in others:
+        made += mean_rows({"parameters": others.pop("parameters")}, "{setting}, {what}")
+    return made + mean_rows(others, "{what}: {setting}")
 
 
-WORK = {
-    f"{mode}, batch {batch}, {dtype}": {"what": "work", "batch": batch, "dtype": dtype, "mode": mode}
-    for batch in (32, 128, 256)
-    for dtype in ("float32", "bfloat16")
-    for mode in ("training", "inference")
-}
+MODES, DTYPES = ("training", "inference"), ("float32", "bfloat16")
 EXPERIMENT = Experiment(
     measure,
-    settings={"steps": {"what": "steps"}, "parameters": {"what": "parameters"}} | WORK,
+    settings={"steps": {"what": "steps"}, "parameters": {"what": "parameters"}}
+    | grid("{mode}, batch {batch}, {dtype}", batch=(32, 128, 256), dtype=DTYPES, mode=MODES),
     seeds=(0,),
     options={"threads": (2, "of the table's runs"), "budget": (6.0, "seconds that each is repeated for")},
     rows=rows,

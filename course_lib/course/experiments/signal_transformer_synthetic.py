@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from course_lib.course.experiments import results
 from course_lib.course.experiments._training import parameters, seeded
-from course_lib.course.experiments.runner import Experiment, Found, by_item, column, total_seconds
+from course_lib.course.experiments.runner import Experiment, Found, by_item, column, grid, total_seconds
 from course_lib.data import SignalDataset, synthetic_signals
 from course_lib.losses import FocalLoss
 from course_lib.models import SignalSequenceTransformer, SignalTransformerConfig
@@ -90,7 +90,7 @@ def details(found: Found) -> dict[str, pd.DataFrame]:
 
 EXPERIMENT = Experiment(
     measure,
-    settings={variant: {"variant": variant} for variant in (LINEAR, *VARIANTS)},
+    settings=grid("{variant}", variant=(LINEAR, *VARIANTS)),
     seeds=(0, 1, 2, 3, 4),
     options={"epochs": (EPOCHS, "passes over the training signals")},
     rows=rows,

@@ -31,7 +31,7 @@ def test_a_short_training_learns_what_a_memory_is_needed_for(monkeypatch):
     """Four cues: guessing is right one time in four, and so is a network that sees the present step alone."""
     monkeypatch.setattr(comparison, "LENGTH", 60)
     task = "cues 10 to 30 apart"
-    with_memory, without = (comparison.measure(0, name, task, 60)[task] for name in ("accumulator, fixed 0.9", "MLP"))
+    with_memory, without = (comparison.measure(0, 60, name, task)[task] for name in ("accumulator, fixed 0.9", "MLP"))
     assert without < 0.4 < 0.5 < with_memory
 
 

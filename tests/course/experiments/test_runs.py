@@ -53,9 +53,10 @@ def test_accumulator_search(record, monkeypatch):
     assert best == sorted(best) and table.loc["bayes: best width", "value"] > 32
 
 
-def test_norms_and_gates(record, tmp_path):
+def test_norms_and_gates(record, monkeypatch, tmp_path):
     run = module_of("norms_and_gates")
-    settings = {name: setting | {"steps": 1} for name, setting in run.SETTINGS.items() if setting["depth"] == 2}
+    monkeypatch.setattr(run, "STEPS", {"blocks": 1, "gate": 1})
+    settings = {name: setting for name, setting in run.EXPERIMENT.settings.items() if "16 blocks" not in name}
     table = record(run, "--seeds", "0", "1", settings=settings)
     assert set(table.index) == {row for row in RECORDED["norms_and_gates"] if "16 blocks" not in row}
     seeds = pd.read_csv(tmp_path / "results" / "detail" / "norms_and_gates_seeds.csv")
@@ -77,7 +78,7 @@ def test_signal_transformer_synthetic(record, monkeypatch):
 def test_signal_transformer_speed(record, monkeypatch):
     run = module_of("signal_transformer_speed")
     monkeypatch.setattr(run, "compare_steps", partial(run.compare_steps, batch=1, rounds=2))
-    work = {"training, batch 32, bfloat16": {"what": "work", "batch": 2, "dtype": "bfloat16", "mode": "training"}}
+    work = {"training, batch 32, bfloat16": {"batch": 2, "dtype": "bfloat16", "mode": "training"}}
     settings = {name: run.EXPERIMENT.settings[name] for name in ("steps", "parameters")} | work
     monkeypatch.setattr(run, "in_process", run.work_of)  # a process of its own costs seconds
     table = record(run, "--budget", "0.01", "--threads", "1", settings=settings)
