@@ -16,12 +16,11 @@ from course_lib.data.datasets import (
     collate_fn_unsupervised,
 )
 from course_lib.data.download import fetch_esc10
-from course_lib.data.ecg import fetch_ecg, find_ecg, load_ecg, make_beat_train
 from course_lib.data.esc10 import find_esc10, load_esc10
 from course_lib.data.features import log_mel
 from course_lib.data.folder import load_audio_folder, read_audio
-from course_lib.data.gait import GaitRecording, load_gait_events
 from course_lib.data.live_source import Block, FakeClock, Microphone, RealClock, Replay
+from course_lib.data.real_events import GaitRecording, fetch_ecg, find_ecg, load_ecg, load_gait_events, make_beat_train
 from course_lib.data.recording import EventRecording, load_event_table
 from course_lib.data.sensor_table import SensorTable, load_sensor_table, on_one_clock, recording_windows
 from course_lib.data.soundscape import synthetic_soundscape
@@ -54,12 +53,11 @@ __all__ = [
     "ContrastiveDataset", "EventBatch", "EventDataset", "EventItem", "SignalDataset", "UnsupervisedDataset",
     "channel_statistics", "collate_fn_contrastive", "collate_fn_supervised", "collate_fn_unsupervised",
     "fetch_esc10",
-    "fetch_ecg", "find_ecg", "load_ecg", "make_beat_train",
     "find_esc10", "load_esc10",
     "log_mel",
     "load_audio_folder", "read_audio",
-    "GaitRecording", "load_gait_events",
     "Block", "FakeClock", "Microphone", "RealClock", "Replay",
+    "GaitRecording", "fetch_ecg", "find_ecg", "load_ecg", "load_gait_events", "make_beat_train",
     "EventRecording", "load_event_table",
     "SensorTable", "load_sensor_table", "on_one_clock", "recording_windows",
     "synthetic_soundscape",

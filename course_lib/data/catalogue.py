@@ -1,18 +1,14 @@
 """The data sets the course knows: what they are, whether they are here, how to get them, and one to run on."""
 
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
-from course_lib import paths
 from course_lib.data.audio_data import AudioData, Problem
 from course_lib.data.download import check_members, fetch_esc10, read_manifest
-from course_lib.data.ecg import MANIFEST as ECG_MANIFEST
-from course_lib.data.ecg import fetch_ecg, find_ecg
 from course_lib.data.esc10 import HOW_TO_GET, find_esc10, load_esc10, verify_esc10
+from course_lib.data.real_events import ECG_MANIFEST, GAIT_MANIFEST, fetch_ecg, find_ecg, find_gait
 from course_lib.data.soundscape import RATE, synthetic_soundscape
 
-GAIT_MANIFEST = resources.files("course_lib.data") / "manifests" / "gait.sha256"
 AEON_SETS = (
     "ACSF1",
     "ArrowHead",
@@ -108,12 +104,6 @@ def find_aeon() -> Path | None:
     spec = find_spec("aeon")
     folder = Path(spec.origin).parent / "datasets" / "data" if spec and spec.origin else None
     return folder if folder and folder.is_dir() else None
-
-
-def find_gait() -> Path | None:
-    """The folder `gait/` under one of the data folders."""
-    folders = (root / "gait" for root in paths.data_roots())
-    return next((folder for folder in folders if (folder / "imu_sample.csv").is_file()), None)
 
 
 def fetch(name: str) -> Path:

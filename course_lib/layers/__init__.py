@@ -18,9 +18,8 @@ One rule for dtypes holds in all of them, and in the models that are made of the
 
 from course_lib.layers.accumulator import RGLRU, Accumulator, accumulate, accumulate_loop
 from course_lib.layers.attention import DotProductSelfAttention, MultiHeadSelfAttention
-from course_lib.layers.conditioning import Conditioning
+from course_lib.layers.conditioning import Conditioning, DotProductAttention, StreamingDotProductAttention
 from course_lib.layers.convolution import Conv1D, Conv1DTranspose, Conv2D, Conv2DTranspose, Conv3D, DepthwiseConv1D
-from course_lib.layers.cross_attention import DotProductAttention, StreamingDotProductAttention
 from course_lib.layers.delay import Delay, Lookahead, StepDelay
 from course_lib.layers.dense import Dense, EinsumDense, MaskedDense, SequenceDense
 from course_lib.layers.elementwise import (
@@ -93,9 +92,8 @@ from course_lib.sequence import (
 __all__ = [
     "RGLRU", "Accumulator", "accumulate", "accumulate_loop",
     "DotProductSelfAttention", "MultiHeadSelfAttention",
-    "Conditioning",
+    "Conditioning", "DotProductAttention", "StreamingDotProductAttention",
     "Conv1D", "Conv1DTranspose", "Conv2D", "Conv2DTranspose", "Conv3D", "DepthwiseConv1D",
-    "DotProductAttention", "StreamingDotProductAttention",
     "Delay", "Lookahead", "StepDelay",
     "Dense", "EinsumDense", "MaskedDense", "SequenceDense",
     "GEGLU", "GELU", "GLU", "Add", "Dropout", "Emit", "Flatten", "Identity", "Lambda", "Mish", "ReLU", "Reshape",

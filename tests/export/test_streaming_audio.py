@@ -11,7 +11,7 @@ from course_lib.course.experiments import gait_events, live_detector, streaming_
 from course_lib.course.experiments._event_runs import load_feet
 from course_lib.course.site.live_models import MODELS
 from course_lib.data import find_esc10, load_esc10, make_event_stream, synthetic_soundscape
-from course_lib.data.catalogue import find_gait
+from course_lib.data.real_events import find_gait
 from course_lib.events import Detections, LiveDetector, event_scores
 from course_lib.export import Model, Stream, export
 from course_lib.models import StreamingAudioCNN

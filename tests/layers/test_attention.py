@@ -214,7 +214,7 @@ def test_arguments_that_do_not_fit(options, message):
 def test_cross_attention_asks_for_its_source():
     layer = sl.DotProductAttention(6, 5, 2, 4, source_name="text")
     x = sl.random_sequence(2, 3, 6)
-    with pytest.raises(ValueError, match="constants: expected a Sequence under 'text'"):
+    with pytest.raises(ValueError, match="constants: expected a Sequence named 'text'"):
         layer.layer(x)
     with pytest.raises(ValueError, match=r"constants\['text'\]: expected \(2, S, 5\), got \(3, 4, 5\)"):
         layer.layer(x, constants={"text": sl.random_sequence(3, 4, 5)})
