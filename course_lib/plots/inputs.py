@@ -6,16 +6,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from course_lib.events import detections
+
 Signals = ArrayLike | Sequence[ArrayLike]  # (N, 1, samples), (N, samples), or a list of clips
 Classes = Sequence[object] | None  # a name for each class, or their numbers
 
 
 def as_array(values: Any, dtype: DTypeLike | None = None) -> np.ndarray:
     """`values` as a NumPy array: a list, an array, or a tensor of any type and device, with a gradient or without."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
-        values = values.float() if str(values.dtype) == "torch.bfloat16" else values  # which NumPy lacks
-    return np.asarray(values, dtype=dtype)
+    return np.asarray(detections.as_array(values), dtype=dtype)
 
 
 def as_numbers(values: Any, name: str, *shapes: str, least: float = -np.inf) -> np.ndarray:
