@@ -26,28 +26,37 @@ LATENCY = 2.5  # seconds of a live stream, of both detectors
 EARLY = "A"
 
 
-def measure(seed: int, data: EventRecording, way: str, steps: int, noise: float = 0.0, **options) -> dict[str, float]:
-    """Beats and early beats of one way in the test part.  noise: its standard deviation, in the recording's unit."""
+def measure(
+    seed: int, data: EventRecording, steps: int, context: float | None = None, noise: float = 0.0
+) -> dict[str, float]:
+    """Beats and early beats in the test part, as the detector finds them.
+
+    context: seconds, None: band-pass and peaks in its place.  noise: standard deviation, in the recording's unit.
+    """
     started = time.process_time()
     data = replace(data, data=data.data + noise * np.random.default_rng(seed).standard_normal(data.data.shape))
     chosen, test = data.part(TRAINED, CHOSEN), data.part(CHOSEN, data.seconds)
-    found, took = {}, {}
-    if way == "detector":
-        model = fitted(data, seed, steps=steps, **options)
+    scores, took = {}, {}
+    if context is None:
+        beats_chosen, beats = simple_beats(chosen, test)
+    else:
+        model = fitted(data, seed, context, steps)
         took = {"CPU seconds of training": time.process_time() - started}
         on_test = model.detect(test)
-        found["early, learned"] = [event.time for event in on_test if event.type == EARLY]
         beats, beats_chosen = [event.time for event in on_test], [event.time for event in model.detect(chosen)]
-    else:
-        beats_chosen, beats = simple_beats(chosen, test)
-    found["early, by rule"] = early_by_rule(beats, early_threshold(beats_chosen, chosen))
-    scores = {"beats": score([time for _, time in test.events], beats)}
-    scores |= {name: score(times_of(test, EARLY), times) for name, times in found.items()}
-    values = {f"{name}, {what}": value for name, one in scores.items() for what, value in numbers(one).items()}
+        learned = [event.time for event in on_test if event.type == EARLY]
+        scores["early, learned"] = score(times_of(test, EARLY), learned)
+    scores["beats"] = score([time for _, time in test.events], beats)
+    by_rule = early_by_rule(beats, early_threshold(beats_chosen, chosen))
+    scores["early, by rule"] = score(times_of(test, EARLY), by_rule)
+    values: dict[str, float] = {}
+    for name, one in scores.items():
+        values |= {f"{name}, F1 at 50 ms": one.f1, f"{name}, true": one.true_events}
+        values |= {f"{name}, found": float(one.found_events), f"{name}, matched": float(one.matched)}
     return values | {"beats, median error, ms": scores["beats"].median_error_ms} | took
 
 
-def fitted(data: EventRecording, seed: int, context: float, steps: int, **options) -> EventClassifier:
+def fitted(data: EventRecording, seed: int, context: float, steps: int) -> EventClassifier:
     """The detector, trained on the first part; the last of five recordings is what thresholds are chosen on."""
     borders = np.linspace(0, TRAINED, 5)
     parts = [data.part(start, stop) for start, stop in zip(borders[:-1], borders[1:], strict=True)]
@@ -60,7 +69,6 @@ def fitted(data: EventRecording, seed: int, context: float, steps: int, **option
         steps=steps,
         device="cpu",
         random_state=seed,
-        **options,
     )
     return model.fit([*parts, data.part(TRAINED, CHOSEN)])
 
@@ -119,19 +127,14 @@ def score(truth: Sequence[float], found: Sequence[float]) -> EventScores:
     return event_scores([[(0, t) for t in truth]], [[(0, t) for t in found]], 1000 * TOLERANCE, sample_rate=1.0)
 
 
-def numbers(scores: EventScores) -> dict[str, float]:
-    found, matched = float(scores.found_events), float(scores.matched)
-    return {"F1 at 50 ms": scores.f1, "true": scores.true_events, "found": found, "matched": matched}
-
-
 EXPERIMENT = Experiment(
     measure,
     settings={
-        "band-pass, square, peaks": {"way": "simple"},
-        "detector, 0.2 s of context": {"way": "detector", "context": 0.2},
-        "detector, 1.5 s of context": {"way": "detector", "context": 1.5},
-        "band-pass, square, peaks, in noise": {"way": "simple", "noise": 0.5},
-        "detector, 1.5 s of context, in noise": {"way": "detector", "context": 1.5, "noise": 0.5},
+        "band-pass, square, peaks": {},
+        "detector, 0.2 s of context": {"context": 0.2},
+        "detector, 1.5 s of context": {"context": 1.5},
+        "band-pass, square, peaks, in noise": {"noise": 0.5},
+        "detector, 1.5 s of context, in noise": {"context": 1.5, "noise": 0.5},
     },
     seeds=range(5),
     once=("band-pass, square, peaks",),

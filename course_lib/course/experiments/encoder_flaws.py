@@ -6,7 +6,7 @@ channels and 3 heads. To be quick it hears the loudest 1,024 samples of each cli
 trains for eight epochs on folds 1 to 4, three seeds a mixture. Scored is the last epoch on fold 5. Three CPU minutes.
 """
 
-from itertools import compress, product
+from itertools import combinations
 from typing import Any
 
 from course_lib.course.experiments.audio_cnn import whole_clip
@@ -22,15 +22,11 @@ REPAIRS: dict[str, dict[str, Any]] = {
     "warm-up, cosine, clipping": {"scheduled": True},
     "pre-norm": {"norm": "pre"},
 }
-
-
-def mixtures() -> dict[str, dict[str, Any]]:
-    """Name → what `Setting` is given: every subset of the repairs, "none" first and all four last."""
-    chosen = [list(compress(REPAIRS, switches)) for switches in product([False, True], repeat=len(REPAIRS))]
-    return {
-        " + ".join(names) or "none": {key: value for name in names for key, value in REPAIRS[name].items()}
-        for names in sorted(chosen, key=len)
-    }
+MIXTURES = {  # every subset of the repairs, from none to all: its name → what `Setting` is given
+    " + ".join(names) or "none": {key: value for name in names for key, value in REPAIRS[name].items()}
+    for count in range(len(REPAIRS) + 1)
+    for names in combinations(REPAIRS, count)
+}
 
 
 def measure(seed: int, data: AudioData, **repairs: Any) -> dict[str, float]:
@@ -43,7 +39,7 @@ def measure(seed: int, data: AudioData, **repairs: Any) -> dict[str, float]:
 
 EXPERIMENT = Experiment(
     measure,
-    settings=mixtures(),
+    settings=MIXTURES,
     label="{setting} | {what}",
     details=by_seed,
     source="ESC-10",

@@ -56,7 +56,9 @@ def measure(seed: int, steps: int, weights: str | None = None) -> dict[str, floa
     model, statistics = trained(seed, steps)
     threshold = threshold_of(model, statistics, 0.0, seed)
     if weights:
-        keep(model, statistics, threshold, Path(weights))
+        mean, std = (np.asarray(part, np.float64).tolist() for part in statistics)
+        about = {"mean": mean, "std": std, "threshold": float(threshold), "sample_rate": SAMPLE_RATE}
+        _training.keep(model, Path(weights), **{name: json.dumps(value) for name, value in about.items()})
     values = {"parameters": _training.parameters(model), "threshold": threshold}
     for level in LEVELS:
         x, truths = windows(400, 60_000 + seed, level, statistics)
@@ -73,13 +75,6 @@ def trained(seed: int, steps: int) -> tuple[EventDetector, tuple[np.ndarray, np.
     """The detector, in evaluation mode, and the statistics of its input."""
     loader = Levels(min(steps, 40), 1000 + 10 * seed)
     return train_on(loader, partial(EventDetector, **SIZES), HeatmapLoss(), seed=seed, steps=steps), loader.statistics
-
-
-def keep(model: EventDetector, statistics: tuple[np.ndarray, np.ndarray], threshold: float, path: Path) -> None:
-    """Weights, statistics and threshold as a safetensors file."""
-    mean, std = (np.asarray(part, np.float64).tolist() for part in statistics)
-    about = {"mean": mean, "std": std, "threshold": float(threshold), "sample_rate": SAMPLE_RATE}
-    _training.keep(model, path, **{name: json.dumps(value) for name, value in about.items()})
 
 
 def kept(path: str | os.PathLike) -> tuple[EventDetector, dict[str, Any]]:

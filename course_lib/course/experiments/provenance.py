@@ -63,7 +63,7 @@ def _hash(modules: Iterable[str], root: Path, text: str) -> str:
         name = waiting.pop()
         if name not in seen and not _beside(name):
             seen.add(name)
-            waiting.extend(_reached(name, root))
+            waiting.extend(_reached_by(_source(name, root), root))
     parts = sorted(_source(name, root).meaning for name in seen)
     if text:
         parts.append(text)
@@ -150,12 +150,8 @@ def _source(module: str, root: Path) -> _Source:
     return _read(path, path.stat().st_mtime_ns)
 
 
-def _reached(module: str, root: Path) -> Iterator[str]:
-    """The modules of the package that `module` imports; of a room's `__init__`, only those that define what is used."""
-    return _reached_by(_source(module, root), root)
-
-
 def _reached_by(source: "_Source", root: Path) -> Iterator[str]:
+    """The modules of the package that it imports; of a room's `__init__`, only those that define what is used."""
     rooms = {}  # what a room is called here → the room
     for imported, name, here in source.imports:
         if imported.split(".")[0] == PACKAGE:

@@ -14,7 +14,7 @@ Seconds are CPU seconds of one training. About 30 CPU minutes in all.
 
 import time
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 
 import numpy as np
 import torch
@@ -26,13 +26,12 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from course_lib.course.experiments import results
 from course_lib.course.experiments._minirocket import minirocket
-from course_lib.course.experiments._training import accuracy, seeded
+from course_lib.course.experiments._training import accuracy, fitted, seeded
 from course_lib.course.experiments.runner import Experiment, Found, by_seed, column, grid
 from course_lib.data import time_warp
 from course_lib.layers import BatchNorm
 from course_lib.models import SignalSequenceTransformer, SignalTransformerConfig
 from course_lib.sequence import Sequence
-from course_lib.training import cosine_with_warmup, fit
 
 SETS = ("GunPoint", "ItalyPowerDemand", "JapaneseVowels", "BasicMotions", "ArrowHead", "OSULeaf", "ACSF1")
 STEPS, SEARCH_STEPS, TOKENS, FOLDS = 500, 150, 64, 3
@@ -139,19 +138,9 @@ def train(data: SeriesSet, recipe: Recipe, seed: int, steps: int) -> dict[str, f
         shuffle=True,
         drop_last=True,
         generator=chance,
-        collate_fn=lambda items: tuple(torch.stack(part) for part in zip(*items, strict=True)),
     )
-    fit(
-        model,
-        loader,
-        epochs=-(-steps // len(loader)),
-        training_step=step,
-        optimizer=partial(torch.optim.AdamW, lr=2e-3, weight_decay=0.01),
-        schedule=cosine_with_warmup,
-        clip_norm=1.0,
-        generator=chance,
-        progress=False,
-    )
+    options = {"epochs": -(-steps // len(loader)), "training_step": step, "generator": chance, "device": "auto"}
+    fitted(model, loader, 2e-3, **options)
     seconds, running = time.process_time() - started, score(model, data)
     exact_statistics(model, Sequence(x, mask, all_valid=whole))
     return {"accuracy": score(model, data), "running statistics": running, "seconds": seconds}

@@ -32,7 +32,7 @@ def test_a_row_without_encoder_is_the_plain_cnn():
 
 
 def test_mixtures_are_all_subsets_of_four_repairs_from_none_to_all():
-    mixtures = {name: encoder_repairs.Setting(**change) for name, change in encoder_flaws.mixtures().items()}
+    mixtures = {name: encoder_repairs.Setting(**change) for name, change in encoder_flaws.MIXTURES.items()}
     assert len(set(mixtures.values())) == 16
     assert list(mixtures.values())[0] == encoder_repairs.Setting() == mixtures["none"]
     assert list(mixtures.values())[-1] == encoder_repairs.FOUR_REPAIRS
