@@ -75,7 +75,7 @@ def export(
     example: an input (B, T, …). It settles the number of steps, which a layer on whole inputs else leaves open.
     streaming: the layer's step, with its state, rather than the layer.  block: steps that it takes at a time, a
         multiple of the layer's `block_size` (the default).
-    int8: weights as 8-bit integers; matrix products round their inputs to 8 bits too: see `course_lib.export.to_onnx`.
+    int8: weights as 8-bit integers; matrix products round their inputs to 8 bits too, convolutions do not.
     sample_rate: steps a second.  threshold: the least score of an event. The file says both to whoever runs it.
     statistics: (mean, std) a channel, by which the input of a model of events is standardised; None: it already is.
     classes, parts: of a stream, for whoever runs it: what classes are called; and where outputs (B, N, C) hold several

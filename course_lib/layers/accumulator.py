@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.layers.parameters import FixedArray
+from course_lib.layers.windows import FixedArray
 from course_lib.sequence import ChannelSpec, Reach, SequenceLayer, at_least_float32, check_positive
 
 CHUNK = 16  # steps that run one after the other, in all chunks at once

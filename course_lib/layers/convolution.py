@@ -7,15 +7,15 @@ samples; which part of their sum comes out, its latency and mask are those of `c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from course_lib.layers.overlap_add import OverlappingLayer, Overlaps
-from course_lib.layers.parameters import kernel_parameters
 from course_lib.layers.windows import Taps, WindowedLayer, Windows, pad_axis
 from course_lib.sequence import ChannelSpec, Sequence, SequenceLayer, check_channels
 
@@ -32,7 +32,7 @@ class KernelLayer(SequenceLayer):
     def _make_kernel(
         self, sizes: tuple[int, int], axes: Iterable[Taps], groups: int, bias: bool, activation: Activation
     ) -> None:
-        """sizes: channels in and out.  axes: taps of each axis, time first.  weight: see `kernel_parameters`."""
+        """sizes: channels in and out.  axes: taps of each axis, time first.  Initial values: PyTorch's."""
         self.in_channels, self.out_channels = sizes
         for name, channels in zip(("in_channels", "out_channels"), sizes, strict=True):
             if groups < 1 or channels < 1 or channels % groups:
@@ -40,7 +40,9 @@ class KernelLayer(SequenceLayer):
         self.axes, self.groups, self.activation = tuple(axes), groups, activation
         rows, columns = sizes if self.transposed else sizes[::-1]
         shape = (rows, columns // groups, *(axis.kernel_size for axis in self.axes))
-        self.weight, self.bias = kernel_parameters(shape, self.out_channels, bias)
+        bound = 1 / math.sqrt(math.prod(shape[1:]))
+        self.weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(self.out_channels).uniform_(-bound, bound)) if bias else None
         self._arguments = {
             "stride": tuple(axis.stride for axis in self.axes),
             "dilation": tuple(axis.dilation for axis in self.axes),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +17,6 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedParameter, is_lazy
 
 from course_lib.layers.delay import step_numbers
-from course_lib.layers.parameters import LazyWeight
 from course_lib.sequence import (
     ChannelSpec,
     Sequence,
@@ -26,6 +26,38 @@ from course_lib.sequence import (
     check_dtype,
     check_positive,
 )
+
+
+class LazyWeight(nn.Module):
+    """A module whose `weight` may wait for the first data to learn its shape, as in `nn.LazyLinear`.
+
+    Until `_materialise` has run, `weight` is an uninitialised parameter: it moves, is cast, saves and loads (loading
+    gives it its shape), but cannot be counted. A subclass creates it, and `bias`, and fills both in `_reset`.
+    """
+
+    weight: nn.Parameter | UninitializedParameter
+    bias: nn.Parameter | None
+
+    def _materialise(self, shape: tuple[int, ...], fan_in: int) -> None:
+        """Give `weight` its shape, and weight and bias uniform values in ±1/√fan_in, as `nn.Linear` does."""
+        bound = 1 / math.sqrt(max(fan_in, 1))
+        with torch.no_grad():
+            cast(UninitializedParameter, self.weight).materialize(shape)
+            nn.init.uniform_(self.weight, -bound, bound)
+            if self.bias is not None:
+                nn.init.uniform_(self.bias, -bound, bound)
+
+    def _load_from_state_dict(self, state_dict, prefix, *args):
+        saved = state_dict.get(prefix + "weight")
+        if saved is not None and is_lazy(self.weight) and not is_lazy(saved):
+            with torch.no_grad():
+                cast(UninitializedParameter, self.weight).materialize(saved.shape)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _save_to_state_dict(self, destination, prefix, keep_vars):
+        for name, parameter in self._parameters.items():
+            if parameter is not None:  # an uninitialised weight has no data to detach
+                destination[prefix + name] = parameter if keep_vars or is_lazy(parameter) else parameter.detach()
 
 
 class Dense(LazyWeight, StatelessLayer):

@@ -229,7 +229,7 @@ class Lambda(StatelessLayer):
 
 
 class Emit(Identity):
-    """Returns its input, and hands it out under `name` to whoever listens: see `course_lib.sequence.layer`."""
+    """Returns its input, and hands it out under `name` to whoever listens: see `course_lib.sequence.emitted`."""
 
     def __init__(self, name: str):
         super().__init__()

@@ -9,8 +9,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from course_lib.layers.parameters import FixedArray
-from course_lib.layers.windows import WindowedLayer, Windows
+from course_lib.layers.windows import FixedArray, WindowedLayer, Windows
 from course_lib.sequence import ChannelSpec, Reach, SequenceLayer, check_floating, float64_on
 
 

@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from course_lib.layers.overlap_add import OverlappingLayer, Overlaps, overlap_add
-from course_lib.layers.parameters import FixedArray
-from course_lib.layers.windows import WindowedLayer, WindowLike, Windows, inverse_window_array, window_array
+from course_lib.layers.windows import FixedArray, WindowedLayer, WindowLike, Windows, inverse_window_array, window_array
 from course_lib.sequence import ChannelSpec, StatelessLayer, at_least_float32, check_channels, check_floating
 
 

@@ -32,15 +32,15 @@ from typing import ClassVar
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from course_lib.layers.parameters import FixedArray
 from course_lib.sequence import (
     ChannelSpec,
     Reach,
     Sequence,
     SequenceLayer,
     StatelessLayer,
+    at_least_float32,
     check_channels,
     check_floating,
 )
@@ -254,6 +254,35 @@ class WindowedLayer(SequenceLayer):
 
 
 WindowLike = str | tuple | np.ndarray | Callable[[int], np.ndarray] | None
+
+
+class FixedArray(nn.Module):
+    """A constant float64 array that meets data in the precision of the data, in at least float32.
+
+    A copy moves with the layer; it is rounded anew from the original whenever the layer's precision changes, so that a
+    layer turned to `.double()` is exact. The array is not in the state dict.
+    """
+
+    exact: Tensor
+    rounded: Tensor
+    dtype_holder: Tensor
+
+    def __init__(self, array: np.ndarray):
+        super().__init__()
+        self.exact = torch.tensor(np.asarray(array, dtype=np.float64))
+        self.rounded = self.exact.to(torch.float32)
+        self.register_buffer("dtype_holder", torch.empty(0), persistent=False)  # moves and is cast as parameters are
+
+    def _apply(self, fn, recurse=True):
+        super()._apply(fn, recurse)
+        self.rounded = self.exact.to(at_least_float32(self.dtype_holder.dtype)).to(self.dtype_holder.device)
+        return self
+
+    def like(self, values: Tensor) -> Tensor:
+        """The array on the device of `values`, in its precision (complex: that of its parts), at least float32."""
+        dtype = at_least_float32(values.dtype.to_real() if values.dtype.is_complex else values.dtype)
+        array = self.rounded if self.rounded.dtype == dtype else self.exact.to(dtype)
+        return array.to(values.device)
 
 
 def window_array(window: WindowLike, length: int) -> np.ndarray:

@@ -15,14 +15,13 @@ from course_lib.models.audio_cnns import (
     PooledAudioCNN,
     SmallKernelFeatures,
 )
-from course_lib.models.event_detector import EventDetector, EventMaps, OwnLevel
+from course_lib.models.event_detector import EventDetector, EventMaps, LSTMEventClassifier, OwnLevel
 from course_lib.models.event_model import EventEnsemble, MonteCarloDropout
 from course_lib.models.event_specific_classifier import (
     EventSpecificClassifier,
     EventSpecificCNN,
     EventSpecificTimingHeads,
 )
-from course_lib.models.lstm_event_classifier import LSTMEventClassifier
 from course_lib.models.pretraining import ContrastiveLSTM, LSTMAutoencoder, LSTMVariationalAutoencoder, Transfer
 from course_lib.models.signal_transformer import SignalSequenceTransformer, SignalTransformerConfig, SignalWeights
 from course_lib.models.small_classifiers import (
@@ -55,10 +54,9 @@ __all__ = [
     "SignalAccumulativeMLP",
     "AttentiveCNN", "AudioCNN", "ChannelsLast", "LearnedFilterbank", "LogMelCNN", "LogMelFeatures", "PooledAudioCNN",
     "SmallKernelFeatures",
-    "EventDetector", "EventMaps", "OwnLevel",
+    "EventDetector", "EventMaps", "LSTMEventClassifier", "OwnLevel",
     "EventEnsemble", "MonteCarloDropout",
     "EventSpecificClassifier", "EventSpecificCNN", "EventSpecificTimingHeads",
-    "LSTMEventClassifier",
     "ContrastiveLSTM", "LSTMAutoencoder", "LSTMVariationalAutoencoder", "Transfer",
     "SignalSequenceTransformer", "SignalTransformerConfig", "SignalWeights",
     "CLSPooling", "LastStepClassifier", "OrderClassifier", "PooledClassifier", "RingFinder", "StepLabeller",

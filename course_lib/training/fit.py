@@ -312,10 +312,10 @@ def _inputs(data: Any, batch_size: int) -> Iterator:
 
 
 class _Trainer:
-    """A model, its optimiser, and a step that knows the batches."""
+    """A model, its loss and its optimiser, and a step that knows the batches."""
 
-    model: nn.Module
-    optimizer: Optimizer
+    def __init__(self, model: nn.Module, loss: Callable, optimizer: Optimizer):
+        self.model, self.loss, self.optimizer = model, loss, optimizer
 
     def training_step(self, model: nn.Module, batch: Any) -> Tensor | Mapping[str, Tensor]:
         """The loss of one batch, or a dict with "loss"."""
@@ -337,7 +337,7 @@ class SupervisedTrainer(_Trainer):
     """
 
     def __init__(self, model: nn.Module, loss: Callable, optimizer: Optimizer):
-        self.model, self.loss, self.optimizer = model, loss, optimizer
+        super().__init__(model, loss, optimizer)
         self._pair_step = supervised_step(loss)
 
     def training_step(self, model: nn.Module, batch: Any) -> Tensor | Mapping[str, Tensor]:
@@ -352,9 +352,6 @@ class UnsupervisedTrainer(_Trainer):
 
     The loss gets what the model returns (a plain tuple entry by entry), x and lengths.
     """
-
-    def __init__(self, model: nn.Module, loss: Callable, optimizer: Optimizer):
-        self.model, self.loss, self.optimizer = model, loss, optimizer
 
     def training_step(self, model: nn.Module, batch: Any) -> Tensor | Mapping[str, Tensor]:
         if not isinstance(batch, Tensor) and (not isinstance(batch, list | tuple) or len(batch) != 2):
@@ -371,11 +368,10 @@ class ContrastiveTrainer(_Trainer):
     """
 
     def __init__(self, model: nn.Module, optimizer: Optimizer, loss: Callable | None = None):
-        self.model, self.optimizer = model, optimizer
         own: Any = getattr(model, "loss", None) if loss is None else loss
         if not callable(own):
             raise TypeError(f"loss: expected one, since {type(model).__name__} has no loss of its own")
-        self.loss: Callable = own
+        super().__init__(model, own, optimizer)
 
     def training_step(self, model: nn.Module, batch: Any) -> Tensor | Mapping[str, Tensor]:
         if not isinstance(batch, list | tuple) or len(batch) != 3:
