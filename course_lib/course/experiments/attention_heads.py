@@ -50,7 +50,6 @@ def rows(found: Found) -> list[dict]:
 
 
 def details(found: Found, data: AudioData) -> dict[str, pd.DataFrame]:
-    """The out-of-fold logits."""
     clips = [
         predictions(data, logits, data.folds == fold, heads=EXPERIMENT.settings[setting]["heads"])
         for setting, cells in found.items()

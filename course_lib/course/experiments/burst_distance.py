@@ -48,7 +48,6 @@ def measure(seed: int, model: str, signals: int) -> dict[str, Any]:
 
 
 def details(found: Found) -> dict[str, pd.DataFrame]:
-    """Accuracy by model, seed and distance."""
     return {"seeds": by_item(found, "by distance", "distance", "accuracy", items=DISTANCES)}
 
 

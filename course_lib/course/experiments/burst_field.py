@@ -13,7 +13,6 @@ SILENCES = {"40 to 70": (448, (40, 70), 40), "156 to 166": (832, (156, 166), 152
 
 
 def measure(seed: int, field: int, silence: str, signals: int) -> dict[str, float]:
-    """Accuracy on new signals."""
     task = Task(*SILENCES[silence], FIELDS[field])
     network, _ = trained(task, BARE, signals_of(task, signals, seed), seed)
     return {"accuracy": accuracy(network, signals_of(task, TESTED, TEST_SEED))}

@@ -143,7 +143,6 @@ def measure(seed: int, task: str, model: str, signals: int, passes: int = 2, **o
 
 
 def details(found: Found) -> dict[str, pd.DataFrame]:
-    """Each seed's numbers, and the learning curves."""
     curves = by_item(found, "curve", "pass", "accuracy", items=np.arange(1, 100) / 4)
     return by_seed(found) | ({} if curves.empty else {"curves": curves})
 

@@ -30,7 +30,6 @@ MIXTURES = {  # every subset of the repairs, from none to all: its name → what
 
 
 def measure(seed: int, data: AudioData, **repairs: Any) -> dict[str, float]:
-    """One training with these repairs."""
     setting = Setting(**repairs, epochs=EPOCHS)
     x = prepared(loudest_part(whole_clip(data), SAMPLES), setting)  # (400, 1, 1024)
     _, history, scores = trained(x, data, setting, seed)

@@ -62,7 +62,6 @@ LADDER = {  # each change on top of those before it, then changes of the last ro
 
 
 def make_model(setting: Setting) -> nn.Module:
-    """The network of a row."""
     if not setting.encoder:
         return LogMelCNN(10)
     features = LogMelFeatures(48) if setting.log_mel else SmallKernelFeatures(48)

@@ -87,7 +87,6 @@ def matched_filter(train: list[GaitRecording]) -> Find:
 
 
 def trained_detector(train: list[GaitRecording], seed: int, steps: int) -> Find:
-    """Finds events by `LiveDetector`."""
     model, statistics = train_detector(train, seed, steps)
 
     def find(foot: GaitRecording) -> Detections:

@@ -66,13 +66,11 @@ def train_gap_classifier(options: dict, seed: int, steps: int) -> tuple[PooledCl
 
 
 def measure(seed: int, steps: int, **options) -> dict[str, float]:
-    """Accuracy of one training, and the model's size."""
     model, right = train_gap_classifier(options, seed, steps)
     return {"accuracy": right, "parameters": parameters(model)}
 
 
 def rows(found: Found) -> list[dict]:
-    """The means, and how many seeds found the task."""
     solved = {name: sum(cell["accuracy"] > 0.95 for cell in cells) for name, cells in found.items()}
     return mean_rows(found) + [
         {"measure": f"{name}: solved", "value": float(count), "seeds": len(found[name])}

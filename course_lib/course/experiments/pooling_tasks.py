@@ -71,7 +71,6 @@ def accuracy(model: PooledClassifier, task: str) -> float:
 
 
 def measure(seed: int, head: str, task: str) -> dict:
-    """One training."""
     return {"accuracy": accuracy(train(head, task, seed), task), "of": {"task": task, "head": head}}
 
 

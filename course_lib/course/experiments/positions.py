@@ -93,7 +93,6 @@ def vowel_batches(utterances: list[Tensor], labels: Tensor, steps: int, seed: in
 
 
 def measure(seed: int, encoding: str, steps: int) -> dict[str, float]:
-    """Test accuracy of one encoding on every task."""
     held_out = torch.Generator().manual_seed(TEST_SEED)
     model = train(encoding, chirp_batches(steps, seed, (0.0, 0.5)), seed)
     scores = {}

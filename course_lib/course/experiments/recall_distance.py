@@ -43,7 +43,6 @@ def make(name: str, distance: int) -> LastStepClassifier:
 
 
 def measure(seed: int, name: str, distance: int, steps: int) -> dict[str, float]:
-    """Accuracy of one model after one training."""
     return {"accuracy": train(lambda: make(name, distance), distance, seed, steps)[1]}
 
 

@@ -85,7 +85,6 @@ def train_recaller(name: str, distance: int, seed: int, steps: int) -> tuple[Las
 
 
 def measure(seed: int, name: str, distance: int, steps: int) -> dict[str, float]:
-    """Accuracy of one model after one training."""
     return {"accuracy": train_recaller(name, distance, seed, steps)[1]}
 
 

@@ -84,18 +84,14 @@ class Experiment:
     unchecked: str = "(?!)"  # none
 
     @property
-    def module(self) -> str:
-        return self.measure.__module__
-
-    @property
     def table(self) -> str:
         """Its table's name, which is the module's."""
-        return self.module.rpartition(".")[2]
+        return self.measure.__module__.rpartition(".")[2]
 
     @property
     def code(self) -> str:
         """Hash of the code that it runs."""
-        return code_hash(self.module)
+        return code_hash(self.measure.__module__)
 
 
 class Cells:
@@ -121,14 +117,13 @@ class Cells:
             value = _call(partial(self.experiment.measure, **given), seed=seed, data=self.data)
             value = {"seed": seed, "seconds": time.process_time() - started} | value
             with replacing(file) as temporary:
-                temporary.write_text(json.dumps(value, default=_plain), encoding="utf-8")
+                temporary.write_text(json.dumps(value, default=lambda array: array.tolist()), encoding="utf-8")
         value = json.loads(file.read_text(encoding="utf-8"))
         numbers = ", ".join(f"{k} {v:.4g}" for k, v in value.items() if k != "seed" and isinstance(v, int | float))
         print(f"{setting}, seed {seed}: {numbers}{' (kept)' if kept else ''}", flush=True)
         return value
 
     def rows(self, found: Found) -> list[dict]:
-        """The rows that these cells make."""
         if self.experiment.rows is not None:
             return _call(self.experiment.rows, found=found, data=self.data)
         return mean_rows(found, self.experiment.label, self.experiment.settings)
@@ -268,8 +263,3 @@ def _keep(name: str, table: pd.DataFrame, by: str) -> None:
 def _name_of(value: Any) -> str:
     """What stands for an argument that JSON cannot hold: its definition is part of the code's hash."""
     return getattr(value, "__qualname__", type(value).__qualname__)
-
-
-def _plain(value: Any) -> Any:
-    """NumPy's and PyTorch's numbers and arrays for JSON."""
-    return value.tolist()

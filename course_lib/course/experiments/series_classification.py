@@ -204,7 +204,6 @@ def measure(seed: int, name: str, way: str) -> dict[str, float]:
 
 
 def rows(found: Found) -> list[dict]:
-    """Accuracies over seeds."""
     return [
         results.over_seeds(setting, column(cells, "accuracy"), float(column(cells, "seconds").mean()))
         for setting, cells in found.items()

@@ -83,7 +83,6 @@ def rows(found: Found) -> list[dict]:
 
 
 def details(found: Found) -> dict[str, pd.DataFrame]:
-    """The accuracy after each epoch, of every variant and seed."""
     curves = by_item(found, "accuracies", "epoch", "accuracy", by="variant")
     return {} if curves.empty else {"epochs": curves}
 

@@ -131,7 +131,6 @@ def _pieces(x: np.ndarray) -> torch.Tensor:
 
 
 def measure(seed: int, method: Callable[[np.ndarray, np.ndarray, int], Score]) -> dict:
-    """One method on one draw of machines."""
     normal, groups, test, faults, machines = draw(seed)
     faulty, score = faults != "", method(normal, groups, seed)(test)
     threshold = np.quantile(score[~faulty], 0.9)
