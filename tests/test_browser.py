@@ -30,8 +30,9 @@ SETTINGS = {"notebook-extension/tracker.jupyterlab-settings": {"windowingMode": 
 MINUTES = 5
 ERROR = '.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]'
 
-# Notebook, its learner's copy or the solved one, and the number of figures that a reader sees in it.
-SHOWN = [("00", "solved", 5), ("01", "solved", 22), ("02", "learner", 20)]
+# Notebook, its learner's copy or the solved one, and the number of figures that a reader sees in it. All notebooks run
+# as a test of their own: these are quick ones, with sounds, figures, tables and blanks.
+SHOWN = [("00", "solved", 5), ("13", "solved", 8), ("08", "learner", 5)]
 
 pytestmark = [
     pytest.mark.browser,
