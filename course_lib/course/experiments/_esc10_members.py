@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,26 +16,16 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from torch import Generator, Tensor
 from torch.nn.functional import interpolate, one_hot
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import TensorDataset
 
-from course_lib.course.experiments._esc10_runs import MEL_RATE, RECIPE, average_pairs, columns
-from course_lib.data import (
-    AudioData,
-    LogMelAugmentation,
-    log_mel,
-    spec_augment,
-    synthetic_soundscape,
-    time_shift,
-    time_warp,
-)
+from course_lib.course.experiments._esc10_runs import ATTENTIVE, MEL_RATE, average_pairs, columns, trained
+from course_lib.course.experiments._training import seeded
+from course_lib.data import AudioData, log_mel, spec_augment, synthetic_soundscape, time_shift, time_warp
 from course_lib.data.augment import mel_shift, mix_classes
 from course_lib.models import AttentiveCNN, LogMelFeatures
-from course_lib.training import adamw, fit
-from course_lib.training.rng import isolated
 
 TODAY, GENERATED, WIDER, CEPSTRA = "today's recipe", "pre-trained", "wider", "cepstra"
 PRE_TRAINING = {"portions": 5, "clips_per_class": 20, "epochs": 20}
-OPTIMIZER = partial(adamw, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.05)
 
 
 def three_pictures(data: AudioData) -> np.ndarray:
@@ -79,25 +69,19 @@ def generated() -> TensorDataset:
 @cache
 def pre_trained(seed: int) -> AttentiveCNN:
     """The CNN after its epochs on generated sound."""
-    with isolated(seed, torch.device("cpu")):
-        model = AttentiveCNN(10)
     generator = torch.Generator().manual_seed(seed)
-    loader = DataLoader(generated(), RECIPE["batch_size"], shuffle=True, generator=generator)
-    options = {name: value for name, value in (RECIPE | CNNS[GENERATED][2]).items() if name != "batch_size"}
-    fit(model, loader, generator=generator, progress=False, **options | {"epochs": PRE_TRAINING["epochs"]})
-    return model
+    changes = ATTENTIVE | {"epochs": PRE_TRAINING["epochs"]}
+    return trained(seeded(seed, AttentiveCNN, 10), generated(), generator, generator, **changes)
 
 
-USUAL = {"optimizer": OPTIMIZER, "train_transform": LogMelAugmentation(10, mixed=0.5)}
-CNNS: dict[
-    str, tuple[Callable, Callable, dict[str, Any]]
-] = {  # name: (what makes it of a seed, its pictures, what changes in the recipe)
-    TODAY: (lambda seed: AttentiveCNN(10), columns, USUAL | {"epochs": 100}),
-    GENERATED: (lambda seed: copy.deepcopy(pre_trained(seed)), columns, USUAL | {"epochs": 60}),
+CNNS: dict[str, tuple[Callable, Callable, dict[str, Any]]] = {
+    # name: (what makes it of a seed, its pictures, what changes in the recipe)
+    TODAY: (lambda seed: AttentiveCNN(10), columns, ATTENTIVE | {"epochs": 100}),
+    GENERATED: (lambda seed: copy.deepcopy(pre_trained(seed)), columns, ATTENTIVE | {"epochs": 60}),
     WIDER: (
         lambda seed: AttentiveCNN(10, features=LogMelFeatures(128, pictures=3)),
         three_pictures,
-        {"optimizer": OPTIMIZER, "train_transform": wider, "epochs": 60},
+        ATTENTIVE | {"train_transform": wider, "epochs": 60},
     ),
 }
 

@@ -3,11 +3,12 @@
 The published code turns [1, 220500] into [1, 16000] in a way that is not stated, so two readings are measured: the
 whole clip at 3,200 Hz, and one second at 16 kHz, the loudest. Everything else is left plain: batches of 32, no
 augmentation, no weight decay, the last epoch's weights. Computed in bfloat16 where autocast takes it: about
-ten minutes a reading and fold. The rows of a reading are means over the folds that are done.
-
-Writes figures/results/audio_cnn.csv and, under figures/results/detail/, audio_cnn_curves.csv (every epoch of every
-fold) and audio_cnn_predictions.csv (out-of-fold logits of the 320 clips).
+ten minutes a reading and fold. The rows of a reading are means over the folds that are done, std over these. Kept
+beside the table: every epoch of every fold, and out-of-fold logits of the 320 clips.
 """
+
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -28,15 +29,24 @@ def whole_clip(data: AudioData) -> np.ndarray:
     return np.array(data.resample(round(SAMPLES / seconds)).signals)
 
 
+def loudest(x: np.ndarray, size: int, power: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """The `size` neighbours of largest power in each item: (N, C, T) -> (N, C, size).  power: (C, T) -> (T,)."""
+    parts = []
+    for item in x:
+        total = np.concatenate([[0.0], np.cumsum(power(item))])  # (T + 1,)
+        start = int(np.argmax(total[size:] - total[:-size]))
+        parts.append(item[:, start : start + size])
+    return np.stack(parts)
+
+
+def energy(clip: np.ndarray) -> np.ndarray:
+    """(1, T) -> (T,) float64."""
+    return np.square(clip[0], dtype=np.float64)
+
+
 def loudest_second(data: AudioData) -> np.ndarray:
     """The second of each clip with the largest energy, at 16 kHz.  (N, 1, 16000) float32."""
-    signals = data.resample(SAMPLES).signals
-    loudest = np.empty((len(signals), 1, SAMPLES), dtype=np.float32)
-    for clip, out in zip(signals[:, 0], loudest[:, 0], strict=True):
-        energy = np.concatenate([[0.0], np.cumsum(clip.astype(np.float64) ** 2)])
-        start = np.argmax(energy[SAMPLES:] - energy[:-SAMPLES])
-        out[:] = clip[start : start + SAMPLES]
-    return loudest
+    return loudest(data.resample(SAMPLES).signals, SAMPLES, energy)
 
 
 READINGS = {"whole clip at 3,200 Hz": whole_clip, "loudest second at 16 kHz": loudest_second}
@@ -51,7 +61,7 @@ def measure(seed: int, data: AudioData, reading: str, fold: int, epochs: int) ->
         seed,
         folds=[fold],
         epochs=epochs,
-        optimizer=lambda parameters: torch.optim.Adam(parameters, lr=1e-3),
+        optimizer=partial(torch.optim.Adam, lr=1e-3),
         amp=True,
     )
     (curve,), best = found["curves"], "best epoch's validation accuracy"
@@ -63,12 +73,12 @@ def measure(seed: int, data: AudioData, reading: str, fold: int, epochs: int) ->
 def rows(found: Found) -> list[dict]:
     """Of each reading the mean over the folds that are there, std over them, and the validation accuracy of each."""
     made = []
-    for reading, cells in by_reading(found).items():
-        common = {"seeds": 1, "seconds": round(total_seconds(list(cells.values())))}
+    for reading, folds in by_reading(found).items():
+        cells = list(folds.values())
+        common = {"seeds": 1, "seconds": round(total_seconds(cells))}
         for what in ("training", "validation", "best epoch's validation", "test"):
-            values = column(list(cells.values()), f"{what} accuracy")
-            made.append(results.over_seeds(f"{reading}: {what} accuracy", values) | common)
-        for fold, cell in cells.items():
+            made.append(results.over_seeds(f"{reading}: {what} accuracy", column(cells, f"{what} accuracy")) | common)
+        for fold, cell in folds.items():
             value = round(cell["validation accuracy"], 4)
             made.append({"measure": f"{reading}: validation accuracy, fold {fold}", "value": value} | common)
     return made
@@ -77,8 +87,8 @@ def rows(found: Found) -> list[dict]:
 def details(found: Found, data: AudioData) -> dict[str, pd.DataFrame]:
     """Every epoch of every fold, and the out-of-fold logits."""
     curves, clips = [], []
-    for reading, cells in by_reading(found).items():
-        for fold, cell in cells.items():
+    for reading, folds in by_reading(found).items():
+        for fold, cell in folds.items():
             table = pd.DataFrame(cell["curve"]).drop(columns=["learning_rate", "seconds"])
             curves.append(table.assign(reading=reading, fold=fold))
             clips.append(predictions(data, cell["logits"], data.folds == fold, reading=reading))
@@ -89,8 +99,8 @@ def by_reading(found: Found) -> dict[str, dict[int, dict]]:
     """reading → fold → what its first seed measured."""
     sorted_out: dict[str, dict[int, dict]] = {}
     for setting, cells in found.items():
-        given = EXPERIMENT.settings[setting]
-        sorted_out.setdefault(given["reading"], {})[given["fold"]] = cells[0]
+        reading, fold = EXPERIMENT.settings[setting].values()
+        sorted_out.setdefault(reading, {})[fold] = cells[0]
     return sorted_out
 
 

@@ -5,12 +5,10 @@ on, fold 5 is put away; 40 epochs of Adam at 1e-3, batches of 16, the last epoch
 the loudest 50 ms of each clip at 16 kHz; log-mel pictures are those of `log_mel_cnn`, whole (63 columns of 80 ms), cut
 to the loudest 12 columns or to the loudest one. Beside them, without seeds, a support vector machine on the mean and
 the standard deviation of each band over time. Computed in bfloat16 where autocast takes it, single columns in float32:
-about 15 CPU minutes. A run that was stopped goes on.
-
-Writes figures/results/audio_cnn_ladder.csv (std over seeds; each seed's value is the mean of four folds) and
-figures/results/detail/audio_cnn_ladder_seeds.csv, a row for each rung and seed.
+about 15 CPU minutes. std over seeds; each seed's value is the mean of four folds.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -20,15 +18,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import TensorDataset
 
-from course_lib.course.experiments._esc10_runs import MEL_RATE, TEST_FOLD, average_pairs
-from course_lib.course.experiments.audio_cnn import loudest_second
+from course_lib.course.experiments._esc10_runs import MEL_RATE, TEST_FOLD, average_pairs, trained
+from course_lib.course.experiments._training import seeded
+from course_lib.course.experiments.audio_cnn import energy, loudest, loudest_second
 from course_lib.course.experiments.runner import Experiment, by_seed
 from course_lib.data import AudioData, load_esc10, log_mel
 from course_lib.models import AudioCNN, LogMelCNN, PooledAudioCNN
-from course_lib.training import fit, predict
-from course_lib.training.rng import isolated
+from course_lib.training import predict
 
 EPOCHS = 40
 SHORT = 800  # samples: 50 ms at 16 kHz
@@ -39,18 +37,12 @@ NARROW = 4  # columns: on such pictures gradients of convolutions in bfloat16 ar
 
 def loudest_part(seconds: np.ndarray, samples: int = SHORT) -> np.ndarray:
     """The `samples` neighbours of largest energy in each clip.  (N, 1, T) -> (N, 1, samples)."""
-    energy = np.pad(np.cumsum(np.square(seconds[:, 0], dtype=np.float64), axis=1), ((0, 0), (1, 0)))  # (N, T + 1)
-    starts = (energy[:, samples:] - energy[:, :-samples]).argmax(axis=1)
-    return np.stack([clip[:, start : start + samples] for clip, start in zip(seconds, starts, strict=True)])
+    return loudest(seconds, samples, energy)
 
 
 def loudest_columns(pictures: np.ndarray, columns: int | None) -> np.ndarray:
     """The `columns` neighbours of largest power in each picture; all for None.  (N, M, T) -> (N, M, columns)."""
-    if columns is None:
-        return pictures
-    power = np.pad(np.cumsum((10.0**pictures).sum(1), axis=1), ((0, 0), (1, 0)))  # (N, T + 1)
-    starts = (power[:, columns:] - power[:, :-columns]).argmax(axis=1)
-    return np.stack([picture[:, start : start + columns] for picture, start in zip(pictures, starts, strict=True)])
+    return pictures if columns is None else loudest(pictures, columns, lambda picture: (10.0**picture).sum(0))
 
 
 def band_statistics(pictures: np.ndarray) -> np.ndarray:
@@ -72,11 +64,11 @@ def inputs(data: AudioData, length: str) -> np.ndarray:
     return loudest_columns(pictures, COLUMNS[length])
 
 
-def make_model(network: str) -> nn.Module:
-    """An untrained network of a rung, for ten classes."""
-    if network == "flatten":
-        return AudioCNN(10, SHORT)
-    return PooledAudioCNN() if network == "mean and maximum" else LogMelCNN()
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "flatten": lambda: AudioCNN(10, SHORT),
+    "mean and maximum": PooledAudioCNN,
+    "LogMelCNN": LogMelCNN,
+}
 
 
 def measure(seed: int, data: AudioData, network: str, length: str, moved: bool = False) -> dict[str, float]:
@@ -101,20 +93,21 @@ def measure(seed: int, data: AudioData, network: str, length: str, moved: bool =
 
 def _trained(x: np.ndarray, y: np.ndarray, network: str, moved: bool, seed: int) -> nn.Module:
     generator = torch.Generator().manual_seed(seed)
-    with isolated(seed, torch.device("cpu")):
-        model = make_model(network)
     clips = TensorDataset(torch.from_numpy(x), torch.from_numpy(y))
-    fit(
-        model,
-        DataLoader(clips, batch_size=16, shuffle=True, generator=generator),
+    return trained(
+        seeded(seed, NETWORKS[network]),
+        clips,
+        generator,
+        generator,
         epochs=EPOCHS,
+        batch_size=16,
+        loss=None,
         optimizer=partial(torch.optim.Adam, lr=1e-3),
+        schedule=None,
+        clip_norm=None,
         train_transform=move_at_random if moved else None,
         amp=x.shape[2] > NARROW,
-        generator=generator,
-        progress=False,
     )
-    return model
 
 
 EXPERIMENT = Experiment(

@@ -8,15 +8,12 @@ classes, smoothed by 0.1, give the right one 91 times another one's share; T = l
 Nothing is chosen by what was measured. All have the same number of epochs; gradients of students are not clipped.
 Pruned: the first teacher with as many weights as the student left, by size, over all its matrices; and its channels of
 the largest norm in the student's widths; both are trained on for a quarter of the epochs from labels.
-
-Writes figures/results/distillation.csv (mean and std over folds; differences of pairs, a fold each) and, under
-figures/results/detail/, distillation_folds.csv.
+std, and the differences of pairs, over folds.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -26,15 +23,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import prune
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import TensorDataset
 
 from course_lib.course.experiments import results
-from course_lib.course.experiments._esc10_runs import MEL_RATE, RECIPE, columns
-from course_lib.course.experiments.esc10 import share_correct, smoothed_loss
+from course_lib.course.experiments._esc10_runs import ATTENTIVE, MEL_RATE, RECIPE, columns, trained
+from course_lib.course.experiments._training import seeded
 from course_lib.course.experiments.runner import Experiment, Found, total_seconds
-from course_lib.data import AudioData, LogMelAugmentation, load_esc10
+from course_lib.data import AudioData, load_esc10
 from course_lib.models import AttentiveCNN, LogMelFeatures
-from course_lib.training import adamw, compare, fit, predict
+from course_lib.training import accuracy, compare, predict
 
 PAIR, LABELS, STUDENT, SEPARABLE = "two teachers", "student, labels alone", "student, T = 2", "separable, T = 2"
 CHANNELS, ZEROS = "channels of a teacher", "zeros in a teacher"
@@ -109,58 +106,38 @@ def measure(seed: int, data: AudioData, fold: int, epochs: int) -> dict[str, Any
     """One fold: accuracy and weights of the teachers, the students and the pruned."""
     x, y, test = torch.from_numpy(columns(data)), torch.from_numpy(np.asarray(data.labels)), data.folds == fold
     generator = torch.Generator().manual_seed(1000 * seed + fold)
+    train = partial(trained, clips=TensorDataset(x[~test], y[~test]), generator=generator, **ATTENTIVE)
 
-    def train(model: nn.Module, passes: int, step: Callable | None = None) -> None:
-        changes = {"epochs": passes, "loss": smoothed_loss, "metrics": {"accuracy": share_correct}}
-        if step is not None:
-            changes |= {"loss": None, "metrics": None, "training_step": step, "clip_norm": None}
-        options = {name: value for name, value in (RECIPE | changes).items() if name != "batch_size"}
-        fit(
-            model,
-            DataLoader(TensorDataset(x[~test], y[~test]), RECIPE["batch_size"], shuffle=True),
-            **options
-            | {
-                "optimizer": partial(adamw, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.05),
-                "train_transform": LogMelAugmentation(10, mixed=0.5),
-                "generator": generator,
-                "progress": False,
-            },
-        )
+    def make() -> tuple[list[AttentiveCNN], nn.ModuleList]:
+        teachers, first = [AttentiveCNN(10), AttentiveCNN(10)], student()
+        return teachers, nn.ModuleList([*(copy.deepcopy(first) for _ in range(4)), separable_student()])
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1000 * seed + fold)
-        teachers = [AttentiveCNN(10), AttentiveCNN(10)]
-        first = student()
-        students = nn.ModuleList([*(copy.deepcopy(first) for _ in range(4)), separable_student()])
+    teachers, students = seeded(1000 * seed + fold, make)
     for teacher in teachers:
-        train(teacher, epochs)
-        teacher.eval()
+        train(teacher, epochs=epochs).eval()
 
     def step(models: Any, batch: tuple[Tensor, Tensor]) -> Tensor:
         x, targets = batch
         with torch.no_grad():
             known = log_mean_probability(teachers, x)  # (B, 10)
-        total = smoothed_loss(models[0](x).float(), targets)
+        total = RECIPE["loss"](models[0](x).float(), targets)
         for model, T in zip(models[1:], TEMPERATURES.values(), strict=True):
             total = total + distillation_loss(model(x).float(), known, T)
         return total
 
-    train(students, epochs, step)
-    pruned = {CHANNELS: fewer_channels(teachers[0]), ZEROS: zeros_in(teachers[0], weights_of(first))}
-    for model in pruned.values():
-        train(model, max(1, epochs // 4))
-    answers = {"one teacher": predict(teachers[0], x[test], batch_size=80)}
+    train(students, epochs=epochs, loss=None, training_step=step, clip_norm=None)
+    models = {"one teacher": teachers[0], **dict(zip((LABELS, *TEMPERATURES), students, strict=True))}
+    models[CHANNELS] = fewer_channels(teachers[0])
+    models[ZEROS] = zeros_in(teachers[0], weights_of(students[0]))
+    for name in (CHANNELS, ZEROS):
+        train(models[name], epochs=max(1, epochs // 4))
+    answers = {name: predict(model, x[test], batch_size=80) for name, model in models.items()}
     with torch.no_grad():
         answers[PAIR] = log_mean_probability(teachers, x[test])
-    models = {**dict(zip((LABELS, *TEMPERATURES), students, strict=True)), **pruned}
-    answers |= {name: predict(model, x[test], batch_size=80) for name, model in models.items()}
-    weights = {"one teacher": weights_of(teachers[0]), PAIR: sum(map(weights_of, teachers))}
-    weights |= {name: weights_of(model) for name, model in models.items()}
+    weights = {name: weights_of(model) for name, model in models.items()}
     return {
-        "accuracy": {
-            name: float((torch.as_tensor(z).argmax(1) == y[test]).double().mean()) for name, z in answers.items()
-        },
-        "weights": weights,
+        "accuracy": {name: float(accuracy(torch.as_tensor(z), y[test])) for name, z in answers.items()},
+        "weights": weights | {PAIR: sum(map(weights_of, teachers))},
     }
 
 

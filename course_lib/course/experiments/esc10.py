@@ -14,10 +14,11 @@ nothing about what is heard. With random folds in place of the official ones, cl
 sides. Rows of device "published" were not measured here: the course's first 1-D CNN as it was published, and a random
 forest and human listeners from Piczak, ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015.
 
-Writes figures/results/esc10.csv (std over seeds; seconds are CPU seconds of one seed's five folds) and, under detail/,
-esc10_predictions.csv (out-of-fold logits of the first seed).
+std over seeds; seconds are CPU seconds of one seed's five folds. Kept beside the table: out-of-fold logits of the first
+seed.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -33,17 +34,10 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from course_lib.course.experiments import results
-from course_lib.course.experiments._esc10_runs import MEL_RATE, columns, five_folds, predictions
+from course_lib.course.experiments._esc10_runs import ATTENTIVE, MEL_RATE, columns, five_folds, predictions
+from course_lib.course.experiments._training import parameters
 from course_lib.course.experiments.runner import Experiment, Found
-from course_lib.data import (
-    AudioData,
-    LogMelAugmentation,
-    between_class,
-    load_esc10,
-    log_mel,
-    spec_augment,
-    time_shift,
-)
+from course_lib.data import AudioData, between_class, load_esc10, log_mel, spec_augment, time_shift
 from course_lib.models import (
     AttentiveCNN,
     DeeplySupervised,
@@ -52,7 +46,7 @@ from course_lib.models import (
     LogMelFeatures,
     TransformerClassifier,
 )
-from course_lib.training import accuracy, adamw
+from course_lib.training import accuracy
 
 RAW_RATE = 16_000
 CNN, PAIR, CLS, RAW = "attentive CNN", "two attentive CNNs", "CNN + transformer with CLS token", "raw waveform"
@@ -100,10 +94,10 @@ def cls_model() -> nn.Module:
     return DeeplySupervised(TransformerClassifier(10, 128, num_heads=4, num_layers=2, features=LogMelFeatures(128)))
 
 
-MODELS = {  # name: (model, epochs, how it is augmented)
-    CNN: (AttentiveCNN, 100, LogMelAugmentation(10, mixed=0.5)),
-    CLS: (cls_model, 130, LogMelAugmentation(10, mixed=0.5)),
-    RAW: (raw_model, 60, mix_waveforms),
+MODELS: dict[str, tuple[Callable, int, dict]] = {  # name: (model, epochs, what else changes in the recipe)
+    CNN: (AttentiveCNN, 100, ATTENTIVE),
+    CLS: (cls_model, 130, ATTENTIVE | {"loss": smoothed_loss, "metrics": {"accuracy": share_correct}}),
+    RAW: (raw_model, 60, ATTENTIVE | {"train_transform": mix_waveforms}),
 }
 
 
@@ -114,23 +108,13 @@ def measure(seed: int, data: AudioData, model: str, shift: int = 0) -> dict:
     """
     if model == SVM:
         return svm_scores(data)
-    make, epochs, augmentation = MODELS[model]
-    found = five_folds(
-        make,
-        load_esc10(sample_rate=RAW_RATE).signals if model == RAW else columns(data),
-        data,
-        seed + shift,
-        epochs=epochs,
-        curves=False,
-        loss=smoothed_loss,
-        metrics={"accuracy": share_correct},
-        optimizer=partial(adamw, lr=1e-3, betas=(0.9, 0.98), weight_decay=0.05),
-        train_transform=augmentation,
-    )
+    make, epochs, changes = MODELS[model]
+    x = load_esc10(sample_rate=RAW_RATE).signals if model == RAW else columns(data)
+    found = five_folds(make, x, data, seed + shift, epochs=epochs, curves=False, **changes)
     return {
         "accuracy": float(np.mean(found.predictions == data.labels)),
         "training accuracy": float(found.mean.train_accuracy),
-        "parameters": sum(p.numel() for p in make().parameters()),
+        "parameters": parameters(make()),
         "logits": found.logits.tolist(),
     }
 
@@ -144,21 +128,21 @@ def svm_scores(data: AudioData) -> dict[str, list[float]]:
     level = np.stack([silent, np.log10(rms + 1e-7), np.log10(peak + 1e-7)], axis=1)
     official = [PredefinedSplit(data.folds)]
     drawn = [StratifiedKFold(5, shuffle=True, random_state=seed) for seed in range(5)]
-    model = make_pipeline(StandardScaler(), SVC(C=10))
+
+    def scores(x: np.ndarray, splits: list) -> list[float]:
+        machine = make_pipeline(StandardScaler(), SVC(C=10))
+        return [float((cross_val_predict(machine, x, data.labels, cv=s) == data.labels).mean()) for s in splits]
+
     return {
-        name: [float((cross_val_predict(model, x, data.labels, cv=split) == data.labels).mean()) for split in splits]
-        for name, x, splits in (
-            ("SVM on statistics of log-mel bands", bands, official),
-            ("SVM on silence, RMS and peak only", level, official),
-            ("SVM on statistics of log-mel bands, random folds", bands, drawn),
-        )
+        "SVM on statistics of log-mel bands": scores(bands, official),
+        "SVM on silence, RMS and peak only": scores(level, official),
+        "SVM on statistics of log-mel bands, random folds": scores(bands, drawn),
     }
 
 
 def trained(found: Found) -> Found:
-    """The models' cells by name: those of partners are the CNN's too, and pairs are made of both.
-
-    A pair's logits are the log of the mean probability.
+    """The models' cells by name: those of partners are the CNN's too; a pair's logits are the log of both's mean
+    probability.
     """
     models = {name: cells for name, cells in found.items() if name not in (SVM, PARTNER)}
     partners = found.get(PARTNER, [])

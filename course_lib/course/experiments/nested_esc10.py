@@ -19,10 +19,8 @@ folds: with seeds 10 to 14, seven candidates and two inner folds for each outer 
 two sums that have both today's recipe and the pre-trained CNN, 91.4 %. Their choices differed from fold to fold, so
 this one chooses on all four inner folds.
 
-Writes figures/results/nested_esc10.csv and, under detail/, nested_esc10_choices.csv, nested_esc10_folds.csv (a row a
-seed and fold) and nested_esc10_clips.csv (the share of seeds that are right). Standard errors are clustered by
-recording; seconds are CPU seconds of one seed, all folds. All of it takes more than an hour; `--only` measures the
-folds of the candidates that were chosen.
+Standard errors are clustered by recording; seconds are CPU seconds of one seed, all folds. All of it takes more than an
+hour; `--only` measures the folds of the candidates that were chosen.
 """
 
 from __future__ import annotations
@@ -40,7 +38,7 @@ from sklearn.model_selection import PredefinedSplit
 from course_lib.course.experiments import results
 from course_lib.course.experiments._esc10_members import CEPSTRA, CNNS, GENERATED, TODAY, WIDER, cepstra, machine
 from course_lib.course.experiments._esc10_runs import MEL_RATE, RECIPE
-from course_lib.course.experiments.runner import Experiment, Found
+from course_lib.course.experiments.runner import Experiment, Found, column
 from course_lib.data import AudioData, load_esc10
 from course_lib.training import compare, cross_validate
 
@@ -108,20 +106,18 @@ def choices(found: Found, data: AudioData) -> pd.DataFrame:
 
 def outer(found: Found, data: AudioData, names: dict[int, str]) -> np.ndarray | None:
     """(seeds, N): where the candidate named for a clip's fold is right; None where one of them was not measured."""
-    settings = {fold: f"fold {fold}" for fold in names}
-    if not names or any(name not in measured(found, settings[fold]) for fold, name in names.items()):
+    if not names or any(name not in measured(found, f"fold {fold}") for fold, name in names.items()):
         return None
-    seeds = max(len(found[f"{member}, fold {fold}"]) for fold, name in names.items() for member in CANDIDATES[name])
     of_folds = [
-        [right(found, name, settings[fold], data, seed)[0] for fold, name in names.items()] for seed in range(seeds)
+        [right(found, name, f"fold {fold}", data, seed)[0] for fold, name in names.items()]
+        for seed in range(max(map(len, members(found, names))))
     ]
     return np.nansum(of_folds, axis=1)
 
 
-def seconds(found: Found, names: dict[int, str]) -> float:
-    """CPU seconds of one seed, all folds."""
-    cells = [found[f"{member}, fold {fold}"] for fold, name in names.items() for member in CANDIDATES[name]]
-    return sum(float(np.mean([cell["seconds"] for cell in of])) for of in cells)
+def members(found: Found, names: dict[int, str]) -> list[list[dict]]:
+    """The cells of every member of the candidate named for a fold, on that fold."""
+    return [found[f"{member}, fold {fold}"] for fold, name in names.items() for member in CANDIDATES[name]]
 
 
 def chosen(found: Found, data: AudioData) -> dict[int, str]:
@@ -148,7 +144,8 @@ def rows(found: Found, data: AudioData) -> list[dict]:
         answers = outer(found, data, names)
         if answers is None:
             continue
-        row = results.over_seeds(title, answers.mean(1), seconds(found, names))
+        seconds = sum(float(column(cells, "seconds").mean()) for cells in members(found, names))
+        row = results.over_seeds(title, answers.mean(1), seconds)
         bar = results.difference(
             f"{title}: change from {BAR}", compare(answers.mean(0), np.full(len(data), BAR), groups=data.groups)
         )
@@ -173,8 +170,8 @@ def details(found: Found, data: AudioData) -> dict[str, pd.DataFrame]:
             for k in FOLDS
         ]
         folds.append(pd.DataFrame(scores).assign(candidate=name))
-        columns = {"file": data.files, "recording": data.groups, "fold": data.folds, "right": answers.mean(0)}
-        clips.append(pd.DataFrame(columns).assign(candidate=name))
+        shares = {"file": data.files, "recording": data.groups, "fold": data.folds, "right": answers.mean(0)}
+        clips.append(pd.DataFrame(shares).assign(candidate=name))
     tables = {"choices": [choices(found, data)], "folds": folds, "clips": clips}
     return {name: pd.concat(parts) for name, parts in tables.items() if sum(map(len, parts))}
 

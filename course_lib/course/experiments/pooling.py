@@ -5,10 +5,9 @@ names the class. Data, augmentation and recipe are those of `log_mel_cnn` (100 e
 that only the head differs. About 2.5 CPU minutes for five folds of one head where bfloat16 is fast. "16 epochs": three
 of the heads, trained for a sixth of the time (`--only '*, 16 epochs'`, 5 CPU minutes).
 
-Writes figures/results/pooling.csv: for each head the accuracy (std over seeds), its parameters, and the gain over the
-mean with its standard error over recordings: clip by clip, averaged over seeds, and over the clips of a recording (of
-100 epochs not recorded yet). And figures/results/detail/pooling_clips.csv: in what share of the seeds each clip came
-out right, and its recording.
+std over seeds. The gain over the mean has a standard error over recordings: clip by clip, averaged over seeds, and over
+the clips of a recording (of 100 epochs not recorded yet). Kept beside the table: in what share of the seeds each clip
+came out right.
 """
 
 from functools import partial
@@ -17,6 +16,7 @@ import pandas as pd
 
 from course_lib.course.experiments import results
 from course_lib.course.experiments._esc10_runs import MEL_RATE, columns, five_folds
+from course_lib.course.experiments._training import parameters
 from course_lib.course.experiments.runner import Experiment, Found, column, mean_rows, total_seconds
 from course_lib.data import AudioData, load_esc10
 from course_lib.models import LogMelFeatures, PooledClassifier
@@ -36,10 +36,9 @@ def make_model(head: str) -> PooledClassifier:
 def measure(seed: int, data: AudioData, head: str, short: bool = False) -> dict:
     """Five folds of one head: the share of clips that came out right, and which."""
     changes = {"epochs": SHORT} if short else {}
-    predicted = five_folds(partial(make_model, head), columns(data), data, seed, **changes).predictions
-    right = predicted == data.labels
-    count = sum(p.numel() for p in make_model(head).parameters())
-    return {"accuracy": float(right.mean()), "parameters": count, "right": right.astype(float).tolist()}
+    found = five_folds(partial(make_model, head), columns(data), data, seed, **changes)
+    right = (found.predictions == data.labels).astype(float)
+    return {"accuracy": right.mean(), "parameters": parameters(make_model(head)), "right": right.tolist()}
 
 
 def rows(found: Found, data: AudioData) -> list[dict]:

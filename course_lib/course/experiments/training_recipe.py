@@ -9,8 +9,6 @@ Every fold of every seed is a training of its own; each variant has the same one
 change is a mean of paired differences. Two kinds of noise are told: `std`, the standard deviation over these
 trainings, and `standard_error` over recordings (other sounds), with the clips of one recording averaged first.
 About 40 CPU seconds for a variant with two seeds, 8 CPU minutes in all.
-
-Writes figures/results/training_recipe.csv and, under detail/, training_recipe_trainings.csv (one row a training).
 """
 
 from functools import partial
@@ -21,15 +19,15 @@ import pandas as pd
 import torch
 from scipy.special import log_softmax, softmax
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import TensorDataset
 
 from course_lib.course.experiments import results
-from course_lib.course.experiments._esc10_runs import MEL_RATE, five_folds
+from course_lib.course.experiments._esc10_runs import MEL_RATE, five_folds, trained
+from course_lib.course.experiments._training import seeded
 from course_lib.course.experiments.runner import Experiment, Found, column, total_seconds
 from course_lib.data import AudioData, LogMelAugmentation, load_esc10, log_mel
 from course_lib.models import LogMelCNN
-from course_lib.training import adamw, compare, cosine_with_warmup, fit
-from course_lib.training.rng import isolated
+from course_lib.training import adamw, compare, cosine_with_warmup
 
 EPOCHS = 30
 RATE = 4e-3
@@ -78,17 +76,8 @@ def train(x: Tensor, y: Tensor, seed: int, *, epochs: int = EPOCHS, **changes) -
 
     changes: arguments of `course_lib.training.fit`.  seed: of the first weights, the order and the augmentation.
     """
-    with isolated(seed, torch.device("cpu")):
-        model = LogMelCNN(10)
     order, chance = (torch.Generator().manual_seed(seed + offset) for offset in (1000, 2000))
-    loader = DataLoader(TensorDataset(x, y), batch_size=32, shuffle=True, generator=order)
-    fit(model, loader, epochs=epochs, generator=chance, progress=False, **RECIPE | changes)
-    return model
-
-
-def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Mean of -log of the right class' probability.  logits (N, C), labels (N,)."""
-    return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean())
+    return trained(seeded(seed, LogMelCNN, 10), TensorDataset(x, y), chance, order, epochs=epochs, **RECIPE | changes)
 
 
 def ensemble(logits: np.ndarray) -> np.ndarray:
@@ -104,9 +93,8 @@ def measure(seed: int, data: AudioData, variant: str) -> dict:
     return {"accuracy": right, "logits": found.logits.astype(float).round(4).tolist()}
 
 
-def of_clips(cells: list[dict], labels: np.ndarray) -> dict[str, np.ndarray]:
-    """score → (seeds, N), of every clip."""
-    logits = column(cells, "logits")
+def of_clips(logits: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+    """score → (models, N), of every clip.  logits: (models, N, C)."""
     right_class = np.take_along_axis(log_softmax(logits, axis=2), labels[None, :, None], axis=2)[..., 0]
     return {"accuracy": (logits.argmax(2) == labels).astype(float), "log loss": -right_class}
 
@@ -119,7 +107,7 @@ def by_training(values: np.ndarray, folds: np.ndarray) -> np.ndarray:
 def rows(found: Found, data: AudioData) -> list[dict]:
     """Every variant's scores, its changes from the whole recipe under two kinds of noise, and ensembles of two."""
     made = []
-    clips = {variant: of_clips(cells, data.labels) for variant, cells in found.items()}
+    clips = {variant: of_clips(column(cells, "logits"), data.labels) for variant, cells in found.items()}
     for variant, scores in clips.items():
         seconds = total_seconds(found[variant])
         made += [results.over_seeds(f"{variant}: {name}", v.mean(1), seconds) for name, v in scores.items()]
@@ -134,10 +122,8 @@ def rows(found: Found, data: AudioData) -> list[dict]:
         logits = column(found.get(variant, []), "logits")
         for size in range(2, len(logits) + 1):
             teams = [ensemble(logits[list(team)]) for team in combinations(range(len(logits)), size)]
-            right = [(team.argmax(1) == data.labels).mean() for team in teams]
-            losses = [log_loss(team, data.labels) for team in teams]
-            for name, values in (("accuracy", right), ("log loss", losses)):
-                row = results.over_seeds(f"{variant}, ensemble of {size}: {name}", values)
+            for name, values in of_clips(np.stack(teams), data.labels).items():
+                row = results.over_seeds(f"{variant}, ensemble of {size}: {name}", values.mean(1))
                 made.append(row | {"seeds": len(logits)})
     return made
 
@@ -146,9 +132,10 @@ def details(found: Found, data: AudioData) -> dict[str, pd.DataFrame]:
     """A row a training."""
     tables = []
     for variant, cells in found.items():
-        scores = {name: by_training(v, data.folds) for name, v in of_clips(cells, data.labels).items()}
+        scores = of_clips(column(cells, "logits"), data.labels)
+        means = {name.replace(" ", "_"): by_training(v, data.folds) for name, v in scores.items()}
         for i, cell in enumerate(cells):
-            values = {name.replace(" ", "_"): v[i] for name, v in scores.items()}
+            values = {name: of_seeds[i] for name, of_seeds in means.items()}
             folds = np.unique(data.folds)
             tables.append(pd.DataFrame({"variant": variant, "seed": cell["seed"], "fold": folds} | values))
     return {"trainings": pd.concat(tables)}
