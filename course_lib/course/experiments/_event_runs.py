@@ -5,26 +5,37 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import nn
 
+from course_lib.course.experiments._training import fitted, seeded
 from course_lib.course.experiments.runner import NotHere
-from course_lib.data import EventBatch, FreshEvents, GaitRecording, load_gait_events, make_events
+from course_lib.data import (
+    EventBatch,
+    FreshEvents,
+    GaitRecording,
+    event_templates,
+    load_gait_events,
+    make_event_stream,
+    make_events,
+)
 from course_lib.events import (
     SAMPLE_RATE,
     Detections,
+    LiveDetector,
     best_threshold,
     decode_peaks,
     event_scores,
     refractory_filter,
+    violations,
     window_events,
 )
+from course_lib.models.template_bank import MARGIN
 from course_lib.paths import data_roots
-from course_lib.training import cosine_with_warmup, fit
-from course_lib.training.rng import isolated
 
 M = TypeVar("M", bound=nn.Module)
 WINDOW = 2000  # samples: 1 s
@@ -65,29 +76,22 @@ def train_on(
 
     make_model: called under a seed of its own.  loss: `HeatmapLoss`, or `EventTimingLoss` for a classifier.
     """
-    with isolated(seed, torch.device("cpu")):
-        model = make_model()
 
-    def step(network, batch):
-        arguments = (batch.x, batch.lengths)
-        outputs = network(*arguments)
+    def step(network: nn.Module, batch: EventBatch):
+        outputs = network(batch.x, batch.lengths)
         targets = (batch.labels, batch.timings, batch.lengths)
         return loss(outputs, *targets) if hasattr(outputs, "heatmap") else loss(*outputs, *targets)
 
-    fit(
-        model,
+    return fitted(
+        seeded(seed, make_model),
         loader,
+        rate,
+        partial(torch.optim.AdamW, weight_decay=0.01),
         epochs=max(1, round(steps / len(loader))),
         training_step=step,
-        optimizer=partial(torch.optim.AdamW, lr=rate, weight_decay=0.01),
-        schedule=cosine_with_warmup,
-        clip_norm=1.0,
         amp=amp,
         generator=torch.Generator().manual_seed(seed),
-        progress=False,
-        device="cpu",
     )
-    return model.eval()
 
 
 def load_feet() -> dict[str, GaitRecording]:
@@ -105,14 +109,44 @@ def windows(count: int, seed: int, snr_db: float, statistics, **events):
     return torch.from_numpy((data - mean) / std), window_events(labels, timings)
 
 
-def find(model: nn.Module, x: torch.Tensor, batch_size: int = 32) -> list[Detections]:
-    """All candidates that score at least 0.02 in windows x (N, T, C), the refractory period kept."""
-    found = []
-    for part in x.split(batch_size):
-        for scores, offsets in zip(*model.frame_scores(part), strict=True):
-            peaks = decode_peaks(scores.numpy(), offsets.numpy(), threshold=0.02)
-            found.append(refractory_filter(peaks))
-    return found
+def candidates(model: Any, x: torch.Tensor, batch_size: int = 32, step: int = 1) -> list[Detections]:
+    """All peaks of at least 0.02 in windows x (N, T, C).  step: samples that are one step of the model's input."""
+    resolution = step * model.timing_resolution_samples
+    return [
+        decode_peaks(scores.numpy(), step * offsets.numpy(), resolution=resolution, threshold=0.02)
+        for part in x.split(batch_size)
+        for scores, offsets in zip(*model.frame_scores(part), strict=True)
+    ]
+
+
+def find(model: nn.Module, x: torch.Tensor) -> list[Detections]:
+    """The `candidates` that keep the refractory period."""
+    return [refractory_filter(found) for found in candidates(model, x)]
+
+
+def f1(truths: list, founds: list, tolerance_ms: float = 5.0) -> float:
+    return event_scores(truths, founds, tolerance_ms, SAMPLE_RATE).f1
+
+
+def best_at_5_ms(truths: list, founds: list[Detections]) -> float:
+    """The threshold of the best F1 at 5 ms."""
+    return best_threshold(truths, founds, 5.0, SAMPLE_RATE)
+
+
+def over_stream(live: LiveDetector, seed: int, snr_db: float, chunks: int) -> dict[str, float]:
+    """A stream of 120 s detected live, in so many chunks: F1 at 5 ms, violations, and times real time."""
+    data, truth = make_event_stream(120, seed=70_000 + seed, snr_db=snr_db)
+    started = time.process_time()
+    found = [event for chunk in np.array_split(data, chunks) for event in live.push(chunk)] + list(live.flush())
+    took = time.process_time() - started
+    return {"F1": f1([truth], [found]), "violations": violations(found), "speed": 120 / took}
+
+
+def true_kernels(warps: ArrayLike = (1.0,), samples: int = 80 + 2 * MARGIN) -> np.ndarray:
+    """What `make_events` adds, at each warp: (E, W, C, samples), the onset at sample 12."""
+    true = event_templates()
+    types, times = np.arange(len(true)), np.tile(np.arange(-MARGIN, samples - MARGIN, dtype=float), (len(true), 1))
+    return np.stack([true.render(types, times, warp) for warp in np.asarray(warps)], axis=1)
 
 
 def measures(truths: list, founds: list[Detections], threshold: float) -> dict[str, float]:
@@ -131,19 +165,17 @@ def measures(truths: list, founds: list[Detections], threshold: float) -> dict[s
 
 def close_recall(truths: list, founds: list, within_ms: float = 10.0, tolerance_ms: float = 5.0) -> float:
     """Recall over the events whose nearest other event, of any type, is less than `within_ms` away."""
-    hit = total = 0
+    hits = []
     for truth, found in zip(truths, founds, strict=True):
         onsets = np.array([onset for _, onset in truth])
         for i, (kind, onset) in enumerate(truth):
             if len(truth) > 1 and np.abs(np.delete(onsets, i) - onset).min() < 2 * within_ms:
-                total += 1
-                hit += event_scores(
-                    [[(kind, onset)]], [[e for e in found if e[0] == kind]], tolerance_ms, SAMPLE_RATE
-                ).matched
-    return hit / total if total else np.nan
+                own = [event for event in found if event[0] == kind]
+                hits.append(event_scores([[(kind, onset)]], [own], tolerance_ms, SAMPLE_RATE).matched)
+    return float(np.mean(hits)) if hits else np.nan
 
 
 def threshold_of(model: nn.Module, statistics, snr_db: float, seed: int, **events) -> float:
     """The score threshold of the best F1 at 5 ms, on 256 validation windows."""
     x, truths = windows(256, 50_000 + seed, snr_db, statistics, **events)
-    return best_threshold(truths, find(model, x), 5.0, SAMPLE_RATE)
+    return best_at_5_ms(truths, find(model, x))

@@ -5,33 +5,36 @@ seed. The classifiers are trained at 0 dB on the 5 ms grid (front_end=True, sinc
 many steps), the detector at 0 and at -6 dB, which is also run live, in bfloat16, over a stream of 120 s. Beside them
 matching pursuit with the true templates. Some 25 CPU minutes for all rows together, each training below 160 CPU
 seconds.
-
-Writes figures/results/event_detection.csv, and each seed's numbers to detail/event_detection_seeds.csv.
 """
 
-import time
 from functools import partial
 
 import numpy as np
 import torch
 
-from course_lib.course.experiments._event_runs import find, measures, threshold_of, train, windows
+from course_lib.course.experiments._event_runs import (
+    best_at_5_ms,
+    find,
+    measures,
+    over_stream,
+    threshold_of,
+    train,
+    true_kernels,
+    windows,
+)
 from course_lib.course.experiments.runner import Experiment, by_seed
-from course_lib.data import coloured_noise, event_templates, make_event_stream, make_events
+from course_lib.data import coloured_noise, make_events
 from course_lib.events import (
     SAMPLE_RATE,
-    Detections,
     LiveDetector,
     MatchingPursuit,
-    best_threshold,
-    event_scores,
     refractory_filter,
-    violations,
     whitening_filter,
     window_events,
 )
 from course_lib.losses import EventTimingLoss, HeatmapLoss
 from course_lib.models import EventDetector, LSTMEventClassifier
+from course_lib.models.template_bank import MARGIN
 
 CLASSIFIERS = {
     "published": {},
@@ -57,17 +60,13 @@ def _detector(snr_db: float, steps: int, seed: int) -> dict[str, float]:
 
 
 def _stream(model, statistics, threshold: float, snr_db: float, seed: int) -> dict[str, float]:
-    data, truth = make_event_stream(120, seed=70_000 + seed, snr_db=snr_db)
     live = LiveDetector(model, threshold, statistics=statistics, amp=True)  # in bfloat16, as it was trained
-    started = time.process_time()
-    parts = [live.push(chunk) for chunk in np.array_split(data, 117)]
-    found = Detections.concatenate([*parts, live.flush()])
-    took = time.process_time() - started
+    found = over_stream(live, seed, snr_db, 117)
     return {
-        "stream: F1 at 5 ms": event_scores([truth], [found], 5.0, SAMPLE_RATE).f1,
-        "stream: refractory violations": violations(found),
-        "stream: times real time": 120 / took,
-        "stream: latency, s": live.latency_samples / 2000,
+        "stream: F1 at 5 ms": found["F1"],
+        "stream: refractory violations": found["violations"],
+        "stream: times real time": found["speed"],
+        "stream: latency, s": live.latency_samples / SAMPLE_RATE,
     }
 
 
@@ -100,19 +99,14 @@ def _pursuit(snr_db: float, seed: int) -> dict[str, float]:
     """Matching pursuit with the true templates at five warps, the noise's true spectrum and true amplitudes."""
     noise = coloured_noise((50, 2000, 6), np.random.default_rng(seed)) * np.float32(10 ** (-snr_db / 20))
     warps = np.linspace(0.9, 1.1, 5)
-    times = np.arange(-12.0, 102.0)
-    kernels = np.stack(
-        [event_templates().render(np.arange(16), np.tile(times, (16, 1)), np.full(16, warp)) for warp in warps], axis=1
-    )  # (E, W, C, L)
-    pursuit = MatchingPursuit(kernels, warps, onset=12, taps=whitening_filter(noise))
+    pursuit = MatchingPursuit(true_kernels(warps, 114), warps, onset=MARGIN, taps=whitening_filter(noise))
 
-    def found(data):
-        return [refractory_filter(explanation.detections()) for explanation in pursuit(data)]
+    def tried(count: int, first_seed: int) -> tuple[list, list]:
+        data, labels, timings = make_events(count, seed=first_seed + seed, snr_db=snr_db)
+        return window_events(labels, timings), [refractory_filter(found.detections()) for found in pursuit(data)]
 
-    data, labels, timings = make_events(256, seed=50_000 + seed, snr_db=snr_db)
-    threshold = best_threshold(window_events(labels, timings), found(data), 5.0, SAMPLE_RATE)
-    data, labels, timings = make_events(400, seed=60_000 + seed, snr_db=snr_db)
-    return measures(window_events(labels, timings), found(data), threshold)
+    threshold = best_at_5_ms(*tried(256, 50_000))
+    return measures(*tried(400, 60_000), threshold)
 
 
 EXPERIMENT = Experiment(

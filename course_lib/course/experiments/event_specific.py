@@ -9,22 +9,24 @@ frames). EPOCHS gives each variant about as many CPU seconds; the table says how
 3e-3 with warm-up and cosine; the bank's templates with a rate ten times as high. Threshold from 100 validation windows,
 F1 at 5 ms on 400 others, also counting only events that start within 1 ms.
 
-About 8 CPU seconds a variant and seed. Writes figures/results/event_specific.csv, and each seed's numbers into detail.
+About 8 CPU seconds a variant and seed.
 """
 
 import time
+from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
+from course_lib.course.experiments._event_runs import best_at_5_ms, candidates, f1
+from course_lib.course.experiments._training import fitted, parameters, seeded
 from course_lib.course.experiments.runner import Experiment, by_seed
 from course_lib.data import make_events
-from course_lib.events import SAMPLE_RATE, best_threshold, decode_peaks, event_scores, window_events
+from course_lib.events import window_events
 from course_lib.losses import EventSpecificLoss, EventTimingLoss
 from course_lib.models import EventSpecificClassifier, LSTMEventClassifier, fill_from_snippets
-from course_lib.training import cosine_with_warmup, fit
-from course_lib.training.device import mode
-from course_lib.training.rng import isolated
 
 TYPES, LENGTH, BATCH, HIDDEN = 4, 500, 16, 16
 LABELLED, VALIDATION, TEST = 320, 100, 400  # windows
@@ -74,61 +76,52 @@ def train_model(
     base_model: bool = False,
     parts: tuple[str, ...] = EventSpecificClassifier.PARTS,
 ) -> nn.Module:
-    """A model after so many passes over labelled (data, labels, timings)."""
-    with isolated(seed, torch.device("cpu")):
-        model = base() if base_model else EventSpecificClassifier(num_events=TYPES, hidden_size=HIDDEN, parts=parts)
+    """A model after so many passes over labelled (data, labels, timings), in evaluation mode."""
+    specific = partial(EventSpecificClassifier, num_events=TYPES, hidden_size=HIDDEN, parts=parts)
+    model: Any = seeded(seed, base if base_model else specific)
     bank = [] if base_model or "templates" not in parts else list(model.templates.parameters())
     if bank and averages:
         fill_from_snippets(model.templates, *labelled)
-    weights = {"template_weight": template_weight, "refractory_weight": refractory_weight}
-    loss = EventTimingLoss() if base_model else EventSpecificLoss(**weights)
-    tensors = torch.utils.data.TensorDataset(*(torch.as_tensor(array) for array in labelled))
+    loss: nn.Module = EventTimingLoss()
+    if not base_model:
+        loss = EventSpecificLoss(template_weight=template_weight, refractory_weight=refractory_weight)
+    tensors = TensorDataset(*(torch.as_tensor(array) for array in labelled))
     generator = torch.Generator().manual_seed(seed)
-    loader = torch.utils.data.DataLoader(tensors, BATCH, shuffle=True, generator=generator)
     others = [p for p in model.parameters() if not any(p is q for q in bank)]
-    groups = [{"params": others, "lr": 3e-3}] + ([{"params": bank, "lr": 3e-2}] if bank else [])
-    fit(
+
+    def optimizer(_, lr: float) -> torch.optim.Optimizer:
+        groups = [{"params": others}, {"params": bank, "lr": 10 * lr}]
+        return torch.optim.AdamW(groups, lr, weight_decay=0.01)
+
+    return fitted(
         model,
-        loader,
+        DataLoader(tensors, BATCH, shuffle=True, generator=generator),
+        3e-3,
+        optimizer,
         epochs=epochs,
         training_step=lambda network, batch: loss(*network(batch[0]), *batch[1:]),
-        optimizer=torch.optim.AdamW(groups, weight_decay=0.01),
-        schedule=cosine_with_warmup,
-        clip_norm=1.0,
-        device="cpu",
         generator=generator,
-        progress=False,
     )
-    return model
-
-
-def found_events(model: nn.Module, data) -> list:
-    """The events of each window, scores from 0.02 on."""
-    with mode(model, False):
-        parts = [model.frame_scores(part) for part in torch.as_tensor(data).split(50)]
-    return [
-        decode_peaks(scores.numpy(), offsets.numpy(), threshold=0.02)
-        for part in parts
-        for scores, offsets in zip(*part, strict=True)
-    ]
 
 
 def measure(seed: int, name: str) -> dict[str, float]:
     """F1 of a variant under one seed, CPU seconds of its training, its steps and its parameters."""
     sizes = (LABELLED, VALIDATION, TEST)
-    labelled, validation, test = (arrays(count, 3 * seed + part) for part, count in enumerate(sizes))
+    labelled, *others = (arrays(count, 3 * seed + part) for part, count in enumerate(sizes))
     started, epochs = time.process_time(), EPOCHS.get(name, 4)
     model = train_model(labelled, seed, epochs, **VARIANTS[name])
     seconds = time.process_time() - started
-    threshold = best_threshold(window_events(*validation[1:]), found_events(model, validation[0]), 5.0, SAMPLE_RATE)
-    found = [events.above(threshold) for events in found_events(model, test[0])]
-    truths = window_events(*test[1:])
+    (validated, at), (tested, found) = (
+        (window_events(*rest), candidates(model, torch.as_tensor(data), 50)) for data, *rest in others
+    )
+    threshold = best_at_5_ms(validated, at)
+    kept = [events.above(threshold) for events in found]
     return {
-        "F1": event_scores(truths, found, 5.0, SAMPLE_RATE).f1,
-        "F1 at 1 ms": event_scores(truths, found, 1.0, SAMPLE_RATE).f1,
+        "F1": f1(tested, kept),
+        "F1 at 1 ms": f1(tested, kept, 1.0),
         "training (CPU s)": seconds,
         "steps": epochs * -(-len(labelled[0]) // BATCH),
-        "parameters": sum(p.numel() for p in model.parameters()),
+        "parameters": parameters(model),
     }
 
 

@@ -12,8 +12,7 @@ testing.
 Onsets count as found within 5 ms; errors, and the share within 5 ms, are those of events matched within 25 ms. Close
 events have another one less than 10 ms away.
 
-About 40 CPU seconds a seed and noise level. Writes figures/results/event_templates.csv: means and standard deviations
-over seeds, and detail/event_templates_seeds.csv: each seed.
+About 40 CPU seconds a seed and noise level.
 """
 
 import time
@@ -21,17 +20,16 @@ import time
 import numpy as np
 import torch
 
-from course_lib.course.experiments._event_runs import close_recall
+from course_lib.course.experiments._event_runs import best_at_5_ms, close_recall, f1, over_stream, true_kernels
+from course_lib.course.experiments._training import seeded
 from course_lib.course.experiments.runner import Experiment, by_seed
-from course_lib.data import event_templates, make_event_stream, make_events
+from course_lib.data import event_templates, make_events
 from course_lib.events import (
     SAMPLE_RATE,
     LiveDetector,
     MatchingPursuit,
-    best_threshold,
     event_scores,
     precision_recall,
-    violations,
     window_events,
 )
 from course_lib.models import (
@@ -43,17 +41,9 @@ from course_lib.models import (
 )
 from course_lib.models.template_bank import MARGIN
 from course_lib.models.template_detector import PROPOSE
-from course_lib.training.rng import isolated
 
 LABELLED, VALIDATION, TEST, UNLABELLED = 320, 200, 800, 300  # windows of 2000 samples
 FEW = {0: 16, -6: 64}  # noise level in dB -> labelled windows
-
-
-def true_kernels(warps=(1.0,)) -> np.ndarray:
-    """What `make_events` adds, at each warp: (E, W, C, 104), the onset at sample 12."""
-    true = event_templates()
-    times = np.broadcast_to(np.arange(-MARGIN, 80.0 + MARGIN), (len(true), 80 + 2 * MARGIN))
-    return np.stack([true.render(np.arange(len(true)), times, warp) for warp in warps], axis=1)
 
 
 def windows(part: str, count: int, seed: int, snr_db: float):
@@ -73,8 +63,7 @@ def few_windows(count: int, seed: int, snr_db: float):
 
 def learn_templates(labelled, unlabelled: np.ndarray | None, seed: int, rounds: int) -> EventTemplateBank:
     """A bank from labelled (data, labels, timings), and EM over `unlabelled` (None: the labelled data)."""
-    with isolated(seed, torch.device("cpu")):
-        bank = EventTemplateBank()
+    bank = seeded(seed, EventTemplateBank)
     fill_from_snippets(bank, *labelled)
     everything = labelled[0] if unlabelled is None else np.concatenate([labelled[0], unlabelled])
     expectation_maximisation(bank, everything, rounds=rounds, anchors=labelled)
@@ -116,7 +105,7 @@ def scored(name: str, truths: list, found: list, threshold: float) -> dict[str, 
     kept = [events.above(threshold) for events in found]
     matched = event_scores(truths, kept, 25.0, SAMPLE_RATE)
     measured = {
-        "F1": event_scores(truths, kept, 5.0, SAMPLE_RATE).f1,
+        "F1": f1(truths, kept),
         "precision at recall 0.95": precision_at(0.95, truths, found),
         "close events found": close_recall(truths, kept),
         "median error (ms)": matched.median_error_ms,
@@ -136,7 +125,7 @@ def measure(seed: int, part: str, snr_db: int) -> dict[str, float]:
         white = np.array([10 ** (snr_db / 20)])  # divides by the noise's RMS
         pursuit = MatchingPursuit(true_kernels(), (1.0,), MARGIN, white, refits=0)
         found, at = ([f.detections() for f in pursuit(data[0], PROPOSE)] for data in (test, validation))
-        return scored(level + "pursuit, true templates", tested, found, best_threshold(validated, at, 5.0, SAMPLE_RATE))
+        return scored(level + "pursuit, true templates", tested, found, best_at_5_ms(validated, at))
     labelled = windows("labelled", LABELLED, seed, snr_db)
     started = time.process_time()
     bank = true_templates() if part == "true" else learn_templates(labelled, None, seed, rounds=2)
@@ -148,7 +137,7 @@ def measure(seed: int, part: str, snr_db: int) -> dict[str, float]:
         (f"{part} templates, no verifier", lambda found: found.detections()),
         (verified, model.verified),
     ):
-        threshold = best_threshold(validated, [rank(found) for found in candidates], 5.0, SAMPLE_RATE)
+        threshold = best_at_5_ms(validated, [rank(found) for found in candidates])
         measured |= scored(level + name, tested, [rank(found) for found in proposed], threshold)
     if part == "learned":
         measured[f"training (CPU s), {level}full model"] = seconds
@@ -157,18 +146,10 @@ def measure(seed: int, part: str, snr_db: int) -> dict[str, float]:
 
 
 def live(model: TemplateDetector, threshold: float, seed: int, snr_db: int) -> dict[str, float]:
-    """A stream of 120 s, detected live."""
-    stream, events = make_event_stream(120, seed=70_000 + seed, snr_db=snr_db)
-    detector = LiveDetector(model, threshold)
-    started = time.process_time()
-    found = [event for at in range(0, len(stream), 1000) for event in detector.push(stream[at : at + 1000])]
-    found += list(detector.flush())
-    measured = {
-        "stream, times real time": 120 / (time.process_time() - started),
-        "stream F1": event_scores([events], [found], 5.0, SAMPLE_RATE).f1,
-        "stream, refractory violations": violations(found),
-    }
-    return {f"{what}, {snr_db} dB: full model": value for what, value in measured.items()}
+    """A stream of 120 s, detected live in chunks of 1000 samples."""
+    found = over_stream(LiveDetector(model, threshold), seed, snr_db, 240)
+    names = {"speed": "stream, times real time", "F1": "stream F1", "violations": "stream, refractory violations"}
+    return {f"{text}, {snr_db} dB: full model": found[name] for name, text in names.items()}
 
 
 def few_labels(seed: int, snr_db: int) -> dict[str, float]:
@@ -178,25 +159,16 @@ def few_labels(seed: int, snr_db: int) -> dict[str, float]:
     labelled, unlabelled = few_windows(count, seed, snr_db), windows("unlabelled", UNLABELLED, seed, snr_db)[0]
     truths, validated, tested = (window_events(*part[1:]) for part in (labelled, more, test))
     for name, rounds in (("averaged snippets", 0), ("averaged snippets and EM", 2)):
-        model = TemplateDetector(*learned_with_filter(labelled, unlabelled, seed, rounds))
+        bank = learn_templates(labelled, unlabelled, seed, rounds)
+        model = TemplateDetector(bank, noise_filter(bank, unlabelled[:200]))
         own = model.propose(labelled[0])
-        threshold = best_threshold(truths, held_out(model, own, truths), 5.0, SAMPLE_RATE)
+        threshold = best_at_5_ms(truths, held_out(model, own, truths))
         model.fit_verifier(own, truths)
         found, label = model.detect(test[0]), f"F1, {snr_db} dB: {count} labelled windows, {name}"
-        for source, least in (
-            ("", threshold),
-            (", threshold from 200 more", best_threshold(validated, model.detect(more[0]), 5.0, SAMPLE_RATE)),
-        ):
-            measured[label + source] = event_scores(
-                tested, [events.above(least) for events in found], 5.0, SAMPLE_RATE
-            ).f1
+        from_more = best_at_5_ms(validated, model.detect(more[0]))
+        for source, least in (("", threshold), (", threshold from 200 more", from_more)):
+            measured[label + source] = f1(tested, [events.above(least) for events in found])
     return measured
-
-
-def learned_with_filter(labelled, unlabelled: np.ndarray, seed: int, rounds: int):
-    """A bank from few labelled windows and EM over others, and the noise's filter from the others."""
-    bank = learn_templates(labelled, unlabelled, seed, rounds)
-    return bank, noise_filter(bank, unlabelled[:200])
 
 
 EXPERIMENT = Experiment(

@@ -73,7 +73,7 @@ def test_precision_is_read_where_the_recall_is_reached():
 def test_each_variant_trains_and_finds(name):
     labelled, options = event_specific.arrays(6, 0), event_specific.VARIANTS[name]
     model = event_specific.train_model(labelled, 0, 1, **options)
-    assert len(event_specific.found_events(model, labelled[0])) == 6
+    assert len(event_specific.candidates(model, torch.tensor(labelled[0]))) == 6
     if options.get("base_model"):
         return
     with torch.no_grad():

@@ -188,7 +188,7 @@ def test_event_detection(record, monkeypatch):
     run = module_of("event_detection")
     for module in (run, _event_runs):
         fewer(monkeypatch, module, "windows", "make_events")
-    fewer(monkeypatch, run, "make_event_stream", most=3)
+    fewer(monkeypatch, _event_runs, "make_event_stream", most=3)
     table = record(run, "--seeds", "0", "--steps", "1", "--classifier-steps", "1")
     assert set(table.index) == RECORDED["event_detection"]
 
@@ -236,7 +236,7 @@ def test_event_templates(record, monkeypatch):
     run = module_of("event_templates")
     for name, count in {"LABELLED": 24, "VALIDATION": 8, "TEST": 16, "UNLABELLED": 8}.items():
         monkeypatch.setattr(run, name, count)
-    fewer(monkeypatch, run, "make_event_stream", most=3)
+    fewer(monkeypatch, _event_runs, "make_event_stream", most=3)
     table = record(run, "--seeds", "0", "--only", "*, 0 dB")
     assert set(table.index) == {row for row in RECORDED["event_templates"] if ", 0 dB" in row}
 
