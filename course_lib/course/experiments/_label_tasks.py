@@ -5,9 +5,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from torch import Tensor
+from torch.utils.data import DataLoader
 
 from course_lib.course.experiments._event_runs import load_feet
-from course_lib.data import channel_statistics, make_events
+from course_lib.data import (
+    EventDataset,
+    channel_statistics,
+    collate_fn_contrastive,
+    collate_fn_supervised,
+    make_events,
+)
 
 COUNTS = (32, 64)  # labelled windows: of every method, and of one to compare with
 UNLABELLED = 640  # windows, the labelled ones among them
@@ -109,6 +117,19 @@ def _normalised(train, validation, test, **options) -> Task:
     mean, std = channel_statistics(train[0])
     parts = (Windows((data - mean) / std, labels, timings) for data, labels, timings in (train, validation, test))
     return Task(*parts, **options)
+
+
+def collate_steps(items: list, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Two views of each window (T, C) as a batch of steps, (B, T / size, size · C) each, and their lengths."""
+    first, second, lengths = collate_fn_contrastive(items)
+    return steps_of(first, size), steps_of(second, size), lengths // size
+
+
+def few_steps(steps, labels: np.ndarray, timings: np.ndarray, size: int, batch_size: int) -> DataLoader:
+    """Batches of labelled windows in steps (N, T / size, size · C), normalised already; timings (N, E) in samples."""
+    width = steps.shape[-1]
+    dataset = EventDataset(steps, labels, timings / size, 1, (np.zeros(width), np.ones(width)))
+    return DataLoader(dataset, batch_size, shuffle=True, collate_fn=collate_fn_supervised)
 
 
 def steps_of(x, size: int):

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from course_lib.course.experiments._label_tasks import Task, Windows
+from course_lib.course.experiments._training import seeded
 from course_lib.events import Detections, decode_peaks, window_events
 from course_lib.models import (
     EventTemplateBank,
@@ -16,7 +17,6 @@ from course_lib.models import (
     fill_from_snippets,
     noise_filter,
 )
-from course_lib.training.rng import isolated
 
 
 def matched_filter(task: Task, count: int):
@@ -52,8 +52,7 @@ def snippets_and_em(task: Task, count: int, seed: int, rounds: int = 3):
     candidates are ranked by how much they explain.
     """
     few = task.train.first(count)
-    with isolated(seed, torch.device("cpu")):
-        bank = EventTemplateBank(task.num_events, task.channels, task.template_length)
+    bank = seeded(seed, EventTemplateBank, task.num_events, task.channels, task.template_length)
     fill_from_snippets(bank, *few)
     expectation_maximisation(bank, task.train.data, rounds=rounds, anchors=few)
     model = TemplateDetector(bank, noise_filter(bank, task.train.data[:200]))

@@ -8,8 +8,10 @@ Measured on new windows: how often the other view is the nearest of 63, also in 
 curve of a linear probe on the frozen encoder, with 512 and 32 labelled windows; and the share of onsets right to a step
 after fine-tuning on 32 windows. A seed draws data, weights and views.
 
-About 4 CPU minutes. Writes figures/results/contrastive_views.csv and detail/contrastive_views_seeds.csv.
+About 4 CPU minutes.
 """
+
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,17 +20,10 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from course_lib.course.experiments._label_tasks import steps_of
+from course_lib.course.experiments._label_tasks import collate_steps, few_steps, steps_of
+from course_lib.course.experiments._training import seeded
 from course_lib.course.experiments.runner import Experiment, by_seed
-from course_lib.data import (
-    EventDataset,
-    TemporalAugmentation,
-    channel_statistics,
-    collate_fn_contrastive,
-    collate_fn_supervised,
-    coloured_noise,
-    make_events,
-)
+from course_lib.data import TemporalAugmentation, channel_statistics, coloured_noise, make_events
 from course_lib.losses import EventTimingLoss
 from course_lib.models import ContrastiveLSTM, LSTMEventClassifier, augmentation_ranges
 from course_lib.training import ContrastiveTrainer, SupervisedTrainer
@@ -103,10 +98,7 @@ class Views(Dataset):
         return quiet.roll(int(self.rng.integers(len(quiet))), 0) * float(self.rng.choice([-1, 1]))
 
 
-def collate(items):
-    """Views as steps of ten samples."""
-    first, second, lengths = collate_fn_contrastive(items)
-    return steps_of(first, 10), steps_of(second, 10), lengths // 10
+collate = partial(collate_steps, size=10)
 
 
 def seen(windows: np.ndarray, kind: str) -> Tensor:
@@ -138,18 +130,14 @@ def probe(model: ContrastiveLSTM, data: Data, kind: str, count: int) -> float:
 
 def onsets_right(encoder: ContrastiveLSTM, data: Data, kind: str, seed: int) -> float:
     """The share of onsets in the right step or next to it, after fine-tuning on the first 32 windows."""
-    with isolated(seed, torch.device("cpu")):
-        options = {"dropout": 0.0, "timing_resolution_samples": 1, "residual": True, "presence": "logsumexp"}
-        model = LSTMEventClassifier(60, encoder.hidden_size, 1, num_events=4, **options)
+    options = {"num_events": 4, "dropout": 0.0, "timing_resolution_samples": 1, "residual": True}
+    model = seeded(seed, LSTMEventClassifier, 60, encoder.hidden_size, 1, presence="logsumexp", **options)
     encoder.transfer_encoder_to_classifier(model)
-    x, neutral = seen(data.windows[:FEW], kind).numpy(), (np.zeros(60), np.ones(60))
-    few = EventDataset(x, data.labels[:FEW], data.timings[:FEW] / 10, 1, statistics=neutral)
-    trainer = SupervisedTrainer(
-        model, EventTimingLoss(timing_resolution_samples=1), torch.optim.AdamW(model.parameters(), lr=1e-2)
-    )
-    loader = DataLoader(few, 16, shuffle=True, collate_fn=collate_fn_supervised)
-    options = {"clip_norm": 1.0, "generator": torch.Generator().manual_seed(seed), "device": "cpu", "progress": False}
-    trainer.fit(loader, FINE_TUNING, **options)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    trainer = SupervisedTrainer(model, EventTimingLoss(timing_resolution_samples=1), optimizer)
+    loader = few_steps(seen(data.windows[:FEW], kind).numpy(), data.labels[:FEW], data.timings[:FEW], 10, 16)
+    generator = torch.Generator().manual_seed(seed)
+    trainer.fit(loader, FINE_TUNING, clip_norm=1.0, generator=generator, device="cpu", progress=False)
     with torch.no_grad():
         guesses = model.eval()(seen(data.tested, kind))[1].argmax(1).numpy()  # (N, E)
     near = np.abs(guesses + 0.5 - data.test_timings / 10) <= 1.5

@@ -13,26 +13,31 @@ without labels.
 them, and views and copies have the ranges that notebook 21 estimates, from them. F1 at 5 ms on 200 windows (gait: at
 20 ms on the second half of the walk).
 
-About 9 CPU minutes. Writes figures/results/label_efficiency.csv: means and standard deviations over seeds; and
-detail/label_efficiency_seeds.csv, a row for each number, setting and seed.
+About 9 CPU minutes.
 """
+
+from functools import partial
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from course_lib.course.experiments._label_tasks import Task, Windows, gait, generated, steps_of
-from course_lib.course.experiments._label_templates import matched_filter, snippets_and_em
-from course_lib.course.experiments.runner import Experiment, by_measure
-from course_lib.data import (
-    ContrastiveDataset,
-    EventDataset,
-    TemporalAugmentation,
-    collate_fn_contrastive,
-    collate_fn_supervised,
+from course_lib.course.experiments._event_runs import candidates
+from course_lib.course.experiments._label_tasks import (
+    Task,
+    Windows,
+    collate_steps,
+    few_steps,
+    gait,
+    generated,
+    steps_of,
 )
+from course_lib.course.experiments._label_templates import matched_filter, snippets_and_em
+from course_lib.course.experiments._training import seeded
+from course_lib.course.experiments.runner import Experiment, by_measure
+from course_lib.data import ContrastiveDataset, TemporalAugmentation, collate_fn_supervised
 from course_lib.data.datasets import EventItem
-from course_lib.events import Detections, best_threshold, decode_peaks, event_scores, window_events
+from course_lib.events import Detections, best_threshold, event_scores, window_events
 from course_lib.losses import AutoencoderLoss, EventTimingLoss
 from course_lib.models import (
     ContrastiveLSTM,
@@ -41,13 +46,13 @@ from course_lib.models import (
     augmentation_ranges,
 )
 from course_lib.training import ContrastiveTrainer, SupervisedTrainer, UnsupervisedTrainer, cosine_with_warmup
-from course_lib.training.rng import isolated
 
 PRETRAINED = ("autoencoder", "contrastive")
 METHODS = ("scratch", *PRETRAINED, "scratch, augmented", "matched filter", "snippets and EM")
 ON_GENERATED = ("contrastive", "scratch, augmented")  # only
 RATES = (0.003, 0.01, 0.03)
 HIDDEN, LATENT, BATCH = 64, 16, 16
+GRID = {"timing_resolution_samples": 1, "refractory_period_samples": 400}  # in steps
 TEMPLATES = {
     "matched filter": lambda task, count, seed: matched_filter(task, count),
     "snippets and EM": snippets_and_em,
@@ -80,25 +85,17 @@ def augmentation(task: Task) -> TemporalAugmentation:
 def pretrain(method: str, task: Task, seed: int, steps: int):
     """A model trained on all of task.train without labels, and what it measured of itself in the last epoch."""
     size = task.step * task.channels
-    makers = {
-        "autoencoder": lambda: LSTMAutoencoder(size, HIDDEN, 1, LATENT, latent_samples=1),
-        "contrastive": lambda: ContrastiveLSTM(size, HIDDEN, 32, 1),
-    }
-    with isolated(seed, torch.device("cpu")):
-        model = makers[method]()
     if method == "contrastive":
+        model = seeded(seed, ContrastiveLSTM, size, HIDDEN, 32, 1)
         neutral = np.zeros(task.channels), np.ones(task.channels)  # the data are normalised already
-        views = ContrastiveDataset(task.train.data, augmentation(task), neutral)
-
-        def collate(items):
-            first, second, lengths = collate_fn_contrastive(items)
-            return steps_of(first, task.step), steps_of(second, task.step), lengths // task.step
-
-        loader = DataLoader(views, 32, shuffle=True, drop_last=True, collate_fn=collate)
+        data = ContrastiveDataset(task.train.data, augmentation(task), neutral)
+        collate = partial(collate_steps, size=task.step)
         trainer = ContrastiveTrainer(model, adam(model, 3e-3))
     else:
-        loader = DataLoader(torch.from_numpy(steps_of(task.train.data, task.step)), 32, shuffle=True, drop_last=True)
+        model = seeded(seed, LSTMAutoencoder, size, HIDDEN, 1, LATENT, latent_samples=1)
+        data, collate = torch.from_numpy(steps_of(task.train.data, task.step)), None
         trainer = UnsupervisedTrainer(model, AutoencoderLoss(), adam(model, 3e-3))
+    loader = DataLoader(data, 32, shuffle=True, drop_last=True, collate_fn=collate)
     last = train(trainer, loader, steps, seed).table.iloc[-1]
     names = [name.removeprefix("train_") for name in last.index if name.startswith("train_")]
     return model, {name: float(last[f"train_{name}"]) for name in names if name not in NEUTRAL_COLUMNS}
@@ -125,53 +122,45 @@ def fine_tune(task: Task, count: int, seed: int, steps: int, rate: float, encode
     encoder: whose LSTM it begins with.  change: an augmentation of its windows.  use: "all" weights learn, or all but
     the LSTM's ("frozen"), or only a linear layer on it ("probe").
     """
-    with isolated(seed, torch.device("cpu")):
-        model = LSTMEventClassifier(
-            task.step * task.channels,
-            HIDDEN,
-            1,
-            task.num_events,
-            dropout=0.0,
-            timing_resolution_samples=1,
-            refractory_period_samples=400,
-            attention=use != "probe",
-            residual=True,
-            presence="logsumexp",
-        )
+    model = seeded(
+        seed,
+        LSTMEventClassifier,
+        task.step * task.channels,
+        HIDDEN,
+        1,
+        task.num_events,
+        dropout=0.0,
+        attention=use != "probe",
+        residual=True,
+        presence="logsumexp",
+        **GRID,
+    )
     if encoder is not None:
         encoder.transfer_encoder_to_classifier(model)
     model.lstm.requires_grad_(use == "all")
     few = task.train.first(count)
     if change is None:
-        neutral = np.zeros(model.input_size), np.ones(model.input_size)
-        dataset = EventDataset(steps_of(few.data, task.step), few.labels, few.timings / task.step, 1, neutral)
+        loader = few_steps(steps_of(few.data, task.step), few.labels, few.timings, task.step, min(BATCH, count))
     else:
-        dataset = AugmentedWindows(few, change, task.step)
-    loader = DataLoader(dataset, min(BATCH, count), shuffle=True, collate_fn=collate_fn_supervised)
-    loss = EventTimingLoss(timing_resolution_samples=1, refractory_period_samples=400)
-    train(SupervisedTrainer(model, loss, adam(model, rate)), loader, steps, seed)
+        copies = AugmentedWindows(few, change, task.step)
+        loader = DataLoader(copies, min(BATCH, count), shuffle=True, collate_fn=collate_fn_supervised)
+    train(SupervisedTrainer(model, EventTimingLoss(**GRID), adam(model, rate)), loader, steps, seed)
     model.eval()
-
-    def find(windows: Windows) -> list[Detections]:
-        parts = torch.from_numpy(steps_of(windows.data, task.step)).split(50)
-        maps = [map_ for part in parts for map_ in zip(*model.frame_scores(part), strict=True)]
-        options = {"resolution": task.step, "threshold": 0.02}
-        return [decode_peaks(scores.numpy(), task.step * offsets.numpy(), **options) for scores, offsets in maps]
-
-    return find
+    return lambda windows: candidates(model, torch.from_numpy(steps_of(windows.data, task.step)), 50, task.step)
 
 
 def score(task: Task, find) -> tuple[float, float]:
     """F1 on the test windows, at the threshold that is best on the validation windows; and F1 on these."""
-    threshold = validated = None
-    for windows in (task.validation, task.test):
-        truths = window_events(windows.labels, windows.timings)
-        found = [_strongest(events) for events in find(windows)]
-        if threshold is None:
-            threshold = best_threshold(truths, found, task.tolerance_ms, task.sample_rate)
-        scored = event_scores(truths, [f.above(threshold) for f in found], task.tolerance_ms, task.sample_rate).f1
-        validated = scored if validated is None else validated
-    return scored, validated
+    scale = (task.tolerance_ms, task.sample_rate)
+    (validated, at), (tested, found) = (
+        (window_events(windows.labels, windows.timings), [_strongest(events) for events in find(windows)])
+        for windows in (task.validation, task.test)
+    )
+    threshold = best_threshold(validated, at, *scale)
+    return tuple(
+        event_scores(truths, [events.above(threshold) for events in founds], *scale).f1
+        for truths, founds in ((tested, found), (validated, at))
+    )
 
 
 def _strongest(found: Detections) -> Detections:

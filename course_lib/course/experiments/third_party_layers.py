@@ -6,9 +6,8 @@ The packages go into an environment beside this one, on the same PyTorch, and wh
 the course's interface by `layers.Adapted` and an adaptor in `_borrowed_layers`, which says which calls it makes. About
 25 CPU seconds.
 
-Writes figures/results/third_party_layers.csv: promises kept of eight, and CPU milliseconds, of 256 steps whole and of
-one block of a stream; and detail/third_party_layers_promises.csv: a row a layer and promise, with version and first
-complaint.
+Promises kept of eight; CPU milliseconds of 256 steps whole, and of one block of a stream. Kept beside the table: a row
+a layer and promise, with version and first complaint.
 """
 
 import time
@@ -20,16 +19,14 @@ import pandas as pd
 import torch
 
 from course_lib.course.experiments import _borrowed_layers as borrowed
-from course_lib.course.experiments._borrowed_layers import Borrowed
+from course_lib.course.experiments._training import seeded
 from course_lib.course.experiments.runner import Experiment, Found, NotHere
 from course_lib.layers import Adapted, Sequential
 from course_lib.sequence import PROPERTIES, Sequence, SequenceLayer, check_contract, ragged, stream
-from course_lib.training.rng import isolated
 
 TOLERANCE = 1e-5  # some of these layers have 32-bit constants inside
-# Adaptors, of layers in a row where there are several. A name with … takes a thing away from the one above, to find a
-# cause.
-LAYERS: dict[str, tuple[Borrowed, ...]] = {
+# Adaptors, of layers in a row where there are several. "…" takes a thing away from the one above, to find a cause.
+LAYERS: dict[str, tuple[borrowed.Borrowed, ...]] = {
     "nn.GRU (torch)": (borrowed.TorchGRU(),),
     "minGRU (mingru-pytorch)": (borrowed.MinGRU(),),
     "minLSTM (mingru-pytorch)": (borrowed.MinLSTM(),),
@@ -50,10 +47,9 @@ LAYERS: dict[str, tuple[Borrowed, ...]] = {
 }
 
 
-def made(adaptors: tuple[Borrowed, ...]) -> SequenceLayer:
+def made(adaptors: tuple[borrowed.Borrowed, ...]) -> SequenceLayer:
     """The layer or layers, with the same first weights each time."""
-    with isolated(0, torch.device("cpu")):
-        layers = [Adapted(adaptor) for adaptor in adaptors]
+    layers = seeded(0, lambda: [Adapted(adaptor) for adaptor in adaptors])
     return layers[0] if len(layers) == 1 else Sequential(layers)
 
 
