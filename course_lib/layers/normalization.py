@@ -269,14 +269,14 @@ class GroupNorm(SequenceLayer):
         return (y if self.bias is None else y + self.bias).to(like.dtype)
 
 
-def make_norm(kind: str, channels: int) -> SequenceLayer:
+def make_norm(norm_kind: str, channels: int) -> SequenceLayer:
     """A `LayerNorm` ("layer"), `RMSNorm` ("rms"), `BatchNorm` ("batch") or `GroupNorm` ("group") of these channels.
 
     "group" makes eight groups, or as many as divide both eight and `channels`.  ValueError for another kind.
     """
-    if kind not in _KINDS:
-        raise ValueError(f"norm kind: expected one of {', '.join(_KINDS)}, got {kind!r}")
-    return _KINDS[kind](channels)
+    if norm_kind not in _KINDS:
+        raise ValueError(f"norm_kind: expected one of {', '.join(_KINDS)}, got {norm_kind!r}")
+    return _KINDS[norm_kind](channels)
 
 
 _KINDS: dict[str, Callable[[int], SequenceLayer]] = {

@@ -188,7 +188,7 @@ def test_cls_token_is_in_front_and_stays_valid():
         (lambda: sl.MultiHeadSelfAttention(6, 0), "num_heads: expected a divisor of embed_dim=6, got 0"),
         (lambda: sl.MultiHeadSelfAttention(6, 2, rotary=100.0), "expected an even number with rotary, got 3"),
         (lambda: sl.EncoderBlock(6, 2, norm="middle"), 'norm: expected "pre" or "post"'),
-        (lambda: sl.EncoderBlock(6, 2, norm_kind="max"), "norm kind: expected one of layer, rms, batch, group"),
+        (lambda: sl.EncoderBlock(6, 2, norm_kind="max"), "norm_kind: expected one of layer, rms, batch, group"),
         (lambda: sl.EncoderBlock(6, 2, feed_forward="relu"), 'feed_forward: expected "gelu" or "swiglu"'),
         (lambda: sl.CLSToken(0), "embed_dim: expected at least 1"),
         (lambda: sl.EncoderBlock(6, 2)(torch.zeros(2, 5, 7)), r"expected \(B, T, 6\), got \(B, T, 7\)"),

@@ -117,7 +117,7 @@ def test_constant_single_step_and_single_item_train(norm_kind):
     ("make", "complaint"),
     [
         (lambda: sl.ResidualBlock(2, 3, dilations=()), "dilations: expected at least one"),
-        (lambda: sl.ResidualBlock(2, 3, norm_kind="max"), "norm kind: expected one of"),
+        (lambda: sl.ResidualBlock(2, 3, norm_kind="max"), "norm_kind: expected one of"),
         (lambda: sl.MultiScaleCNN(1, (4, 8), (2,)), "channels, strides: expected one of each"),
         (lambda: sl.SqueezeExcitation(0), "channels, reduction: expected at least 1"),
         (lambda: sl.MultiScaleCNN(2, (4,), (1,))(torch.zeros(2, 9, 3)), r"expected \(B, T, 2\)"),
