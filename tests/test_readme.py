@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections import Counter
 
 import pytest
 
@@ -97,6 +98,12 @@ def test_commands_exist():
     help_text = build_parser().format_help()
     for command in re.findall(r"-m course_lib (\w+)", README + RESULTS + CONTRIBUTING):
         assert re.search(rf"^    {command}\b", help_text, re.MULTILINE), command
+
+
+def test_no_two_rooms_of_the_library_have_a_file_of_one_name():
+    files = [path for path in (PROJECT_ROOT / "course_lib").glob("*/*.py") if path.parent.name != "course"]
+    names = Counter(path.name for path in files if path.name != "__init__.py")
+    assert {name: count for name, count in names.items() if count > 1} == {}
 
 
 def test_a_file_over_400_lines_is_two_ideas():

@@ -117,6 +117,14 @@ def checked_periods(name: str, periods: Any) -> np.ndarray:
     return array
 
 
+def checked_rate(sample_rate: Any) -> float:
+    """Hz.  ValueError for what is no number above 0."""
+    number = isinstance(sample_rate, int | float | np.integer | np.floating) and not isinstance(sample_rate, bool)
+    if not (number and 0 < sample_rate < np.inf):
+        raise ValueError(f"sample_rate: expected Hz above 0, got {sample_rate!r}")
+    return float(sample_rate)
+
+
 def by_type(events: Iterable, argument: str) -> dict[int, list[tuple[float, int]]]:
     """Type → [(time, index), ...] in time order; times in float32 or float16 stay so, for `within` to know.
 

@@ -11,7 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from course_lib.events.detections import PEAK_RADIUS, SAMPLE_RATE, Detections, as_array, checked_periods, peak_mask
+from course_lib.events.detections import (
+    PEAK_RADIUS,
+    SAMPLE_RATE,
+    Detections,
+    as_array,
+    checked_periods,
+    checked_rate,
+    peak_mask,
+)
 from course_lib.events.refractory import refractory_filter
 
 _WINDOW, _MARGIN = 2.0, 0.15  # seconds
@@ -259,11 +267,10 @@ def _rate_of(model: FrameModel, sample_rate: float | None) -> float | None:
     own = getattr(model, "sample_rate", None)
     if sample_rate is None:
         return own
-    if isinstance(sample_rate, bool) or not isinstance(sample_rate, int | float) or not 0 < sample_rate < np.inf:
-        raise ValueError(f"sample_rate: expected Hz above 0, got {sample_rate!r}")
-    if own is not None and abs(own - sample_rate) > 1e-6 * own:
-        raise ValueError(f"sample_rate: expected {own:g} Hz, the model's, got {sample_rate:g}: resample the stream")
-    return float(sample_rate)
+    rate = checked_rate(sample_rate)
+    if own is not None and abs(own - rate) > 1e-6 * own:
+        raise ValueError(f"sample_rate: expected {own:g} Hz, the model's, got {rate:g}: resample the stream")
+    return rate
 
 
 def _checked_statistics(statistics: tuple, channels: int) -> tuple[np.ndarray, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from course_lib.events.detections import Detections, by_type, within
+from course_lib.events.detections import Detections, by_type, checked_rate, within
 
 
 def match_events(truth: Iterable, found: Iterable, tolerance: float) -> list[tuple[int, int]]:
@@ -193,13 +193,10 @@ def _check_tolerance(tolerance: float) -> None:
 
 def tolerance_in_samples(tolerance_ms: float, sample_rate: float) -> float:
     """Milliseconds at `sample_rate` Hz.  ValueError naming the one that is no such number."""
-    for name, value, unit, least in (
-        ("tolerance_ms", tolerance_ms, "milliseconds from 0 on", 0),
-        ("sample_rate", sample_rate, "Hz above 0", 1e-300),
-    ):
-        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not least <= value < np.inf:
-            raise ValueError(f"{name}: expected {unit}, got {value!r}")
-    return tolerance_ms * sample_rate / 1000
+    number = isinstance(tolerance_ms, int | float | np.number) and not isinstance(tolerance_ms, bool)
+    if not (number and 0 <= tolerance_ms < np.inf):
+        raise ValueError(f"tolerance_ms: expected milliseconds from 0 on, got {tolerance_ms!r}")
+    return tolerance_ms * checked_rate(sample_rate) / 1000
 
 
 def _check_recordings(truths: Sequence, founds: Sequence) -> None:

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.losses.event_timing import EventTimingLoss
-from course_lib.losses.focal import full_precision, holds
+from course_lib.losses.event_timing import EventTimingLoss, check_inside
+from course_lib.losses.focal import full_precision
 
 SIGMA = 0.5  # samples
 SHARPNESS = 10.0  # of the softmax: a score that is 0.1 higher is e times as likely
@@ -84,10 +84,7 @@ def template_loss(
     onsets = torch.where(present, full_precision(timings), 0)[:, None]  # (B, 1, E); in bfloat16, 1403 would be 1400
     closeness = -((samples[:, None] - onsets) ** 2) / (2 * sigma**2)  # (B, T, E)
     end = scores.shape[1] if lengths is None else lengths[:, None, None]
-    if not holds(~present[:, None] | ((onsets >= 0) & (onsets < end))):
-        raise ValueError(
-            f"timings: expected samples inside the window where labels are 1, got {timings[present].tolist()[:8]}"
-        )
+    check_inside(~present[:, None] | ((onsets >= 0) & (onsets < end)), timings, present)
     logits = sharpness * full_precision(scores)
     if lengths is not None:
         outside = (samples >= lengths[:, None])[..., None]  # (B, T, 1)

@@ -51,10 +51,8 @@ class EventTimingLoss(nn.Module):
         timings: (B, E) samples, read only where labels are 1, so that NaN elsewhere reaches nothing.
         lengths: (B,) valid samples; None: all frames are valid.
         """
-        valid = None
-        if lengths is not None:
-            starts = torch.arange(timing_logits.shape[1], device=lengths.device) * self.timing_resolution_samples
-            valid = starts < lengths[:, None]  # (B, F)
+        valid = _frames_inside(lengths, timing_logits.shape[1], self.timing_resolution_samples)
+        if valid is not None:
             timing_logits = timing_logits.masked_fill(~valid[:, :, None], -torch.inf)  # padding may be NaN
         parts = {
             "event": presence_loss(event_logits, labels),
@@ -68,6 +66,13 @@ class EventTimingLoss(nn.Module):
         total = self.event_weight * parts["event"] + self.timing_weight * parts["timing"]
         total = total + self.refractory_weight * parts["refractory"]
         return {"loss": total, "total": total, **parts}
+
+
+def _frames_inside(lengths: Tensor | None, frames: int, resolution: int) -> Tensor | None:
+    """(B, F) True for the frames that begin inside an item of so many samples; None where no length is given."""
+    if lengths is None:
+        return None
+    return torch.arange(frames, device=lengths.device) * resolution < lengths[:, None]
 
 
 def presence_loss(event_logits: Tensor, labels: Tensor) -> Tensor:
@@ -90,13 +95,17 @@ def timing_loss(
     present = labels > 0  # (B, E)
     frames = torch.floor(torch.where(present, full_precision(timings), 0) / resolution)  # (B, E)
     last = timing_logits.shape[1] - 1 if valid is None else valid.sum(1, keepdim=True) - 1
-    if not holds(~present | ((frames >= 0) & (frames <= last))):  # an item without samples may have no events
-        raise ValueError(
-            f"timings: expected samples inside the window where labels are 1, got {timings[present].tolist()[:8]}"
-        )
+    check_inside(~present | ((frames >= 0) & (frames <= last)), timings, present)  # without samples, no events
     log_p = F.log_softmax(full_precision(timing_logits), dim=1)
     at_onsets = log_p.gather(1, torch.where(present, frames, 0).long()[:, None])[:, 0]  # (B, E)
     return -torch.where(present, at_onsets, 0).sum() / present.sum().clamp(min=1)
+
+
+def check_inside(fits: Tensor, timings: Tensor, present: Tensor) -> None:
+    """ValueError unless all `fits`, with the timings where an event is `present`."""
+    if not holds(fits):
+        got = timings[present].tolist()[:8]
+        raise ValueError(f"timings: expected samples inside the window where labels are 1, got {got}")
 
 
 def refractory_loss(rates: Tensor, period_frames: int, valid: Tensor | None = None) -> Tensor:
@@ -140,10 +149,7 @@ class HeatmapLoss(nn.Module):
         """
         heatmap, offsets, presence = maps
         targets, distances = frame_targets(timings, heatmap.shape[1], self.timing_resolution_samples, self.sigma)
-        valid = None
-        if lengths is not None:
-            starts = torch.arange(heatmap.shape[1], device=lengths.device) * self.timing_resolution_samples
-            valid = starts < lengths[:, None]  # (B, F)
+        valid = _frames_inside(lengths, heatmap.shape[1], self.timing_resolution_samples)
         parts = {
             "heatmap": heatmap_loss(heatmap, targets, valid),
             "offset": offset_loss(offsets, distances, valid),

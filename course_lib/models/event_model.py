@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.events import SAMPLE_RATE
+from course_lib.events.detections import SAMPLE_RATE, checked_rate
 from course_lib.sequence import check_positive
 
 _RESOLUTION, _REFRACTORY = 0.005, 2.0  # seconds
@@ -34,9 +33,7 @@ class EventModel(nn.Module):
         sample_rate: float | None,
     ):
         super().__init__()
-        rate = SAMPLE_RATE if sample_rate is None else sample_rate
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < math.inf:
-            raise ValueError(f"sample_rate: expected Hz above 0, got {sample_rate!r}")
+        rate = SAMPLE_RATE if sample_rate is None else checked_rate(sample_rate)
         if timing_resolution_samples is None:
             timing_resolution_samples = max(1, round(_RESOLUTION * rate))
         if refractory_period_samples is None:

@@ -292,7 +292,7 @@ def test_a_rate_sets_the_defaults_and_states_the_latency_in_seconds():
     with pytest.raises(ValueError, match="sample_rate: expected 360 Hz, the model's, got 2000"):
         LiveDetector(model, sample_rate=2000)
     unsaid = EventDetector(2, 1, width=8, dilations=(1,))
-    assert LiveDetector(unsaid, sample_rate=100).window == 200
+    assert LiveDetector(unsaid, sample_rate=100).window == LiveDetector(unsaid, sample_rate=np.int64(100)).window == 200
     with pytest.raises(ValueError, match="sample_rate: expected Hz"):
         _ = LiveDetector(unsaid).latency
     with pytest.raises(ValueError, match="sample_rate: expected Hz above 0, got -1"):
