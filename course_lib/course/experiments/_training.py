@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,8 +34,7 @@ def fitted(model: M, batches: Iterable, rate: float, optimizer: Callable = torch
     The rate warms up and falls along a cosine, gradients are clipped at 1.  options: of `fit`, in place of these.
     """
     usual = {"epochs": 1, "schedule": cosine_with_warmup, "clip_norm": 1.0, "metrics": {}, "device": "cpu"}
-    moves = lambda parameters: optimizer(parameters, lr=rate)  # noqa: E731
-    fit(model, batches, optimizer=moves, progress=False, **usual | options)
+    fit(model, batches, optimizer=partial(optimizer, lr=rate), progress=False, **usual | options)
     return model.cpu().eval()
 
 

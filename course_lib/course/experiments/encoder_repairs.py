@@ -79,13 +79,12 @@ def prepared(x: np.ndarray, setting: Setting) -> np.ndarray:
 def fit_options(setting: Setting) -> dict[str, Any]:
     """The row's recipe, as `fit` takes it."""
     loss = nn.CrossEntropyLoss(label_smoothing=0.1 if setting.regularised else 0.0)
-    twice = lambda outputs, targets: loss(outputs.softmax(dim=1), targets)  # noqa: E731
     adam = partial(torch.optim.Adam, lr=LEARNING_RATE)
     if setting.regularised:
         adam = partial(torch.optim.AdamW, lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.05)
     return {
         "epochs": setting.epochs,
-        "loss": twice if setting.softmax_twice else loss,
+        "loss": (lambda outputs, targets: loss(outputs.softmax(dim=1), targets)) if setting.softmax_twice else loss,
         "optimizer": adam,
         "schedule": cosine_with_warmup if setting.scheduled else None,
         "clip_norm": 1.0 if setting.scheduled else None,
