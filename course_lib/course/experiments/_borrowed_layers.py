@@ -12,6 +12,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 from collections.abc import Callable, Iterator
+from importlib.machinery import SourceFileLoader
 from types import ModuleType
 from typing import Any
 
@@ -322,10 +323,7 @@ def _emformer_file() -> ModuleType:
     package = importlib.util.find_spec("torchaudio")
     if package is None or package.submodule_search_locations is None:
         raise ImportError("No module named 'torchaudio'")
+    module = ModuleType("emformer")
     path = f"{package.submodule_search_locations[0]}/models/emformer.py"
-    spec = importlib.util.spec_from_file_location("emformer", path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is not there")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    SourceFileLoader("emformer", path).exec_module(module)
     return module

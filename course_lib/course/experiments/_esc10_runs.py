@@ -9,17 +9,19 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 import torch
+from scipy.special import softmax
 from sklearn.model_selection import PredefinedSplit
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from course_lib.course.experiments._training import parameters
-from course_lib.data import AudioData, LogMelAugmentation, log_mel
+from course_lib.data import AudioData, LogMelAugmentation, load_esc10, log_mel
 from course_lib.training import CrossValidation, adamw, cosine_with_warmup, cross_validate, fit, predict
 
 M = TypeVar("M", bound=nn.Module)
 MEL_RATE = 22_050
 TEST_FOLD = 5
+CLIPS: dict[str, Any] = {"source": "ESC-10", "load": partial(load_esc10, sample_rate=MEL_RATE)}  # of an `Experiment`
 RECIPE: dict[str, Any] = {
     "epochs": 100,
     "batch_size": 32,
@@ -112,6 +114,11 @@ def four_folds(
         values["training accuracy"].append(float(right[known & (data.folds != fold)].mean()))
         values["test accuracy"].append(float(right[~known].mean()))
     return values
+
+
+def ensemble(logits: np.ndarray) -> np.ndarray:
+    """Log of the mean probability of several models: (models, N, C) to (N, C)."""
+    return np.log(softmax(logits, axis=-1).mean(axis=0))
 
 
 def predictions(

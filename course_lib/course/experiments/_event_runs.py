@@ -48,17 +48,15 @@ def train(
     seed: int,
     steps: int,
     batch_size: int = 32,
-    rate: float = 3e-3,
     snr_db: float = 0.0,
-    **events,
 ):
     """A model trained on windows that it never sees twice: the model, the training statistics and CPU seconds taken.
 
     The other arguments: see `train_on`.
     """
     started = time.process_time()
-    loader = FreshEvents(min(steps, 20), batch_size, seed=1000 + seed, snr_db=snr_db, seq_len=WINDOW, **events)
-    model = train_on(loader, make_model, loss, seed=seed, steps=steps, rate=rate)
+    loader = FreshEvents(min(steps, 20), batch_size, seed=1000 + seed, snr_db=snr_db, seq_len=WINDOW)
+    model = train_on(loader, make_model, loss, seed=seed, steps=steps)
     return model, loader.statistics, time.process_time() - started
 
 
@@ -69,7 +67,6 @@ def train_on(
     *,
     seed: int,
     steps: int,
-    rate: float = 3e-3,
     amp: bool = True,
 ) -> M:
     """A model trained for about so many steps, in whole rounds of the loader, in evaluation mode.
@@ -85,7 +82,7 @@ def train_on(
     return fitted(
         seeded(seed, make_model),
         loader,
-        rate,
+        3e-3,
         partial(torch.optim.AdamW, weight_decay=0.01),
         epochs=max(1, round(steps / len(loader))),
         training_step=step,
@@ -102,9 +99,9 @@ def load_feet() -> dict[str, GaitRecording]:
     return load_gait_events(folder)
 
 
-def windows(count: int, seed: int, snr_db: float, statistics, **events):
+def windows(count: int, seed: int, snr_db: float, statistics):
     """Windows for validation or test: x (N, T, C), and their events, one list a window."""
-    data, labels, timings = make_events(count, WINDOW, seed=seed, snr_db=snr_db, **events)
+    data, labels, timings = make_events(count, WINDOW, seed=seed, snr_db=snr_db)
     mean, std = statistics
     return torch.from_numpy((data - mean) / std), window_events(labels, timings)
 
@@ -163,19 +160,19 @@ def measures(truths: list, founds: list[Detections], threshold: float) -> dict[s
     }
 
 
-def close_recall(truths: list, founds: list, within_ms: float = 10.0, tolerance_ms: float = 5.0) -> float:
-    """Recall over the events whose nearest other event, of any type, is less than `within_ms` away."""
+def close_recall(truths: list, founds: list) -> float:
+    """Recall at 5 ms over the events whose nearest other event, of any type, is less than 10 ms away."""
     hits = []
     for truth, found in zip(truths, founds, strict=True):
         onsets = np.array([onset for _, onset in truth])
         for i, (kind, onset) in enumerate(truth):
-            if len(truth) > 1 and np.abs(np.delete(onsets, i) - onset).min() < 2 * within_ms:
+            if len(truth) > 1 and np.abs(np.delete(onsets, i) - onset).min() < 0.01 * SAMPLE_RATE:
                 own = [event for event in found if event[0] == kind]
-                hits.append(event_scores([[(kind, onset)]], [own], tolerance_ms, SAMPLE_RATE).matched)
+                hits.append(event_scores([[(kind, onset)]], [own], 5.0, SAMPLE_RATE).matched)
     return float(np.mean(hits)) if hits else np.nan
 
 
-def threshold_of(model: nn.Module, statistics, snr_db: float, seed: int, **events) -> float:
+def threshold_of(model: nn.Module, statistics, snr_db: float, seed: int) -> float:
     """The score threshold of the best F1 at 5 ms, on 256 validation windows."""
-    x, truths = windows(256, 50_000 + seed, snr_db, statistics, **events)
+    x, truths = windows(256, 50_000 + seed, snr_db, statistics)
     return best_at_5_ms(truths, find(model, x))

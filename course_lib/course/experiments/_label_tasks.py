@@ -39,7 +39,6 @@ class Task(NamedTuple):
 
     All data are normalised by the mean and standard deviation of the training windows.
     step: samples that make one step of the LSTM.  template_length: samples that an event lasts.
-    counts: how many windows are labelled for every method, and for one to compare with.
     """
 
     train: Windows
@@ -49,7 +48,6 @@ class Task(NamedTuple):
     sample_rate: float
     tolerance_ms: float
     template_length: int
-    counts: tuple[int, int]
 
     @property
     def channels(self) -> int:
@@ -77,7 +75,7 @@ def generated(seed: int, unlabelled: int = UNLABELLED, scored: int = 200, **even
         for part, count in enumerate((unlabelled - COUNTS[0], scored // 2, scored), start=1)
     )
     train = tuple(np.concatenate(pair) for pair in zip(few, rest, strict=True))
-    options = {"step": 10, "sample_rate": 2000.0, "tolerance_ms": 5.0, "template_length": 80, "counts": COUNTS}
+    options = {"step": 10, "sample_rate": 2000.0, "tolerance_ms": 5.0, "template_length": 80}
     return _normalised(train, validation, test, **options)
 
 
@@ -100,7 +98,7 @@ def gait(seed: int, count: int = 320) -> Task:
             parts[part] += [foot.part(int(start), int(start) + GAIT_SAMPLES) for start in begin]
     parts["train"] = [parts["train"][i] for i in rng.permutation(len(parts["train"]))]
     windows = [_as_windows(recordings) for recordings in parts.values()]
-    options = {"step": 4, "sample_rate": 204.8, "tolerance_ms": 20.0, "template_length": 24, "counts": COUNTS}
+    options = {"step": 4, "sample_rate": 204.8, "tolerance_ms": 20.0, "template_length": 24}
     return _normalised(*windows, **options)
 
 

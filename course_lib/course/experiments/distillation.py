@@ -26,10 +26,10 @@ from torch.nn.utils import prune
 from torch.utils.data import TensorDataset
 
 from course_lib.course.experiments import results
-from course_lib.course.experiments._esc10_runs import ATTENTIVE, MEL_RATE, RECIPE, columns, trained
+from course_lib.course.experiments._esc10_runs import ATTENTIVE, CLIPS, RECIPE, columns, trained
 from course_lib.course.experiments._training import seeded
 from course_lib.course.experiments.runner import Experiment, Found, total_seconds
-from course_lib.data import AudioData, load_esc10
+from course_lib.data import AudioData
 from course_lib.models import AttentiveCNN, LogMelFeatures
 from course_lib.training import accuracy, compare, predict
 
@@ -173,9 +173,8 @@ EXPERIMENT = Experiment(
     options={"epochs": (40, "passes over the training clips")},
     rows=rows,
     details=lambda found: {"folds": by_fold(found)},
-    source="ESC-10",
-    load=partial(load_esc10, sample_rate=MEL_RATE),
     threads=1,
     cheapest="fold 1",
     unchecked="(accuracy|change from .*)$",  # over all folds
+    **CLIPS,
 )

@@ -34,9 +34,16 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from course_lib.course.experiments import results
-from course_lib.course.experiments._esc10_runs import ATTENTIVE, MEL_RATE, columns, five_folds, predictions
+from course_lib.course.experiments._esc10_runs import (
+    ATTENTIVE,
+    CLIPS,
+    columns,
+    ensemble,
+    five_folds,
+    predictions,
+)
 from course_lib.course.experiments._training import parameters
-from course_lib.course.experiments.runner import Experiment, Found
+from course_lib.course.experiments.runner import Experiment, Found, column
 from course_lib.data import AudioData, between_class, load_esc10, log_mel, spec_augment, time_shift
 from course_lib.models import (
     AttentiveCNN,
@@ -150,9 +157,8 @@ def trained(found: Found) -> Found:
         models[CNN] = found[CNN] + partners
         models[PAIR] = []
         for pair in zip(found[CNN], partners, strict=False):
-            share = np.mean([softmax(cell["logits"], axis=1) for cell in pair], axis=0)
             both = {name: sum(cell[name] for cell in pair) for name in ("seconds", "parameters")}
-            models[PAIR].append(both | {"logits": np.log(share)})
+            models[PAIR].append(both | {"logits": ensemble(column(pair, "logits"))})
     return models
 
 
@@ -191,7 +197,6 @@ EXPERIMENT = Experiment(
     rows=rows,
     details=details,
     details_by="model",
-    source="ESC-10",
-    load=partial(load_esc10, sample_rate=MEL_RATE),
     cheapest=SVM,
+    **CLIPS,
 )

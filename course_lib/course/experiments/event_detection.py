@@ -48,14 +48,18 @@ def measure(seed: int, way: str, snr_db: float, steps: int, classifier_steps: in
     """One way to find events: F1 and errors on the test windows."""
     if way == "pursuit":
         return _pursuit(snr_db, seed)
-    return _detector(snr_db, steps, seed) if way == "detector" else _classifier(options, classifier_steps, seed)
-
-
-def _detector(snr_db: float, steps: int, seed: int) -> dict[str, float]:
-    model, statistics, took = train(EventDetector, HeatmapLoss(), seed=seed, steps=steps, snr_db=snr_db)
+    if way == "detector":
+        model, statistics, took = train(EventDetector, HeatmapLoss(), seed=seed, steps=steps, snr_db=snr_db)
+    else:
+        make = partial(LSTMEventClassifier, hidden_size=64, front_end=True, **options)
+        model, statistics, took = train(make, EventTimingLoss(), seed=seed, steps=classifier_steps, batch_size=16)
     threshold = threshold_of(model, statistics, snr_db, seed)
     x, truths = windows(400, 60_000 + seed, snr_db, statistics)
-    values = measures(truths, find(model, x), threshold) | _stream(model, statistics, threshold, snr_db, seed)
+    values = measures(truths, find(model, x), threshold)
+    if way == "detector":
+        values |= _stream(model, statistics, threshold, snr_db, seed)
+    else:
+        values |= _separately(model, x, truths)
     return values | {"CPU seconds of training": took}
 
 
@@ -68,15 +72,6 @@ def _stream(model, statistics, threshold: float, snr_db: float, seed: int) -> di
         "stream: times real time": found["speed"],
         "stream: latency, s": live.latency_samples / SAMPLE_RATE,
     }
-
-
-def _classifier(options: dict, steps: int, seed: int) -> dict[str, float]:
-    make = partial(LSTMEventClassifier, hidden_size=64, front_end=True, **options)
-    model, statistics, took = train(make, EventTimingLoss(), seed=seed, steps=steps, batch_size=16)
-    threshold = threshold_of(model, statistics, 0.0, seed)
-    x, truths = windows(400, 60_000 + seed, 0.0, statistics)
-    values = measures(truths, find(model, x), threshold) | _separately(model, x, truths)
-    return values | {"CPU seconds of training": took}
 
 
 @torch.no_grad()

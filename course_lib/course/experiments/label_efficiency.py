@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader
 
 from course_lib.course.experiments._event_runs import candidates
 from course_lib.course.experiments._label_tasks import (
+    COUNTS,
     Task,
     Windows,
     collate_steps,
@@ -173,7 +174,7 @@ def _strongest(found: Detections) -> Detections:
 def measure(seed: int, source: str, method: str, steps: int, pretraining_steps: int) -> dict[str, float]:
     """F1 of one method with few labelled windows, and what a pre-training measured of itself."""
     task = gait(seed) if source == "gait" else generated(seed)
-    few, more = task.counts
+    few, more = COUNTS
     if method in TEMPLATES:
         return {f"{method}: F1, {few} labelled": score(task, TEMPLATES[method](task, few, seed))[0]}
     encoder, measured = None, {}

@@ -9,16 +9,14 @@ std over seeds; of an ablation's row over the five folds. Kept beside the table:
 first seed.
 """
 
-from functools import partial
-
 import numpy as np
 import pandas as pd
 from sklearn.metrics import f1_score
 
 from course_lib.course.experiments import results
-from course_lib.course.experiments._esc10_runs import MEL_RATE, average_pairs, columns, five_folds, predictions
+from course_lib.course.experiments._esc10_runs import CLIPS, average_pairs, columns, five_folds, predictions
 from course_lib.course.experiments.runner import Experiment, Found, column, total_seconds
-from course_lib.data import AudioData, LogMelAugmentation, load_esc10
+from course_lib.data import AudioData, LogMelAugmentation
 from course_lib.models import LogMelCNN
 
 __all__ = ["EXPERIMENT", "average_pairs"]
@@ -71,7 +69,6 @@ EXPERIMENT = Experiment(
     rows=rows,
     details=details,
     details_by="variant",
-    source="ESC-10",
-    load=partial(load_esc10, sample_rate=MEL_RATE),
     cheapest=NONE,
+    **CLIPS,
 )

@@ -37,9 +37,9 @@ from sklearn.model_selection import PredefinedSplit
 
 from course_lib.course.experiments import results
 from course_lib.course.experiments._esc10_members import CEPSTRA, CNNS, GENERATED, TODAY, WIDER, cepstra, machine
-from course_lib.course.experiments._esc10_runs import MEL_RATE, RECIPE
+from course_lib.course.experiments._esc10_runs import CLIPS, RECIPE
 from course_lib.course.experiments.runner import Experiment, Found, column
-from course_lib.data import AudioData, load_esc10
+from course_lib.data import AudioData
 from course_lib.training import compare, cross_validate
 
 FOLDS, BAR, SCOUTED = (1, 2, 3, 4, 5), 0.92, 4
@@ -187,8 +187,7 @@ EXPERIMENT = Experiment(
     rows=rows,
     details=details,
     details_by="candidate",
-    source="ESC-10",
-    load=partial(load_esc10, sample_rate=MEL_RATE),
     threads=1,
     cheapest=f"{CEPSTRA}, inner",
+    **CLIPS,
 )

@@ -15,10 +15,10 @@ from functools import partial
 import pandas as pd
 
 from course_lib.course.experiments import results
-from course_lib.course.experiments._esc10_runs import MEL_RATE, columns, five_folds
+from course_lib.course.experiments._esc10_runs import CLIPS, columns, five_folds
 from course_lib.course.experiments._training import parameters
 from course_lib.course.experiments.runner import Experiment, Found, column, mean_rows, total_seconds
-from course_lib.data import AudioData, load_esc10
+from course_lib.data import AudioData
 from course_lib.models import LogMelFeatures, PooledClassifier
 from course_lib.models.small_classifiers import HEADS
 from course_lib.training import compare
@@ -68,7 +68,6 @@ EXPERIMENT = Experiment(
     | {f"{head}, {SHORT} epochs": {"head": head, "short": True} for head in SHORTER},
     rows=rows,
     details=details,
-    source="ESC-10",
-    load=partial(load_esc10, sample_rate=MEL_RATE),
     cheapest="max",
+    **CLIPS,
 )

@@ -17,15 +17,15 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import torch
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
 from course_lib.course.experiments import results
-from course_lib.course.experiments._esc10_runs import MEL_RATE, five_folds, trained
+from course_lib.course.experiments._esc10_runs import CLIPS, MEL_RATE, ensemble, five_folds, trained
 from course_lib.course.experiments._training import seeded
 from course_lib.course.experiments.runner import Experiment, Found, column, total_seconds
-from course_lib.data import AudioData, LogMelAugmentation, load_esc10, log_mel
+from course_lib.data import AudioData, LogMelAugmentation, log_mel
 from course_lib.models import LogMelCNN
 from course_lib.training import adamw, compare, cosine_with_warmup
 
@@ -78,11 +78,6 @@ def train(x: Tensor, y: Tensor, seed: int, *, epochs: int = EPOCHS, **changes) -
     """
     order, chance = (torch.Generator().manual_seed(seed + offset) for offset in (1000, 2000))
     return trained(seeded(seed, LogMelCNN, 10), TensorDataset(x, y), chance, order, epochs=epochs, **RECIPE | changes)
-
-
-def ensemble(logits: np.ndarray) -> np.ndarray:
-    """Log of the mean probability of several models: (models, N, C) to (N, C)."""
-    return np.log(softmax(logits, axis=-1).mean(axis=0))
 
 
 def measure(seed: int, data: AudioData, variant: str) -> dict:
@@ -148,7 +143,6 @@ EXPERIMENT = Experiment(
     rows=rows,
     details=details,
     details_by="variant",
-    source="ESC-10",
-    load=partial(load_esc10, sample_rate=MEL_RATE),
     cheapest=WHOLE,
+    **CLIPS,
 )
