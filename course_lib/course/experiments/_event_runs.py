@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from typing import Any, TypeVar
 
@@ -104,6 +104,18 @@ def windows(count: int, seed: int, snr_db: float, statistics):
     data, labels, timings = make_events(count, WINDOW, seed=seed, snr_db=snr_db)
     mean, std = statistics
     return torch.from_numpy((data - mean) / std), window_events(labels, timings)
+
+
+def with_every_type(count: int, seeds: Iterable, **events) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """data, labels, timings of the first of the seeds with which every type occurs in `count` windows.
+
+    Raises ValueError where that is none of them.
+    """
+    for seed in seeds:
+        drawn = make_events(count, seed=seed, **events)
+        if drawn[1].sum(axis=0).min() >= 1:
+            return drawn
+    raise ValueError(f"count: no draw of {count} windows has every type")
 
 
 def candidates(model: Any, x: torch.Tensor, batch_size: int = 32, step: int = 1) -> list[Detections]:

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from course_lib.course.experiments._event_runs import load_feet
+from course_lib.course.experiments._event_runs import load_feet, with_every_type
 from course_lib.data import (
     EventDataset,
     channel_statistics,
@@ -64,12 +64,7 @@ def generated(seed: int, unlabelled: int = UNLABELLED, scored: int = 200, **even
     seed: other seeds share no window.  events: of `make_events`, in place of these settings.
     """
     events = EVENTS | events
-    for attempt in range(1000):
-        few = make_events(COUNTS[0], seed=[seed, 0, attempt], **events)
-        if few[1].sum(axis=0).min() >= 1:
-            break
-    else:
-        raise ValueError(f"events: no draw of {COUNTS[0]} windows has every type")
+    few = with_every_type(COUNTS[0], ([seed, 0, attempt] for attempt in range(1000)), **events)
     rest, validation, test = (
         make_events(count, seed=[seed, part], **events)
         for part, count in enumerate((unlabelled - COUNTS[0], scored // 2, scored), start=1)

@@ -20,18 +20,18 @@ import time
 import numpy as np
 import torch
 
-from course_lib.course.experiments._event_runs import best_at_5_ms, close_recall, f1, over_stream, true_kernels
+from course_lib.course.experiments._event_runs import (
+    best_at_5_ms,
+    close_recall,
+    f1,
+    over_stream,
+    true_kernels,
+    with_every_type,
+)
 from course_lib.course.experiments._training import seeded
 from course_lib.course.experiments.runner import Experiment, by_seed
 from course_lib.data import event_templates, make_events
-from course_lib.events import (
-    SAMPLE_RATE,
-    LiveDetector,
-    MatchingPursuit,
-    event_scores,
-    precision_recall,
-    window_events,
-)
+from course_lib.events import SAMPLE_RATE, LiveDetector, MatchingPursuit, event_scores, precision_recall, window_events
 from course_lib.models import (
     EventTemplateBank,
     TemplateDetector,
@@ -53,12 +53,8 @@ def windows(part: str, count: int, seed: int, snr_db: float):
 
 
 def few_windows(count: int, seed: int, snr_db: float):
-    """`count` labelled windows in which every type occurs: the first such draw."""
-    for attempt in range(1000):
-        drawn = make_events(count, seed=90_000 + 1000 * seed + attempt, snr_db=snr_db)
-        if drawn[1].sum(axis=0).min() >= 1:
-            return drawn
-    raise ValueError(f"count: no draw of {count} windows has every type")
+    """`count` labelled windows in which every type occurs."""
+    return with_every_type(count, range(90_000 + 1000 * seed, 91_000 + 1000 * seed), snr_db=snr_db)
 
 
 def learn_templates(labelled, unlabelled: np.ndarray | None, seed: int, rounds: int) -> EventTemplateBank:

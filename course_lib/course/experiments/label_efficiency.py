@@ -40,12 +40,7 @@ from course_lib.data import ContrastiveDataset, TemporalAugmentation, collate_fn
 from course_lib.data.datasets import EventItem
 from course_lib.events import Detections, best_threshold, event_scores, window_events
 from course_lib.losses import AutoencoderLoss, EventTimingLoss
-from course_lib.models import (
-    ContrastiveLSTM,
-    LSTMAutoencoder,
-    LSTMEventClassifier,
-    augmentation_ranges,
-)
+from course_lib.models import ContrastiveLSTM, LSTMAutoencoder, LSTMEventClassifier, augmentation_ranges
 from course_lib.training import ContrastiveTrainer, SupervisedTrainer, UnsupervisedTrainer, cosine_with_warmup
 
 PRETRAINED = ("autoencoder", "contrastive")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib.course.experiments import event_specific, event_templates
+from course_lib.course.experiments import _event_runs, event_specific, event_templates
 from course_lib.data import make_events
 from course_lib.events import Detections
 from course_lib.models import TemplateDetector
@@ -30,7 +30,7 @@ def test_few_windows_hold_every_type(seed):
 
 
 def test_windows_too_few_to_hold_every_type_are_refused(monkeypatch):
-    monkeypatch.setattr(event_templates, "make_events", lambda count, **_: (None, np.eye(16)[:count], None))
+    monkeypatch.setattr(_event_runs, "make_events", lambda count, **_: (None, np.eye(16)[:count], None))
     with pytest.raises(ValueError, match="no draw of 1 windows"):
         event_templates.few_windows(1, 0, 0.0)
 
