@@ -18,7 +18,6 @@ def minirocket(
     """
     from aeon.classification.convolution_based import MiniRocketClassifier
 
-    x = _with_channels(x)
     model = MiniRocketClassifier(max_dilations_per_kernel=dilations, random_state=seed)
     threads = torch.get_num_threads()
     try:
@@ -28,12 +27,7 @@ def minirocket(
             model.fit(x[few], y[few])
             started = time.process_time()
             model.fit(x, y)
-            scores = [float(model.score(_with_channels(one), truth)) for one, truth in tests]
+            scores = [float(model.score(one, truth)) for one, truth in tests]
             return scores, time.process_time() - started
     finally:
         torch.set_num_threads(threads)
-
-
-def _with_channels(x: np.ndarray) -> np.ndarray:
-    """(N, L) → (N, 1, L)"""
-    return x[:, None] if x.ndim == 2 else x

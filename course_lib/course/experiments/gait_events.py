@@ -38,12 +38,13 @@ def measure(seed: int, data: dict, way: str, steps: int) -> dict[str, float]:
     find = matched_filter(train) if way == "filter" else trained_detector(train, seed, steps)
     took = time.process_time() - started
     validation = labelled([foot.part(half * 3 // 4, half) for foot in feet], find)
-    test = labelled([foot.part(half, 2 * half) for foot in feet], find)
+    events, founds = labelled([foot.part(half, 2 * half) for foot in feet], find)
     rate, values = feet[0].sample_rate, {}
     threshold = best_threshold(*validation, TOLERANCE_MS, rate)
     for kind, name in enumerate(feet[0].classes):
-        truths, founds = of_kind(kind, *test)
-        scores = event_scores(truths, [found.above(threshold) for found in founds], TOLERANCE_MS, rate)
+        truths = [[event for event in of_foot if event[0] == kind] for of_foot in events]
+        own = [found[found.types == kind].above(threshold) for found in founds]
+        scores = event_scores(truths, own, TOLERANCE_MS, rate)
         values |= {f"{name}, F1 at 20 ms": scores.f1, f"{name}, median error, ms": scores.median_error_ms}
         values |= {f"{name}, true": scores.true_events}
     return values | {"CPU seconds of training": took}
@@ -56,11 +57,6 @@ def labelled(feet: list[GaitRecording], find: Find) -> tuple[list, list[Detectio
         times, found = [time for _, time in foot.events], find(foot)
         founds.append(found[(found.times >= min(times) - 60) & (found.times <= max(times) + 60)])
     return [foot.events for foot in feet], founds
-
-
-def of_kind(kind: int, truths: list, founds: list[Detections]) -> tuple[list, list[Detections]]:
-    own = [[event for event in events if event[0] == kind] for events in truths]
-    return own, [found[found.types == kind] for found in founds]
 
 
 def matched_filter(train: list[GaitRecording]) -> Find:
@@ -101,7 +97,6 @@ def train_detector(recordings: list, seed: int, steps: int):
     statistics = channel_statistics([recording.data for recording in recordings])
     grid = {"timing_resolution_samples": RESOLUTION, "refractory_period_samples": REFRACTORY}
     rng = np.random.default_rng(seed)
-
     batches = [_crops(recordings, statistics, rng) for _ in range(steps)]
     make_model = partial(EventDetector, num_events=2, width=48, dilations=(1, 2, 4), **grid)
     loss = HeatmapLoss(timing_resolution_samples=RESOLUTION)
