@@ -16,7 +16,7 @@ import torch
 
 from course_lib.course.experiments import results
 from course_lib.course.experiments._esc10_runs import four_folds, predictions
-from course_lib.course.experiments.runner import Experiment, Found, column, total_seconds
+from course_lib.course.experiments.runner import Experiment, Found, column, grid, total_seconds
 from course_lib.data import AudioData, load_esc10
 from course_lib.models import AudioCNN, ChannelsLast
 
@@ -106,9 +106,7 @@ def by_reading(found: Found) -> dict[str, dict[int, dict]]:
 
 EXPERIMENT = Experiment(
     measure,
-    settings={
-        f"{reading}, fold {fold}": {"reading": reading, "fold": fold} for reading in READINGS for fold in (1, 2, 3, 4)
-    },
+    settings=grid("{reading}, fold {fold}", reading=READINGS, fold=(1, 2, 3, 4)),
     seeds=(0,),
     options={"epochs": (100, "passes over the training clips")},
     rows=rows,

@@ -28,7 +28,7 @@ from torch.utils.data import TensorDataset
 from course_lib.course.experiments import results
 from course_lib.course.experiments._esc10_runs import ATTENTIVE, CLIPS, RECIPE, columns, trained
 from course_lib.course.experiments._training import seeded
-from course_lib.course.experiments.runner import Experiment, Found, total_seconds
+from course_lib.course.experiments.runner import Experiment, Found, grid, total_seconds
 from course_lib.data import AudioData
 from course_lib.models import AttentiveCNN, LogMelFeatures
 from course_lib.training import accuracy, compare, predict
@@ -168,7 +168,7 @@ def rows(found: Found) -> list[dict]:
 
 EXPERIMENT = Experiment(
     measure,
-    settings={f"fold {fold}": {"fold": fold} for fold in (1, 2, 3, 4, 5)},
+    settings=grid("fold {fold}", fold=(1, 2, 3, 4, 5)),
     seeds=(0,),
     options={"epochs": (40, "passes over the training clips")},
     rows=rows,

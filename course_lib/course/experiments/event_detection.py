@@ -22,7 +22,7 @@ from course_lib.course.experiments._event_runs import (
     true_kernels,
     windows,
 )
-from course_lib.course.experiments.runner import Experiment, by_seed
+from course_lib.course.experiments.runner import Experiment, by_seed, grid
 from course_lib.data import coloured_noise, make_events
 from course_lib.events import (
     SAMPLE_RATE,
@@ -36,6 +36,7 @@ from course_lib.losses import EventTimingLoss, HeatmapLoss
 from course_lib.models import EventDetector, LSTMEventClassifier
 from course_lib.models.template_bank import MARGIN
 
+PURSUIT = "matching pursuit"
 CLASSIFIERS = {
     "published": {},
     "published, with residual connections": {"residual": True},
@@ -46,7 +47,7 @@ CLASSIFIERS = {
 
 def measure(seed: int, way: str, snr_db: float, steps: int, classifier_steps: int, **options) -> dict[str, float]:
     """One way to find events: F1 and errors on the test windows."""
-    if way == "pursuit":
+    if way == PURSUIT:
         return _pursuit(snr_db, seed)
     if way == "detector":
         model, statistics, took = train(EventDetector, HeatmapLoss(), seed=seed, steps=steps, snr_db=snr_db)
@@ -106,8 +107,7 @@ def _pursuit(snr_db: float, seed: int) -> dict[str, float]:
 
 EXPERIMENT = Experiment(
     measure,
-    settings={f"detector, {snr_db:g} dB": {"way": "detector", "snr_db": snr_db} for snr_db in (-6.0, 0.0)}
-    | {f"matching pursuit, {snr_db:g} dB": {"way": "pursuit", "snr_db": snr_db} for snr_db in (-6.0, 0.0)}
+    settings=grid("{way}, {snr_db:g} dB", way=("detector", PURSUIT), snr_db=(-6.0, 0.0))
     | {f"{name}, 0 dB": {"way": "classifier", "snr_db": 0.0, **more} for name, more in CLASSIFIERS.items()},
     cheapest="matching pursuit, 0 dB",
     options={"steps": (560, "training steps of the detector"), "classifier_steps": (200, "of each classifier")},

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from course_lib.course.experiments._event_runs import best_at_5_ms, candidates, f1
 from course_lib.course.experiments._training import fitted, parameters, seeded
-from course_lib.course.experiments.runner import Experiment, by_seed
+from course_lib.course.experiments.runner import Experiment, by_seed, grid
 from course_lib.data import make_events
 from course_lib.events import window_events
 from course_lib.losses import EventSpecificLoss, EventTimingLoss
@@ -127,7 +127,7 @@ def measure(seed: int, name: str) -> dict[str, float]:
 
 EXPERIMENT = Experiment(
     measure,
-    settings={name: {"name": name} for name in VARIANTS},
+    settings=grid("{name}", name=VARIANTS),
     cheapest="whole model",
     seeds=range(5),
     label="{what}: {setting}",

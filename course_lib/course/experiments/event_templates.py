@@ -29,7 +29,7 @@ from course_lib.course.experiments._event_runs import (
     with_every_type,
 )
 from course_lib.course.experiments._training import seeded
-from course_lib.course.experiments.runner import Experiment, by_seed
+from course_lib.course.experiments.runner import Experiment, by_seed, grid
 from course_lib.data import event_templates, make_events
 from course_lib.events import SAMPLE_RATE, LiveDetector, MatchingPursuit, event_scores, precision_recall, window_events
 from course_lib.models import (
@@ -169,11 +169,7 @@ def few_labels(seed: int, snr_db: int) -> dict[str, float]:
 
 EXPERIMENT = Experiment(
     measure,
-    settings={
-        f"{part}, {snr_db} dB": {"part": part, "snr_db": snr_db}
-        for snr_db in FEW
-        for part in ("learned", "true", "textbook", "few")
-    },
+    settings=grid("{part}, {snr_db} dB", snr_db=FEW, part=("learned", "true", "textbook", "few")),
     cheapest="textbook, 0 dB",
     seeds=range(5),
     label="{what}",

@@ -17,7 +17,7 @@ import pandas as pd
 from course_lib.course.experiments import results
 from course_lib.course.experiments._esc10_runs import CLIPS, columns, five_folds
 from course_lib.course.experiments._training import parameters
-from course_lib.course.experiments.runner import Experiment, Found, column, mean_rows, total_seconds
+from course_lib.course.experiments.runner import Experiment, Found, column, grid, mean_rows, total_seconds
 from course_lib.data import AudioData
 from course_lib.models import LogMelFeatures, PooledClassifier
 from course_lib.models.small_classifiers import HEADS
@@ -64,8 +64,7 @@ def details(found: Found, data: AudioData) -> dict[str, pd.DataFrame]:
 
 EXPERIMENT = Experiment(
     measure,
-    settings={head: {"head": head} for head in HEADS}
-    | {f"{head}, {SHORT} epochs": {"head": head, "short": True} for head in SHORTER},
+    settings=grid("{head}", head=HEADS) | grid(f"{{head}}, {SHORT} epochs", head=SHORTER, short=[True]),
     rows=rows,
     details=details,
     cheapest="max",

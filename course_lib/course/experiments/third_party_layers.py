@@ -20,7 +20,7 @@ import torch
 
 from course_lib.course.experiments import _borrowed_layers as borrowed
 from course_lib.course.experiments._training import seeded
-from course_lib.course.experiments.runner import Experiment, Found, NotHere
+from course_lib.course.experiments.runner import Experiment, Found, NotHere, grid
 from course_lib.layers import Adapted, Sequential
 from course_lib.sequence import PROPERTIES, Sequence, SequenceLayer, check_contract, ragged, stream
 
@@ -118,7 +118,7 @@ def promises(found: Found) -> dict[str, pd.DataFrame]:
 
 EXPERIMENT = Experiment(
     measure,
-    settings={layer: {"layer": layer} for layer in LAYERS},
+    settings=grid("{layer}", layer=LAYERS),
     cheapest="nn.GRU (torch)",
     seeds=(0,),
     details=promises,

@@ -24,7 +24,7 @@ from torch.utils.data import TensorDataset
 from course_lib.course.experiments import results
 from course_lib.course.experiments._esc10_runs import CLIPS, MEL_RATE, ensemble, five_folds, trained
 from course_lib.course.experiments._training import seeded
-from course_lib.course.experiments.runner import Experiment, Found, column, total_seconds
+from course_lib.course.experiments.runner import Experiment, Found, column, grid, total_seconds
 from course_lib.data import AudioData, LogMelAugmentation, log_mel
 from course_lib.models import LogMelCNN
 from course_lib.training import adamw, compare, cosine_with_warmup
@@ -138,7 +138,7 @@ def details(found: Found, data: AudioData) -> dict[str, pd.DataFrame]:
 
 EXPERIMENT = Experiment(
     measure,
-    settings={variant: {"variant": variant} for variant in CHANGES},
+    settings=grid("{variant}", variant=CHANGES),
     seeds=(0, 1),
     rows=rows,
     details=details,
