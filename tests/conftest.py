@@ -37,13 +37,16 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    """Whole notebooks first, dealt in turns to the two halves that xdist gives to two workers: both end together."""
+    """Whole notebooks first, dealt in turns to the two halves that xdist gives to two workers: both end together.
+
+    The second half begins with the last notebooks, which are short: `make test` still reads types beside them.
+    """
     browser = [item for item in items if "test_browser" in item.nodeid]  # one worker's, which starts one JupyterLab
     long = [item for item in items if item.nodeid.endswith(".ipynb")]
     others = [item for item in items if item not in {*browser, *long}]  # those of a file share its fixtures
     first = [*browser, *long[::3]]
     rest = len(items) // 2 - len(first)
-    items[:] = [*first, *others[:rest], *long[1::3], *long[2::3], *others[rest:]]
+    items[:] = [*first, *others[:rest], *reversed(long[1::3]), *long[2::3], *others[rest:]]
 
 
 class ModuleTable:
