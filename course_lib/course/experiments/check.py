@@ -8,17 +8,17 @@ import pandas as pd
 from course_lib.course.experiments import results
 from course_lib.course.experiments.runner import Cells, Experiment
 
-SPREADS, SHARE = 3.0, 0.01
+SPREADS, SHARE, DIGIT = 3.0, 0.01, 1e-4
 
 
 def recheck(experiment: Experiment, folder: Path | None = None) -> list[str]:
     """Measure the experiment's cheapest cell again and compare; a line for each row that does not hold.
 
     A recorded value is a mean over seeds, and the new one is that of the first of them. It holds where the two differ
-    by at most 3 times the spread that the row states (std or standard_error) and a hundredth of the value, which is for
-    rounding and for the arithmetic of another machine. On the same code and machine it is never more than
-    (n - 1) / sqrt(n) times the std of n seeds (Samuelson's inequality). Whole numbers, such as parameters, must be
-    equal; rows that depend on the machine (`unchecked`) are passed over.
+    by at most 3 times the spread that the row states (std or standard_error), a hundredth of the value, which is for
+    the arithmetic of another machine, and one in the last of the four digits that are kept. On the same code and
+    machine it is never more than (n - 1) / sqrt(n) times the std of n seeds (Samuelson's inequality). Whole numbers,
+    such as parameters, must be equal; rows that depend on the machine (`unchecked`) are passed over.
     All tables together take about 20 CPU minutes, half of them for a fold of `audio_cnn`, each other one up to 2.5.
     Raises FileNotFoundError where the table or the data are not here, ValueError where no row can be compared.
     """
@@ -34,7 +34,7 @@ def recheck(experiment: Experiment, folder: Path | None = None) -> list[str]:
     for row in rows:
         old = recorded.loc[row["measure"]]
         spread = old[["std", "standard_error"]].astype(float).max()  # NaN where neither is known
-        allowed = SPREADS * (0.0 if pd.isna(spread) else spread) + SHARE * abs(old["value"])
+        allowed = SPREADS * (0.0 if pd.isna(spread) else spread) + SHARE * abs(old["value"]) + DIGIT
         if isinstance(row["value"], int):
             allowed = 0.0
         if not abs(row["value"] - old["value"]) <= allowed:

@@ -113,8 +113,12 @@ class Cells:
         file = cache_dir() / "experiments" / self.experiment.table / f"{slug}-{name}.json"
         kept = file.exists() and not self.again
         if not kept:
-            started = time.process_time()
-            value = _call(partial(self.experiment.measure, **given), seed=seed, data=self.data)
+            threads, started = torch.get_num_threads(), time.process_time()
+            torch.set_num_threads(self.experiment.threads or threads)
+            try:
+                value = _call(partial(self.experiment.measure, **given), seed=seed, data=self.data)
+            finally:
+                torch.set_num_threads(threads)
             value = {"seed": seed, "seconds": time.process_time() - started} | value
             with replacing(file) as temporary:
                 temporary.write_text(json.dumps(value, default=lambda array: array.tolist()), encoding="utf-8")
@@ -154,8 +158,6 @@ def run(experiment: Experiment, argv: Sequence[str] = (), prog: str = "measure",
         parser.error(f"--only: no setting is called {' or '.join(asked.only)}")
     cells = Cells(experiment, {name: getattr(asked, name) for name in experiment.options}, asked.again)
     command, found = shlex.join([*prog.split(), *argv]), {}
-    if experiment.threads is not None:
-        torch.set_num_threads(experiment.threads)
     for setting in wanted:
         try:
             seeds = asked.seeds[:1] if setting in experiment.once else asked.seeds

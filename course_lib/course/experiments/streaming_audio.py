@@ -4,11 +4,13 @@ ESC-10 at 16 kHz, the generated soundscape where it is not here. 80 epochs of Ad
 batches of 32, label smoothing 0.1, gradients clipped at 1, in bfloat16; the last epoch's weights. The loss is taken
 after each quarter of a clip, later ones weigh more. Clips are augmented as log-mel pictures (`LogMelAugmentation`),
 then heard through another microphone: level, tilt and noise are drawn anew. The recipe was chosen on fold 4, training
-on folds 1 to 3 (160 epochs with averaged weights were no better), before fold 5 was looked at. About 2 CPU minutes.
+on folds 1 to 3 (160 epochs with averaged weights were no better), before fold 5 was looked at. About 2 CPU minutes a
+seed.
 
 Each of fold 5's clips begins with a state that has heard nothing: is the answer right after 1, 2 and 5 s? Once as
 recorded, once 12 dB quieter, once with pink noise 20 dB below the clip. "One of each class" is the first clip of each
-class in fold 5, by file name. With --weights FILE the last seed's weights are kept, with the classes' names.
+class in fold 5, by file name. With --weights FILE the last seed's weights are kept, with the classes' names: the model
+of the page that listens is one of seed 0.
 """
 
 import json
@@ -50,7 +52,7 @@ def measure(seed: int, data: AudioData, epochs: int, weights: str | None = None)
         if name == "as recorded":
             ones = one_of_each(data)
             right = heard[np.isin(held_out, ones), -1].argmax(1) == data.labels[ones]
-            values["one of each class, right after 5 s"] = int(right.sum())
+            values["one of each class, right after 5 s"] = float(right.mean())
     return values | {"parameters": _training.parameters(model)}
 
 
@@ -137,7 +139,6 @@ def kept(path: str | os.PathLike) -> tuple[StreamingAudioCNN, tuple[str, ...], s
 EXPERIMENT = Experiment(
     measure,
     settings={"fold 5 held out": {}},
-    seeds=(0,),
     label="{what}",
     options={
         "epochs": (80, "passes over the training clips"),
@@ -146,4 +147,5 @@ EXPERIMENT = Experiment(
     source="ESC-10, or the generated soundscape",
     load=partial(load_audio, sample_rate=RATE, verbose=False),
     cheapest="fold 5 held out",
+    threads=1,
 )

@@ -85,5 +85,6 @@ EXPERIMENT = Experiment(
     options={"rounds": (5, "steps of either loop that count")},
     rows=rows,
     cheapest="fused AdamW",
+    unchecked="ms$|CPU seconds",
     threads=1,
 )

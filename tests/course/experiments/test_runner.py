@@ -4,9 +4,11 @@ import importlib
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -181,6 +183,25 @@ class TestCheck:
             (line,) = check.recheck(experiment)
             assert planted.split(",")[0] in line and "recorded" in line and "now" in line
 
+    def test_one_in_the_last_digit_that_is_kept_is_rounding(self, guess, tmp_path):
+        runner.run(guess())
+        path = tmp_path / "results" / "guess.csv"
+        assert "low: score,1.1,0.1," in (text := path.read_text())
+        for written, lines in (("0.0001", 0), ("0.0003", 1)):
+            path.write_text(text.replace("low: score,1.1,0.1,", f"low: score,{written},0.0,"))
+            assert len(check.recheck(guess(("base + slope * seed", "2e-5")))) == lines
+
+    def test_a_cell_is_measured_with_the_threads_of_its_experiment(self, guess):
+        """By a check too: several threads add in another order, and a training goes elsewhere."""
+        before = torch.get_num_threads()
+        asked = guess(
+            ('"parameters": 7', '"parameters": torch.get_num_threads()'),
+            ("import random", "import torch"),
+            ('cheapest="low"', 'cheapest="low", threads=3'),
+        )
+        assert runner.Cells(asked, {"slope": 0.1}).cell("low", 0)["parameters"] == 3
+        assert torch.get_num_threads() == before
+
     def test_finds_a_changed_model_and_tells_which_rows_are_stale(self, guess):
         runner.run(guess())
         assert check.stale(guess()).empty
@@ -215,6 +236,12 @@ class TestCheck:
         experiment = load(name).EXPERIMENT
         assert experiment.cheapest in experiment.settings and set(experiment.once) <= set(experiment.settings)
         assert check.cost(experiment) < 700 or np.isnan(check.cost(experiment))
+        if experiment.rows is None:
+            setting = experiment.settings[experiment.cheapest]
+            label = experiment.label.format(setting=experiment.cheapest, what="\0", **setting)
+            start, _, end = label.partition("\0")
+            recorded = [name for name in results.read(name).measure if not re.search(experiment.unchecked, name)]
+            assert any(name.startswith(start) and name.endswith(end) for name in recorded)
 
 
 class TestCode:
@@ -275,7 +302,6 @@ class TestCode:
 
 
 def test_fingerprints_tell_contents_apart(clips: AudioData):
-    from dataclasses import replace
 
     data = {"x": np.arange(6.0), "y": [torch.arange(3), "a"]}
     same = {"x": np.arange(6.0), "y": [torch.arange(3), "a"]}
